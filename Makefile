@@ -1,0 +1,63 @@
+# make run     learn the digits task by task      make test   every test
+# make lint    style, types, import contract      make lock   pin versions anew
+# make help    this list with all targets
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+# Kedro's own settings for a run: make run ARGS="--params model.edition=M"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev run mlflow viz test lint format lock clean-runs
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/bin/uv:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+# A stamp a lock file, so that nothing is installed twice.
+$(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/uv
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --requirement requirements.lock
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --requirement requirements-dev.lock
+	@touch $@
+
+install: $(VENV)/.installed ## make .venv with the pinned dependencies
+
+install-dev: $(VENV)/.installed-dev ## the same, with what tests and linters need
+
+run: install ## learn the embedded digits task by task
+	$(BIN)/kedro run $(ARGS)
+
+mlflow: install ## compare runs in the browser
+	$(BIN)/kedro mlflow ui
+
+viz: install ## look at the pipelines in the browser
+	$(BIN)/kedro viz run
+
+test: install-dev ## run every test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: install-dev ## style, types and the import contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install-dev ## apply the style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: | $(VENV)/bin/uv ## pin the newest versions that fit pyproject.toml
+	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --universal --python-version 3.11 \
+	  --no-header --no-annotate --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra dev --universal --python-version 3.11 \
+	  --no-header --no-annotate --constraint requirements.lock --output-file requirements-dev.lock

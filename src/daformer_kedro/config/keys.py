@@ -1,0 +1,46 @@
+"""Names of result folders: readable, and different for different settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import Any
+
+from daformer_kedro.config.sections import Config
+
+
+def source_key(config: Config) -> str:
+    """Folder of the ingested images: the source and a digest of its settings."""
+    return f"{config.source.name}_{_digest(asdict(config.source))}"
+
+
+def run_key(config: Config) -> str:
+    """Folder of one configuration's results.
+
+    Protocol, edition, baseline (if any), class order and seed for the reader, then a
+    digest of every setting that can change a result, so that no two configurations
+    share a folder. The device is left out: it is where, not what.
+    """
+    settings = asdict(config)
+    settings["training"].pop("device")
+    order = config.scenario.class_order
+    parts = [
+        config.protocol,
+        config.model.edition,
+        *([] if config.baseline == "none" else [config.baseline]),
+        f"order-{order if isinstance(order, str | int) else 'custom'}",
+        f"seed{config.seed}",
+        _digest(settings),
+    ]
+    return "_".join(parts)
+
+
+def run_name(config: Config) -> str:
+    """Name of the run for people: the run key without its digest."""
+    return run_key(config).rsplit("_", 1)[0]
+
+
+def _digest(settings: dict[str, Any]) -> str:
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -1,0 +1,77 @@
+"""What Kedro needs to know beyond its defaults: keys in paths, pipelines by settings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from kedro.config import OmegaConfigLoader
+from kedro.framework.context import KedroContext
+from kedro.framework.project import PACKAGE_NAME, pipelines
+from omegaconf import OmegaConf
+
+from daformer_kedro import pipeline_registry
+from daformer_kedro.config import Config, apply_baseline, run_key, run_name, source_key
+from daformer_kedro.errors import InputError
+from daformer_kedro.usage import UsageError
+
+
+class ProjectConfigLoader(OmegaConfigLoader):
+    """Applies the baseline to the parameters and offers keys to the other files.
+
+    Resolvers for the catalog and for ``mlflow.yml``: ``${run_key:}``,
+    ``${source_key:}``, ``${run_name:}``, ``${tracking_uri:}`` and
+    ``${artifact_location:}``.
+    """
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        if key == "parameters":
+            overrides = OmegaConf.to_container(OmegaConf.create(self.runtime_params or {}))
+            return apply_baseline(super().__getitem__(key), overrides)
+        if key in ("catalog", "mlflow"):
+            self._register_keys()
+        return super().__getitem__(key)
+
+    @property
+    def config(self) -> Config:
+        """The validated parameters.
+
+        Raises:
+            InputError: see :meth:`daformer_kedro.config.Config.from_parameters`.
+        """
+        return Config.from_parameters(self["parameters"])
+
+    def _register_keys(self) -> None:
+        # Resolvers are global to the process: set anew before each use, so that two
+        # loaders in one process do not mix up their keys.
+        config = self.config
+        project = Path(self.conf_source).resolve().parent.as_posix()
+        given = os.environ.get("MLFLOW_TRACKING_URI")
+        values = {
+            "run_key": run_key(config),
+            "source_key": source_key(config),
+            "run_name": run_name(config),
+            "tracking_uri": given or f"sqlite:///{project}/mlflow.db",
+            # A server decides for itself where its artifacts lie.
+            "artifact_location": None if given else f"{project}/mlartifacts",
+        }
+        for name, value in values.items():
+            OmegaConf.register_resolver(name, lambda value=value: value, replace=True)
+
+
+class ProjectContext(KedroContext):
+    """Builds the pipelines for the environment and parameters of this session.
+
+    Every setting is validated here, before anything is read or run.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        loader = arguments["config_loader"]
+        try:
+            pipeline_registry.use_settings(loader.config)
+        except InputError as error:
+            raise UsageError(str(error)) from error
+        # Drop pipelines that were built for other settings in this process.
+        pipelines.configure(f"{arguments['package_name'] or PACKAGE_NAME}.pipeline_registry")

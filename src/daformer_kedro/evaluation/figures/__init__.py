@@ -1,0 +1,31 @@
+"""Figures of a run, as matplotlib ``Figure`` objects that share no global state.
+
+Accuracies come in as fractions of 1 and are drawn in percent; tasks count from 0, as
+in the names of the pipelines (``task_00``).
+"""
+
+from daformer_kedro.evaluation.figures.accuracy_matrix import accuracy_matrix_figure
+from daformer_kedro.evaluation.figures.attention import attention_map_figure
+from daformer_kedro.evaluation.figures.confusion import confusion_matrix_figure
+from daformer_kedro.evaluation.figures.exemplars import exemplar_sheet_figure
+from daformer_kedro.evaluation.figures.forgetting import forgetting_figure
+from daformer_kedro.evaluation.figures.incremental_accuracy import (
+    incremental_accuracy_figure,
+)
+from daformer_kedro.evaluation.figures.neighbourhood import (
+    neighbourhood_preservation_figure,
+)
+from daformer_kedro.evaluation.figures.style import figure_to_png
+from daformer_kedro.evaluation.figures.training_curves import training_curves_figure
+
+__all__ = [
+    "accuracy_matrix_figure",
+    "attention_map_figure",
+    "confusion_matrix_figure",
+    "exemplar_sheet_figure",
+    "figure_to_png",
+    "forgetting_figure",
+    "incremental_accuracy_figure",
+    "neighbourhood_preservation_figure",
+    "training_curves_figure",
+]

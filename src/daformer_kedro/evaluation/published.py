@@ -1,0 +1,49 @@
+"""Published results to stand beside our own, each with its source."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import pandas as pd
+
+_NUMBERS = (
+    "average_incremental_top1",
+    "last_top1",
+    "average_incremental_top5",
+    "last_top5",
+)
+
+
+def load_published() -> pd.DataFrame:
+    """All published results that the package carries.
+
+    Returns:
+        One row a result: ``benchmark`` and ``protocol`` (such as ``cifar100`` and
+        ``10-10``), ``method``, ``memory`` (exemplars in all, as the source words it),
+        the four accuracies ``average_incremental_top1``, ``last_top1``,
+        ``average_incremental_top5`` and ``last_top5`` **in percent** (missing where
+        the source gives none), ``source`` and ``note`` (empty where there is none).
+    """
+    table = files("daformer_kedro.evaluation").joinpath("published.csv")
+    with table.open(encoding="utf-8") as stream:
+        frame = pd.read_csv(stream, dtype=str, keep_default_na=False)
+    for column in _NUMBERS:
+        frame[column] = pd.to_numeric(frame[column])
+    return frame
+
+
+def published_for(benchmark: str, protocol: str) -> pd.DataFrame:
+    """Published results of one protocol, best last accuracy first.
+
+    Args:
+        benchmark: ``cifar100``, ``imagenet100`` or ``imagenet1000``.
+        protocol: classes of the first task and of each later one, such as ``10-10``.
+
+    Returns:
+        The rows of :func:`load_published`; none for a protocol without any.
+    """
+    frame = load_published()
+    rows = frame[(frame["benchmark"] == benchmark) & (frame["protocol"] == protocol)]
+    return rows.sort_values(
+        "last_top1", ascending=False, kind="stable", ignore_index=True
+    )

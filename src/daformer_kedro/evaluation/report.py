@@ -1,0 +1,126 @@
+"""One page that shows a whole run."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from daformer_kedro.errors import InputError
+from daformer_kedro.evaluation.summary import summary_table
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+_HEADLINES = (
+    ("Average incremental accuracy", "average_incremental_accuracy", "%"),
+    ("Last accuracy", "last_accuracy", "%"),
+    ("Forgetting", "forgetting", "points"),
+    ("Backward transfer", "backward_transfer", "points"),
+)
+
+
+def render_report(
+    title: str,
+    metrics: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    figures: Mapping[str, bytes],
+    command: str,
+) -> str:
+    """A self-contained HTML page: results, figures, settings and how to repeat them.
+
+    The page loads nothing from anywhere and runs no script. Equal arguments give
+    equal text.
+
+    Args:
+        title: the run's name.
+        metrics: what :func:`daformer_kedro.evaluation.metrics.summarise` gives.
+        settings: the parameters, nested as they were written.
+        figures: PNG bytes by name; ``accuracy_matrix`` is captioned
+            "Accuracy matrix".
+        command: what to type to make the run again.
+
+    Raises:
+        InputError: a figure is not a PNG.
+    """
+    source = files("daformer_kedro.evaluation").joinpath("report.html.j2")
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    template = environment.from_string(source.read_text(encoding="utf-8"))
+    return template.render(
+        title=title,
+        headlines=_headlines(metrics),
+        rows=_rows(metrics),
+        settings=_flatten(settings),
+        figures=[_figure(name, png) for name, png in figures.items()],
+        command=command,
+    )
+
+
+def _headlines(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Name, number and unit of each headline that the run has."""
+    return [
+        (name, _percent(metrics[key]), unit)
+        for name, key, unit in _HEADLINES
+        if metrics[key] is not None
+    ]
+
+
+def _rows(metrics: Mapping[str, Any]) -> list[list[str]]:
+    """The cells of the table of tasks."""
+    table = summary_table(metrics)
+    neighbours = metrics["neighbourhood_preservation"]
+    return [
+        [
+            str(task),
+            str(classes),
+            _percent(accuracy),
+            _percent(top5),
+            _percent(kept),
+            f"{exemplars:,}",
+            f"{parameters:,}",
+        ]
+        for task, classes, accuracy, top5, kept, exemplars, parameters in zip(
+            table["task"],
+            table["num_classes_seen"],
+            table["accuracy"],
+            metrics["top5_accuracy_after_task"],
+            neighbours,
+            table["num_exemplars"],
+            table["num_parameters"],
+            strict=True,
+        )
+    ]
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{round(100 * value, 2) + 0.0:.2f}"
+
+
+def _flatten(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings as dotted names and values."""
+    flat: list[tuple[str, str]] = []
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            flat += _flatten(value, f"{prefix}{key}.")
+        else:
+            flat.append((f"{prefix}{key}", str(value)))
+    return flat
+
+
+def _figure(name: str, png: bytes) -> tuple[str, str, int, int]:
+    """Caption, data address, width and height in pixels of a figure."""
+    if not png.startswith(_PNG_SIGNATURE):
+        raise InputError(f"figure {name!r} starts with {png[:8]!r}: must be a PNG")
+    caption = name.replace("_", " ")
+    address = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+    # A PNG begins with its header chunk: width and height are at fixed places.
+    width, height = int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
+    return caption[:1].upper() + caption[1:], address, width, height

@@ -1,0 +1,102 @@
+"""The table that a run prints at its end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+_ROWS_A_BLOCK = 10
+_GAP = " " * 5
+
+
+def summary_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
+    """One row a task, accuracies as fractions of 1.
+
+    Args:
+        metrics: what :func:`daformer_kedro.evaluation.metrics.summarise` gives.
+
+    Returns:
+        The columns ``task``, ``num_classes_seen``, ``accuracy`` (on all classes
+        seen), ``top5_accuracy`` (missing with fewer than 6 classes),
+        ``num_exemplars`` and ``num_parameters``.
+    """
+    after_task = metrics["accuracy_after_task"]
+    return pd.DataFrame(
+        {
+            "task": range(len(after_task)),
+            "num_classes_seen": metrics["num_classes_seen"],
+            "accuracy": after_task,
+            "top5_accuracy": pd.array(
+                metrics["top5_accuracy_after_task"], dtype="Float64"
+            ),
+            "num_exemplars": metrics["num_exemplars"],
+            "num_parameters": metrics["num_parameters"],
+        }
+    )
+
+
+def format_summary(metrics: Mapping[str, Any], width: int = 80) -> str:
+    """The results as plain text, in percent with two decimals as papers print them.
+
+    Many tasks are set in several blocks side by side, read downwards, as far as they
+    fit into the width.
+
+    Args:
+        metrics: what :func:`daformer_kedro.evaluation.metrics.summarise` gives.
+        width: columns of the terminal.
+
+    Returns:
+        Lines joined by newlines, none of them longer than ``width`` (from 43 on).
+    """
+    lines = ["Accuracy on all classes seen (%)", ""]
+    lines += _side_by_side(_task_lines(summary_table(metrics)), width)
+    average = _percent(metrics["average_incremental_accuracy"])
+    lines.append("")
+    lines.append(f"Average incremental accuracy {average} %")
+    lines.append(f"Last accuracy                {_percent(metrics['last_accuracy'])} %")
+    for name, key in (
+        ("Forgetting", "forgetting"),
+        ("Backward transfer", "backward_transfer"),
+    ):
+        if metrics[key] is not None:
+            lines.append(f"{name:<28} {_percent(metrics[key])} points")
+    return "\n".join(lines)
+
+
+def _percent(value: float) -> str:
+    # "+ 0.0" turns a rounded -0.0 into 0.0.
+    return f"{round(100 * value, 2) + 0.0:7.2f}"
+
+
+def _task_lines(table: pd.DataFrame) -> list[str]:
+    """A header and one line a task, all of one length."""
+    has_top5 = bool(table["top5_accuracy"].notna().any())
+    lines = ["task  classes  accuracy" + ("    top-5" if has_top5 else "")]
+    for task, classes, accuracy, top5 in zip(
+        table["task"],
+        table["num_classes_seen"],
+        table["accuracy"],
+        table["top5_accuracy"],
+        strict=True,
+    ):
+        line = f"{task:>4}  {classes:>7}  {_percent(accuracy):>8}"
+        if has_top5:
+            line += f"  {'–' if top5 is pd.NA else _percent(top5):>7}"
+        lines.append(line)
+    return lines
+
+
+def _side_by_side(lines: list[str], width: int) -> list[str]:
+    """Break the rows below the header into blocks that share the width."""
+    header, rows = lines[0], lines[1:]
+    fitting = max(1, (width + len(_GAP)) // (len(header) + len(_GAP)))
+    num_blocks = min(fitting, math.ceil(len(rows) / _ROWS_A_BLOCK))
+    height = math.ceil(len(rows) / num_blocks)
+    blocks = [rows[i : i + height] for i in range(0, len(rows), height)]
+    printed = [_GAP.join([header] * len(blocks))]
+    for i in range(height):
+        printed.append(_GAP.join(block[i] for block in blocks if i < len(block)))
+    return printed

@@ -1,0 +1,7 @@
+"""What happens around the pipelines: checks, the console, the run log."""
+
+from daformer_kedro.hooks.console import ConsoleHooks
+from daformer_kedro.hooks.guard import GuardHooks
+from daformer_kedro.hooks.tracking import TrackingHooks
+
+__all__ = ["ConsoleHooks", "GuardHooks", "TrackingHooks"]

@@ -1,0 +1,132 @@
+"""Progress while training, and the results at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from daformer_kedro.evaluation.summary import format_summary
+from daformer_kedro.learning.progress import EpochRecord, subscribe, unsubscribe
+
+
+class ConsoleHooks:
+    """A bar for tasks and one for epochs; a line a phase where there is no terminal."""
+
+    def __init__(self) -> None:
+        self._console = Console()
+        self._progress: Progress | None = None
+        self._tasks: TaskID | None = None
+        self._epochs: TaskID | None = None
+        self._run_command = "kedro run"
+        self._metrics: dict[str, Any] | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Remember which environment to name in the commands at the end."""
+        if context.env:
+            self._run_command = f"kedro run --env {context.env}"
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline) -> None:
+        """Start the bars if any task trains."""
+        self._metrics = None
+        namespaces = {n.namespace for n in pipeline.nodes if n.namespace}
+        subscribe(self)
+        if not namespaces or not self._console.is_terminal:
+            return
+        self._progress = Progress(
+            TextColumn("{task.description:<18}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self._console,
+        )
+        self._tasks = self._progress.add_task("tasks", total=len(namespaces), note="")
+        self._progress.start()
+
+    def on_epoch(self, record: EpochRecord) -> None:
+        """Advance the bar of epochs, or print a line at the end of a phase."""
+        loss = f"loss {record.losses['total']:.4f}"
+        title = f"task {record.task} {record.phase}"
+        if self._progress is None:
+            if record.epoch + 1 == record.num_epochs:
+                speed = f"{record.images_per_second:.0f} images/s"
+                self._console.print(f"{title}: {record.num_epochs} epochs, {loss}, {speed}")
+            return
+        if record.epoch == 0 or self._epochs is None:
+            if self._epochs is not None:
+                self._progress.remove_task(self._epochs)
+            self._epochs = self._progress.add_task(
+                title, total=record.num_epochs, note=loss
+            )
+        self._progress.update(self._epochs, completed=record.epoch + 1, note=loss)
+
+    @hook_impl
+    def after_node_run(self, node: Node, outputs: dict[str, Any]) -> None:
+        """Advance the bar of tasks; keep the results for the end."""
+        if "metrics" in outputs:
+            self._metrics = outputs["metrics"]
+        for name, value in outputs.items():
+            if node.namespace and name == f"{node.namespace}.metrics":
+                note = f"accuracy {value['accuracy']:.1%}"
+                if self._progress is not None and self._tasks is not None:
+                    self._progress.update(self._tasks, advance=1, note=note)
+                else:
+                    classes = value["num_classes_seen"]
+                    self._console.print(
+                        f"task {value['task']}: {note} on {classes} classes"
+                    )
+
+    @hook_impl
+    def after_pipeline_run(self, catalog: CatalogProtocol) -> None:
+        """Print the results and what to type next."""
+        self._stop()
+        if self._metrics is None:
+            return
+        folder = _folder(catalog)
+        self._console.print()
+        self._console.print(format_summary(self._metrics), highlight=False)
+        self._console.print(
+            f"\nResults and figures: {folder}\n"
+            "\nNext:\n"
+            "  kedro mlflow ui                     compare runs in the browser\n"
+            "  kedro viz run                       look at the pipelines\n"
+            f"  {self._run_command} --params model.edition=M\n"
+            "  kedro run --env cifar100_mini --params source.path=DIR",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Leave the terminal as it was."""
+        self._stop()
+
+    def _stop(self) -> None:
+        unsubscribe(self)
+        if self._progress is not None:
+            self._progress.stop()
+        self._progress = self._tasks = self._epochs = None
+
+
+def _folder(catalog: Any) -> Path:
+    """Folder of the run's results, from the working directory where it lies below."""
+    folder = Path(catalog["metrics"].filepath).parent
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder

@@ -1,0 +1,191 @@
+"""The run log in MLflow: one parent run a ``kedro run``, one child run a task.
+
+kedro-mlflow starts the parent run and logs the parameters. Everything else is here.
+A run log must never cost a result: what cannot be logged is said once and left out.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline.node import Node
+from mlflow.entities import Metric
+from mlflow.tracking import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.time import get_current_time_millis
+
+from daformer_kedro.config import Config, run_key
+from daformer_kedro.learning.devices import resolve_device
+from daformer_kedro.learning.progress import EpochRecord, subscribe, unsubscribe
+from daformer_kedro.pipelines.naming import task_name
+
+_LOGGER = logging.getLogger(__name__)
+_SUMMARY = (
+    "average_incremental_accuracy",
+    "last_accuracy",
+    "forgetting",
+    "backward_transfer",
+)
+_SERIES = ("accuracy_after_task", "top5_accuracy_after_task", "num_exemplars")
+
+
+class TrackingHooks:
+    """Tags and results on the parent run, epochs and metrics on the tasks' runs."""
+
+    def __init__(self) -> None:
+        self._config: Config | None = None
+        self._catalog: Any = None
+        self._client: MlflowClient | None = None
+        self._parent: str | None = None
+        self._experiment: str | None = None
+        self._children: dict[str, str] = {}
+        self._has_warned = False
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Keep the settings, for the tags."""
+        self._config = context.config_loader.config
+
+    @hook_impl
+    def before_pipeline_run(self, catalog: CatalogProtocol) -> None:
+        """Tag the parent run and listen to the epochs."""
+        self._catalog = catalog
+        self._children = {}
+        self._parent = None
+        self._attempt(self._open_parent)
+        subscribe(self)
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Open the task's run before its first node."""
+        namespace = node.namespace
+        if namespace and self._parent and namespace not in self._children:
+            self._attempt(lambda: self._open_child(namespace))
+
+    def on_epoch(self, record: EpochRecord) -> None:
+        """Log an epoch's losses, learning rate, accuracy and throughput."""
+        child = self._children.get(task_name(record.task))
+        values = {
+            "learning_rate": record.learning_rate,
+            "train_accuracy": record.train_accuracy,
+            "images_per_second": record.images_per_second,
+            **{f"loss_{name}": value for name, value in record.losses.items()},
+        }
+        named = {f"{record.phase}/{name}": value for name, value in values.items()}
+        self._attempt(lambda: self._log(child, named, step=record.epoch))
+
+    @hook_impl
+    def after_node_run(self, node: Node, outputs: dict[str, Any]) -> None:
+        """Log metrics as soon as they are known."""
+        own = outputs.get(f"{node.namespace}.metrics")
+        if own is not None:
+            self._attempt(lambda: self._log_task(str(node.namespace), own))
+        if "metrics" in outputs:
+            self._attempt(lambda: self._log_run(outputs["metrics"]))
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
+        """Attach reports and figures to the run that they belong to."""
+        if "." in dataset_name:
+            namespace, _, name = dataset_name.rpartition(".")
+            run, wanted = self._children.get(namespace), name in _TASK_FILES
+        else:
+            run, wanted = self._parent, "evaluation" in node.tags
+        if run and wanted:
+            path = Path(self._catalog[dataset_name].filepath)
+            self._attempt(lambda: self._client_or_raise().log_artifact(run, str(path)))
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Close the tasks' runs; kedro-mlflow closes the parent."""
+        self._close("FINISHED")
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Mark the runs of unfinished tasks as failed."""
+        self._close("FAILED")
+
+    def _open_parent(self) -> None:
+        run = mlflow.active_run()
+        if run is None or self._config is None:
+            return
+        self._client = MlflowClient()
+        self._parent, self._experiment = run.info.run_id, run.info.experiment_id
+        for key, value in self._tags(self._config).items():
+            self._client.set_tag(self._parent, key, value)
+
+    def _tags(self, config: Config) -> dict[str, str]:
+        return {
+            "protocol": config.protocol,
+            "edition": config.model.edition,
+            "baseline": config.baseline,
+            "class_order": str(config.scenario.class_order),
+            "seed": str(config.seed),
+            "run_key": run_key(config),
+            "device": str(resolve_device(config.training.device)),
+        }
+
+    def _open_child(self, namespace: str) -> None:
+        tags = {MLFLOW_PARENT_RUN_ID: str(self._parent)}
+        if self._config is not None:
+            tags |= self._tags(self._config)
+        run = self._client_or_raise().create_run(
+            str(self._experiment), tags=tags, run_name=namespace
+        )
+        self._children[namespace] = run.info.run_id
+
+    def _log_task(self, namespace: str, metrics: dict[str, Any]) -> None:
+        values = {name: value for name, value in metrics.items() if name != "task"}
+        rows = values.pop("task_accuracies")
+        for task, accuracy in enumerate(rows):
+            values[f"accuracy_on_{task_name(task)}"] = accuracy
+        self._log(self._children.get(namespace), values, step=metrics["task"])
+
+    def _log_run(self, metrics: dict[str, Any]) -> None:
+        self._log(self._parent, {name: metrics[name] for name in _SUMMARY}, step=0)
+        for name in _SERIES:
+            for task, value in enumerate(metrics[name]):
+                self._log(self._parent, {name: value}, step=task)
+
+    def _log(self, run: str | None, values: dict[str, float | None], step: int) -> None:
+        """Log what is a number, in one request."""
+        if run is None:
+            return
+        now = get_current_time_millis()
+        known = [
+            Metric(name, float(value), now, step)
+            for name, value in values.items()
+            if value is not None
+        ]
+        self._client_or_raise().log_batch(run, metrics=known)
+
+    def _close(self, status: str) -> None:
+        unsubscribe(self)
+        for run in self._children.values():
+            self._attempt(
+                lambda run=run: self._client_or_raise().set_terminated(run, status)
+            )
+        self._children = {}
+
+    def _client_or_raise(self) -> MlflowClient:
+        if self._client is None:
+            raise RuntimeError("no MLflow run is open")
+        return self._client
+
+    def _attempt(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except Exception as error:
+            if not self._has_warned:
+                _LOGGER.warning("MLflow: some of this run is not logged: %s", error)
+            self._has_warned = True
+
+
+_TASK_FILES = ("metrics", "training_history", "finetuning_history")

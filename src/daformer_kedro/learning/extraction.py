@@ -1,0 +1,44 @@
+"""Embeddings and logits of images as they are, without augmentation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from daformer_kedro.config import PreprocessingConfig
+from daformer_kedro.learning.augmentation import normalise
+from daformer_kedro.learning.neighbourhood import concatenate_tasks
+from daformer_kedro.model import DAFormer
+
+
+@torch.inference_mode()
+def extract(
+    model: DAFormer,
+    images: Tensor,
+    preprocessing: PreprocessingConfig,
+    batch_size: int = 512,
+) -> tuple[Tensor, Tensor]:
+    """Run the model in evaluation mode over many images.
+
+    Always in float32, so that exemplars and metrics do not depend on the precision of
+    training.
+
+    Args:
+        model: on the device to use.
+        images: (N, C, H, W) uint8, on any device.
+        preprocessing: normalisation.
+        batch_size: images a forward pass.
+
+    Returns:
+        (N, T * D) concatenated task embeddings and (N, C) logits, on the CPU.
+    """
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    embeddings, logits = [], []
+    for batch in images.split(batch_size):
+        output = model(normalise(batch.to(device), preprocessing))
+        embeddings.append(concatenate_tasks(output.embeddings, model.num_tasks).cpu())
+        logits.append(output.logits.cpu())
+    model.train(was_training)
+    return torch.cat(embeddings), torch.cat(logits)

@@ -1,0 +1,251 @@
+"""One phase of training: the loop over epochs and batches, and its whole state."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from timm.scheduler.scheduler import Scheduler
+from torch import Tensor, nn
+
+from daformer_kedro.config import SharpnessConfig
+from daformer_kedro.learning.augmentation import Augmentation
+from daformer_kedro.learning.mixing import Mixed, Mixing
+from daformer_kedro.learning.neighbourhood import concatenate_tasks
+from daformer_kedro.learning.objective import Objective
+from daformer_kedro.learning.progress import EpochRecord, announce
+from daformer_kedro.learning.sampling import epoch_batches
+from daformer_kedro.learning.sharpness import ascend, restore
+from daformer_kedro.model import DAFormer, DAFormerOutput
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss is no longer a finite number."""
+
+
+@dataclass(frozen=True)
+class TaskImages:
+    """The images of one phase, resident on the device.
+
+    Attributes:
+        images: (N, C, H, W) uint8.
+        targets: (N,) int64, positions in the class order.
+    """
+
+    images: Tensor
+    targets: Tensor
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Settings of one phase of one task.
+
+    Attributes:
+        task: number of the task, from 0.
+        name: ``train`` or ``finetune``.
+        epochs: epochs in all.
+        batch_size: images a step.
+        repeats: see :func:`~daformer_kedro.learning.sampling.epoch_batches`.
+        sharpness: sharpness-aware minimisation; ``rho`` 0 is off.
+        clip_norm: largest gradient norm, ``None`` for no clipping.
+        precision: type of autocast; float32 is none.
+    """
+
+    task: int
+    name: str
+    epochs: int
+    batch_size: int
+    repeats: int = 1
+    sharpness: SharpnessConfig = field(default_factory=SharpnessConfig)
+    clip_norm: float | None = None
+    precision: torch.dtype = torch.float32
+
+
+class Fitting:
+    """Fits a model to one phase's images.
+
+    Losses stay on the device and are read once an epoch, so that the loop never waits
+    for it.
+
+    Args:
+        phase: settings.
+        model: the network; its ``requires_grad`` flags say what trains.
+        data: images and targets, on the model's device.
+        objective: the loss.
+        augmentation: of uint8 images to normalised ones.
+        mixing: soft targets, mixup and CutMix.
+        optimiser: over the model's trainable parameters.
+        schedule: sets the learning rate before each epoch; ``None`` keeps it.
+        generator: source of all chance, on the model's device.
+        teacher: frozen model of the task before.
+    """
+
+    def __init__(
+        self,
+        phase: Phase,
+        model: DAFormer,
+        data: TaskImages,
+        *,
+        objective: Objective,
+        augmentation: Augmentation,
+        mixing: Mixing,
+        optimiser: torch.optim.Optimizer,
+        schedule: Scheduler | None,
+        generator: torch.Generator,
+        teacher: DAFormer | None = None,
+    ) -> None:
+        self.phase = phase
+        self.model = model
+        self.data = data
+        self.objective = objective
+        self.augmentation = augmentation
+        self.mixing = mixing
+        self.optimiser = optimiser
+        self.schedule = schedule
+        self.generator = generator
+        self.teacher = teacher if objective.uses_teacher else None
+        self.history: list[EpochRecord] = []
+
+    def run(self) -> list[EpochRecord]:
+        """Train the epochs that are left and return the record of all.
+
+        Raises:
+            TrainingDiverged: a loss is not finite at the end of an epoch.
+        """
+        self.model.train()
+        for epoch in range(len(self.history), self.phase.epochs):
+            if self.schedule is not None:
+                self.schedule.step(epoch)
+            record = self._run_epoch(epoch)
+            self.history.append(record)
+            announce(record)
+        return self.history
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the phase depends on."""
+        bank = self.objective.bank
+        return {
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+            "bank": None if bank is None else bank.student_features,
+            "history": [vars(record) for record in self.history],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a state of :meth:`state_dict`."""
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"])
+        if self.objective.bank is not None:
+            self.objective.bank.student_features.copy_(state["bank"])
+        self.history = [EpochRecord(**record) for record in state["history"]]
+
+    def _run_epoch(self, epoch: int) -> EpochRecord:
+        started = time.perf_counter()
+        batches = epoch_batches(
+            len(self.data.targets),
+            self.phase.batch_size,
+            self.phase.repeats,
+            self.generator,
+        )
+        sums: dict[str, Tensor] = {}
+        for rows in batches:
+            for name, value in self._step(rows).items():
+                sums[name] = sums[name] + value if name in sums else value
+        # The one synchronisation with the device: all sums in one copy.
+        values = torch.stack([value.float() for value in sums.values()]).tolist()
+        means = {
+            name: value / len(batches)
+            for name, value in zip(sums, values, strict=True)
+        }
+        accuracy = means.pop("accuracy")
+        record = EpochRecord(
+            task=self.phase.task,
+            phase=self.phase.name,
+            epoch=epoch,
+            num_epochs=self.phase.epochs,
+            learning_rate=self.optimiser.param_groups[0]["lr"],
+            losses=means,
+            train_accuracy=accuracy,
+            num_images=sum(len(rows) for rows in batches),
+            seconds=time.perf_counter() - started,
+        )
+        self._check_finite(record)
+        return record
+
+    def _check_finite(self, record: EpochRecord) -> None:
+        if not torch.tensor(list(record.losses.values())).isfinite().all():
+            raise TrainingDiverged(
+                f"task {record.task}, {record.phase} epoch {record.epoch}: the loss is "
+                f"not finite ({record.losses}); try a lower learning rate or "
+                "training.clip_norm"
+            )
+
+    def _step(self, rows: Tensor) -> dict[str, Tensor]:
+        """One optimisation step; returns detached loss terms, total and accuracy."""
+        images = self.augmentation(self.data.images[rows], self.generator)
+        mixed = self.mixing(images, self.data.targets[rows], self.generator)
+        # A mixed image is most of all the heavier of its two.
+        anchors = torch.where(mixed.weight >= 0.5, rows, rows.flip(0))
+        with torch.inference_mode(), self._autocast():
+            taught = self._teach(mixed.images)
+        student, terms = self._losses(mixed, taught, anchors)
+        total = torch.stack(tuple(terms.values())).sum()
+        total.backward()
+        if self.phase.sharpness.rho > 0:
+            self._sharpness_aware_gradient(mixed, taught, anchors)
+        trainable = self._trainable()
+        if self.phase.clip_norm is not None:
+            nn.utils.clip_grad_norm_(trainable, self.phase.clip_norm)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        if self.objective.bank is not None and taught is not None:
+            new = concatenate_tasks(student.embeddings, self.objective.num_old_tasks)
+            self.objective.bank.refresh(new, anchors, (2 * mixed.weight - 1).abs())
+        right = student.logits.detach().argmax(1) == mixed.targets.argmax(1)
+        measured = {name: value.detach() for name, value in terms.items()}
+        return {**measured, "total": total.detach(), "accuracy": right.float().mean()}
+
+    def _sharpness_aware_gradient(
+        self, mixed: Mixed, taught: DAFormerOutput | None, anchors: Tensor
+    ) -> None:
+        """Replace the gradients by those at the worst point near the weights."""
+        sharpness = self.phase.sharpness
+        trainable = self._trainable()
+        saved = ascend(trainable, sharpness.rho, adaptive=sharpness.adaptive)
+        self.optimiser.zero_grad(set_to_none=True)
+        _, terms = self._losses(mixed, taught, anchors)
+        torch.stack(tuple(terms.values())).sum().backward()
+        restore(trainable, saved)
+
+    def _losses(
+        self, mixed: Mixed, taught: DAFormerOutput | None, anchors: Tensor
+    ) -> tuple[DAFormerOutput, dict[str, Tensor]]:
+        with self._autocast():
+            student = self.model(
+                mixed.images,
+                generator=self.generator,
+                return_blocks=self.objective.uses_blocks,
+            )
+        # Losses in float32: softmax and cross-entropy lose too much in bfloat16.
+        student = student.float()
+        return student, self.objective.terms(student, taught, mixed.targets, anchors)
+
+    def _teach(self, images: Tensor) -> DAFormerOutput | None:
+        if self.teacher is None:
+            return None
+        output = self.teacher(images, return_blocks=self.objective.uses_blocks)
+        return output.float()
+
+    def _trainable(self) -> list[nn.Parameter]:
+        return [p for p in self.model.parameters() if p.grad is not None]
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(
+            self.data.images.device.type,
+            dtype=self.phase.precision,
+            enabled=self.phase.precision != torch.float32,
+        )

@@ -1,0 +1,155 @@
+"""Soft targets, mixup and CutMix on a batch, on its device."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from daformer_kedro.errors import InputError
+
+_NUM_PROPOSALS = 32
+
+
+def soft_targets(targets: Tensor, num_classes: int, smoothing: float) -> Tensor:
+    """Targets with label smoothing (Szegedy et al., CVPR 2016).
+
+    Args:
+        targets: (B,) int64 classes.
+        num_classes: classes C seen so far.
+        smoothing: share s spread over all classes.
+
+    Returns:
+        (B, C) float32: s / C everywhere, and 1 - s more at the class.
+    """
+    exact = one_hot(targets, num_classes).to(torch.float32)
+    return exact * (1 - smoothing) + smoothing / num_classes
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A batch after mixing.
+
+    Attributes:
+        images: (B, C, H, W) mixed images.
+        targets: (B, num_classes) soft targets, mixed alike.
+        weight: λ, the image's own share in its mixture, a float32 scalar on the
+            device; the partner, image B - 1 - i for image i, has the rest.
+    """
+
+    images: Tensor
+    targets: Tensor
+    weight: Tensor
+
+
+def sample_symmetric_beta(alpha: float, generator: torch.Generator) -> Tensor:
+    """Draw from Beta(α, α): a float64 scalar on the generator's device.
+
+    The share of one of two gamma variables in their sum. Each is the first accepted
+    of 32 proposals for Gamma(α + 1) (Marsaglia and Tsang, 2000), of which more than
+    95 in 100 are accepted, times U^(1/α). Written with tensors alone, because a draw
+    on the host would hold up the device; in logarithms, because small α underflow.
+    """
+    device = generator.device
+    options = {"generator": generator, "device": device, "dtype": torch.float64}
+    normal = torch.randn((2, _NUM_PROPOSALS), **options)
+    uniform = torch.rand((2, _NUM_PROPOSALS + 1), **options)
+    log_uniform = torch.log1p(-uniform)
+    mode = alpha + 1 - 1 / 3
+    cube = (1 + normal / math.sqrt(9 * mode)) ** 3
+    log_cube = torch.log(cube.clamp(min=1e-300))
+    bound = normal.square() / 2 + mode * (1 - cube + log_cube)
+    accepted = (cube > 0) & (log_uniform[:, 1:] < bound)
+    first = accepted.to(torch.int8).argmax(dim=1, keepdim=True)
+    logs = log_cube.gather(1, first)[:, 0] + log_uniform[:, 0] / alpha
+    return torch.sigmoid(logs[0] - logs[1])
+
+
+class Mixing:
+    """Soft targets, and mixup or CutMix of each image with one of the same batch.
+
+    mixup (Zhang et al., ICLR 2018) adds the images with one weight λ ~ Beta(α, α) a
+    batch. CutMix (Yun et al., ICCV 2019) pastes one box a batch, of the share 1 - λ
+    of the image before it is cut at the borders; λ is then the share that is left.
+    Partners are the batch reversed. With both on, each batch takes one of them with
+    equal chance. At α = 0 for both, only the targets are smoothed.
+
+    Raises:
+        InputError: for a parameter out of its range.
+    """
+
+    def __init__(
+        self,
+        mixup_alpha: float,
+        cutmix_alpha: float,
+        num_classes: int,
+        smoothing: float,
+    ) -> None:
+        for name, alpha in (("mixup", mixup_alpha), ("cutmix", cutmix_alpha)):
+            if not (alpha >= 0 and math.isfinite(alpha)):
+                raise InputError(
+                    f"augmentation.{name}_alpha = {alpha} must be 0 or positive"
+                )
+        if num_classes < 1:
+            raise InputError(f"num_classes = {num_classes} must be at least 1")
+        if not 0 <= smoothing < 1:
+            raise InputError(f"label_smoothing = {smoothing} must be in [0, 1)")
+        self.mixup_alpha = mixup_alpha
+        self.cutmix_alpha = cutmix_alpha
+        self.num_classes = num_classes
+        self.smoothing = smoothing
+
+    def __call__(
+        self, images: Tensor, targets: Tensor, generator: torch.Generator
+    ) -> Mixed:
+        """Mix a batch.
+
+        Args:
+            images: (B, C, H, W) floating-point, on the generator's device.
+            targets: (B,) int64.
+            generator: source of λ, the box and the choice between the two.
+        """
+        soft = soft_targets(targets, self.num_classes, self.smoothing)
+        if not (self.mixup_alpha or self.cutmix_alpha):
+            return Mixed(images, soft, torch.ones((), device=images.device))
+        own = self._own_share(*images.shape[2:], generator)
+        weight = own.mean()
+        own = own.to(images.dtype)
+        mixed = images * own + images.flip(0) * (1 - own)
+        weight = weight.to(torch.float32)
+        return Mixed(mixed, soft * weight + soft.flip(0) * (1 - weight), weight)
+
+    def _own_share(self, height: int, width: int, generator: torch.Generator) -> Tensor:
+        """Share of each pixel that the image keeps: (H, W), or (1, 1) for mixup."""
+        if not self.cutmix_alpha:
+            return sample_symmetric_beta(self.mixup_alpha, generator).view(1, 1)
+        outside = _outside_box(height, width, self.cutmix_alpha, generator)
+        if not self.mixup_alpha:
+            return outside
+        blend = sample_symmetric_beta(self.mixup_alpha, generator)
+        choice = torch.rand((), generator=generator, device=generator.device)
+        return torch.where(choice < 0.5, outside, blend)
+
+
+def _outside_box(
+    height: int, width: int, alpha: float, generator: torch.Generator
+) -> Tensor:
+    """1 outside a random box and 0 inside it: (H, W) float64.
+
+    The box has the image's shape and its centre is uniform over the pixels; what
+    reaches beyond the image is lost.
+    """
+    side = torch.sqrt(1 - sample_symmetric_beta(alpha, generator))
+    device = generator.device
+    centre = torch.rand((2,), generator=generator, device=device, dtype=torch.float64)
+    inside = []
+    for place, size in zip(centre, (height, width), strict=True):
+        length = (size * side).floor()
+        middle = (place * size).floor()
+        first = middle - (length / 2).floor()
+        pixel = torch.arange(size, device=device)
+        inside.append((pixel >= first) & (pixel < first + length))
+    return 1 - (inside[0][:, None] & inside[1]).to(torch.float64)

@@ -1,0 +1,99 @@
+"""Who is told how training goes: the progress bar, the run log, a test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch did.
+
+    Attributes:
+        task: number of the task, from 0.
+        phase: ``train`` or ``finetune``.
+        epoch: number of the epoch within the phase, from 0.
+        num_epochs: epochs of the phase.
+        learning_rate: rate of this epoch.
+        losses: mean of each loss term, as weighted in the total, and ``total``.
+        train_accuracy: share of the batch's samples whose strongest soft target was
+            predicted, on augmented images.
+        num_images: images seen.
+        seconds: duration of the epoch.
+    """
+
+    task: int
+    phase: str
+    epoch: int
+    num_epochs: int
+    learning_rate: float
+    losses: dict[str, float]
+    train_accuracy: float
+    num_images: int
+    seconds: float
+
+    @property
+    def images_per_second(self) -> float:
+        """Throughput of the epoch."""
+        return self.num_images / self.seconds
+
+    def as_row(self) -> dict[str, float | int | str]:
+        """The record as a row of the history table."""
+        return {
+            "task": self.task,
+            "phase": self.phase,
+            "epoch": self.epoch,
+            "learning_rate": self.learning_rate,
+            "loss": self.losses["total"],
+            **{f"loss_{k}": v for k, v in self.losses.items() if k != "total"},
+            "train_accuracy": self.train_accuracy,
+            "seconds": self.seconds,
+            "images_per_second": self.images_per_second,
+        }
+
+
+class Observer(Protocol):
+    """Told of every epoch."""
+
+    def on_epoch(self, record: EpochRecord) -> None:
+        """Called once at the end of each epoch."""
+
+
+_observers: list[Observer] = []
+
+
+@contextmanager
+def observed_by(observer: Observer) -> Iterator[None]:
+    """Tell ``observer`` of the epochs that pass inside the block."""
+    subscribe(observer)
+    try:
+        yield
+    finally:
+        unsubscribe(observer)
+
+
+def subscribe(observer: Observer) -> None:
+    """Tell ``observer`` of every epoch from now on."""
+    _observers.append(observer)
+
+
+def unsubscribe(observer: Observer) -> None:
+    """Stop telling ``observer``; one that was never subscribed is ignored."""
+    if observer in _observers:
+        _observers.remove(observer)
+
+
+def announce(record: EpochRecord) -> None:
+    """Tell all observers of an epoch."""
+    for observer in tuple(_observers):
+        observer.on_epoch(record)
+
+
+def history_table(records: list[EpochRecord]) -> pd.DataFrame:
+    """The records as a table, one row an epoch; empty phases give empty tables."""
+    return pd.DataFrame([record.as_row() for record in records])

@@ -1,0 +1,40 @@
+"""Which samples one epoch visits, and in which order."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_REPEATED_MULTIPLE = 256
+
+
+def epoch_batches(
+    num_samples: int, batch_size: int, repeats: int, generator: torch.Generator
+) -> list[Tensor]:
+    """Positions of one epoch, batch by batch.
+
+    With ``repeats`` above 1 this is repeated augmentation (Hoffer et al., CVPR 2020) as
+    DeiT samples it: the shuffled positions come ``repeats`` times in a row, and the
+    list is cut to the largest multiple of 256 not above ``num_samples``, so that an
+    epoch stays as long as the data and sees a random part of it several times. Fewer
+    than 256 samples are cut to ``num_samples``. The last incomplete batch is dropped,
+    unless it is the only one.
+
+    Args:
+        num_samples: samples of the task.
+        batch_size: positions a batch.
+        repeats: how often a position comes in a row.
+        generator: source of the shuffle; its device is where the batches lie.
+
+    Returns:
+        Batches of ``batch_size`` positions; one smaller batch if there is no other.
+    """
+    device = generator.device
+    order = torch.randperm(num_samples, generator=generator, device=device)
+    if repeats > 1:
+        length = num_samples // _REPEATED_MULTIPLE * _REPEATED_MULTIPLE or num_samples
+        order = order.repeat_interleave(repeats)[:length]
+    if len(order) < batch_size:
+        return [order]
+    num_batches = len(order) // batch_size
+    return list(order[: num_batches * batch_size].split(batch_size))

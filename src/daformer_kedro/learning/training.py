@@ -1,0 +1,180 @@
+"""The two phases of learning a task: training with a teacher, balanced finetuning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from daformer_kedro.config import (
+    AugmentationConfig,
+    FinetuningConfig,
+    LossesConfig,
+    PreprocessingConfig,
+    SharpnessConfig,
+    TrainingConfig,
+)
+from daformer_kedro.learning.augmentation import Augmentation
+from daformer_kedro.learning.devices import resolve_precision
+from daformer_kedro.learning.fitting import Fitting, Phase, TaskImages
+from daformer_kedro.learning.mixing import Mixing
+from daformer_kedro.learning.neighbourhood import FeatureBank
+from daformer_kedro.learning.objective import Objective
+from daformer_kedro.learning.optimisation import (
+    make_optimiser,
+    make_schedule,
+    scaled_learning_rate,
+)
+from daformer_kedro.learning.progress import EpochRecord
+from daformer_kedro.learning.seeding import make_generator
+from daformer_kedro.model import DAFormer
+
+
+@dataclass(frozen=True)
+class LearningSettings:
+    """The sections of the parameters that both phases read."""
+
+    training: TrainingConfig
+    losses: LossesConfig
+    augmentation: AugmentationConfig
+    preprocessing: PreprocessingConfig
+    seed: int
+
+
+def train_task(
+    model: DAFormer,
+    data: TaskImages,
+    settings: LearningSettings,
+    *,
+    teacher: DAFormer | None = None,
+    features: Tensor | None = None,
+    neighbours: Tensor | None = None,
+) -> list[EpochRecord]:
+    """Train the newest task of ``model`` in place.
+
+    Args:
+        model: already grown for the task, on the device to use.
+        data: the new classes' images and the rehearsal memory's, on that device.
+        settings: see :class:`LearningSettings`.
+        teacher: the model before the task; ``None`` in the first.
+        features: (N, E) of the un-augmented data under the teacher.
+        neighbours: (N, K) among them; needed for KNN distillation over the data set.
+
+    Returns:
+        One record an epoch.
+    """
+    training, losses = settings.training, settings.losses
+    task = model.num_tasks - 1
+    first = task == 0
+    model.freeze_for_training(freeze_old_tasks=training.freeze_old_tasks)
+    epochs = (first and training.initial_epochs) or training.epochs
+    sharp = training.sharpness
+    phase = Phase(
+        task=task,
+        name="train",
+        epochs=epochs,
+        batch_size=training.batch_size,
+        repeats=settings.augmentation.repeats,
+        sharpness=SharpnessConfig() if first and not sharp.first_task else sharp,
+        clip_norm=training.clip_norm,
+        precision=resolve_precision(training.precision, data.images.device),
+    )
+    bank = None
+    if features is not None and neighbours is not None:
+        bank = FeatureBank(features, neighbours)
+    objective = Objective(
+        losses=losses,
+        num_old=0 if teacher is None else teacher.num_classes,
+        num_old_tasks=0 if teacher is None else teacher.num_tasks,
+        bank=bank,
+    )
+    optimiser = make_optimiser(
+        model.parameters(),
+        scaled_learning_rate(training.learning_rate, training.batch_size),
+        training.weight_decay,
+    )
+    fitting = Fitting(
+        phase,
+        model,
+        data,
+        objective=objective,
+        optimiser=optimiser,
+        schedule=make_schedule(optimiser, training, epochs),
+        teacher=teacher,
+        **_chance(model, data, settings, phase),
+    )
+    return fitting.run()
+
+
+def finetune_on_memory(
+    model: DAFormer,
+    data: TaskImages,
+    settings: LearningSettings,
+    finetuning: FinetuningConfig,
+) -> list[EpochRecord]:
+    """Balanced finetuning in place: heads, keys and decoder, on the memory alone.
+
+    Against the bias towards the newest classes (Castro et al., ECCV 2018). No teacher,
+    no divergence head, no sharpness-aware minimisation, a constant learning rate.
+
+    Args:
+        model: after :func:`train_task`, on the device to use.
+        data: the rehearsal memory, which holds the new classes too.
+        settings: see :class:`LearningSettings`.
+        finetuning: epochs, batch size and learning rate.
+
+    Returns:
+        One record an epoch.
+    """
+    training = settings.training
+    model.freeze_for_finetuning()
+    phase = Phase(
+        task=model.num_tasks - 1,
+        name="finetune",
+        epochs=finetuning.epochs,
+        batch_size=finetuning.batch_size,
+        repeats=settings.augmentation.repeats,
+        clip_norm=training.clip_norm,
+        precision=resolve_precision(training.precision, data.images.device),
+    )
+    divergence_off = replace(settings.losses.divergence, weight=0.0)
+    optimiser = make_optimiser(
+        model.parameters(),
+        scaled_learning_rate(finetuning.learning_rate, finetuning.batch_size),
+        training.weight_decay,
+    )
+    fitting = Fitting(
+        phase,
+        model,
+        data,
+        objective=Objective(losses=replace(settings.losses, divergence=divergence_off)),
+        optimiser=optimiser,
+        schedule=None,
+        **_chance(model, data, settings, phase),
+    )
+    return fitting.run()
+
+
+def _chance(
+    model: DAFormer, data: TaskImages, settings: LearningSettings, phase: Phase
+) -> dict[str, object]:
+    """The parts of a phase that draw at random, with the phase's own generator."""
+    device = data.images.device
+    generator = make_generator(settings.seed, phase.task, phase.name, device)
+    augmentation = settings.augmentation
+    return {
+        "generator": generator,
+        "augmentation": Augmentation(
+            augmentation,
+            image_size=data.images.shape[-1],
+            preprocessing=settings.preprocessing,
+            device=device,
+        ),
+        "mixing": Mixing(
+            augmentation.mixup_alpha,
+            augmentation.cutmix_alpha,
+            num_classes=model.num_classes,
+            smoothing=settings.losses.classification.label_smoothing,
+        ),
+    }

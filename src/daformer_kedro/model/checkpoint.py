@@ -1,0 +1,88 @@
+"""A model as plain data: weights and the facts needed to build it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from daformer_kedro.config import ModelConfig, PreprocessingConfig, validated
+from daformer_kedro.errors import InputError
+from daformer_kedro.model.daformer import DAFormer
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights by name, and what describes the network around them.
+
+    Attributes:
+        weights: name to tensor, on the CPU.
+        description: JSON values alone: ``model`` and ``preprocessing`` (sections of the
+            parameters), ``image_size``, ``in_channels``, ``task_sizes``,
+            ``class_names`` (in class order) and ``divergence`` (whether the auxiliary
+            head is there).
+    """
+
+    weights: Mapping[str, Tensor]
+    description: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        model: DAFormer,
+        *,
+        preprocessing: PreprocessingConfig,
+        class_names: tuple[str, ...],
+    ) -> Checkpoint:
+        """Take a model apart; the weights are copied to the CPU.
+
+        Args:
+            model: any number of tasks learnt.
+            preprocessing: the normalisation it was trained with.
+            class_names: names of the classes it knows, in class order.
+        """
+        weights = {
+            name: tensor.detach().to("cpu", copy=True).contiguous()
+            for name, tensor in model.state_dict().items()
+        }
+        description = {
+            "model": asdict(model.config),
+            "preprocessing": asdict(preprocessing),
+            "image_size": model.image_size,
+            "in_channels": model.in_channels,
+            "task_sizes": list(model.task_sizes),
+            "class_names": list(class_names),
+            "divergence": model.divergence_head is not None,
+        }
+        return cls(weights, description)
+
+    @property
+    def preprocessing(self) -> PreprocessingConfig:
+        """The normalisation that the model was trained with."""
+        return validated(
+            PreprocessingConfig, self.description["preprocessing"], "preprocessing"
+        )
+
+    def build(self, device: torch.device | str = "cpu") -> DAFormer:
+        """Build the model again, in evaluation mode.
+
+        Raises:
+            InputError: the weights do not fit the description.
+        """
+        about = self.description
+        model = DAFormer(
+            validated(ModelConfig, about["model"], "model"),
+            image_size=about["image_size"],
+            in_channels=about["in_channels"],
+            task_sizes=about["task_sizes"],
+            generator=torch.Generator(),
+            divergence=about["divergence"],
+        )
+        try:
+            model.load_state_dict(dict(self.weights))
+        except RuntimeError as error:
+            raise InputError(f"the checkpoint's weights do not fit: {error}") from error
+        return model.to(device).eval()

@@ -1,0 +1,96 @@
+"""One classification head for each task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from daformer_kedro.model.initialisation import linear
+from daformer_kedro.model.task_batch import task_matmul
+
+_BLOCK_WIDTH = 16
+
+
+class TaskHead(nn.Module):
+    """LayerNorm and a linear map from one task's embedding to its classes."""
+
+    def __init__(
+        self, embed_dim: int, num_classes: int, *, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(embed_dim)
+        self.linear = linear(embed_dim, num_classes, generator=generator)
+
+    def forward(self, embedding: torch.Tensor) -> torch.Tensor:
+        """Map (B, D) to (B, C)."""
+        return self.linear(self.norm(embedding))
+
+
+class TaskHeads(nn.ModuleList):
+    """The heads of all tasks, applied together.
+
+    Each head's classes are cut into blocks of a fixed width, the last one padded, so
+    that tasks of any sizes make one batch of products of one shape. A block's shape
+    depends on no other task, so growth leaves earlier logits as they are, to the bit.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        task_sizes: Sequence[int],
+        *,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.embed_dim = embed_dim
+        self.register_buffer("block_tasks", torch.empty(0), persistent=False)
+        self.register_buffer("positions", torch.empty(0), persistent=False)
+        for size in task_sizes:
+            self.add_task(size, generator)
+
+    def add_task(self, num_classes: int, generator: torch.Generator) -> None:
+        """Add a head for the classes of one more task."""
+        head = TaskHead(self.embed_dim, num_classes, generator=generator)
+        if len(self):
+            head.to(self[0].linear.weight)
+        self.append(head)
+        block_tasks: list[int] = []
+        positions: list[int] = []
+        for task, size in enumerate(self.task_sizes):
+            start = len(block_tasks) * _BLOCK_WIDTH
+            positions.extend(range(start, start + size))
+            block_tasks.extend([task] * -(-size // _BLOCK_WIDTH))
+        device = head.linear.weight.device
+        self.block_tasks = torch.tensor(block_tasks, device=device)
+        self.positions = torch.tensor(positions, device=device)
+
+    @property
+    def task_sizes(self) -> tuple[int, ...]:
+        """Number of classes of each task."""
+        return tuple(head.linear.out_features for head in self)
+
+    def forward(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Classify with each task's own embedding.
+
+        Args:
+            embeddings: (T, B, D).
+
+        Returns:
+            (B, C) logits of all classes, in task order.
+        """
+        norms = [head.norm for head in self]
+        scale = torch.stack([norm.weight for norm in norms])[:, None]
+        shift = torch.stack([norm.bias for norm in norms])[:, None]
+        normalised = F.layer_norm(embeddings, (self.embed_dim,)) * scale + shift
+        blocks = torch.cat(
+            [
+                F.pad(head.linear.weight, (0, 0, 0, -size % _BLOCK_WIDTH))
+                for head, size in zip(self, self.task_sizes, strict=True)
+            ]
+        ).unflatten(0, (-1, _BLOCK_WIDTH))
+        logits = task_matmul(normalised[self.block_tasks], blocks.mT)
+        logits = logits.transpose(0, 1).flatten(1).index_select(1, self.positions)
+        return logits + torch.cat([head.linear.bias for head in self])

@@ -1,0 +1,128 @@
+"""Dual attention: keys that depend on the sample beside keys of each task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from daformer_kedro.model.initialisation import (
+    fan_in_uniform,
+    linear,
+    truncated_normal,
+)
+from daformer_kedro.model.task_batch import task_matmul
+
+
+class DualAttention(nn.Module):
+    """External plus internal attention, all tasks at once.
+
+    External attention is softmax(q kᵀ / √d) v with keys made from the tokens;
+    internal attention is softmax(q Mᵗᵀ / √d + bᵗ) v with a learned matrix Mᵗ (N, d),
+    shared by the heads, and a bias bᵗ (N) for each task t. Their sum is the output;
+    no projection follows.
+
+    Edition S has one map to the external keys, edition M one a task. A part that is
+    left out has no parameters.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        num_tokens: int,
+        *,
+        edition: Literal["S", "M"],
+        parts: Sequence[Literal["external", "internal"]],
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.task_external = edition == "M" and "external" in parts
+        self.query = linear(embed_dim, embed_dim, bias=False, generator=generator)
+        self.value = linear(embed_dim, embed_dim, bias=False, generator=generator)
+        if "external" in parts:
+            weight = truncated_normal(embed_dim, embed_dim, generator=generator)
+            self.external_maps = nn.ParameterList([nn.Parameter(weight)])
+        else:
+            self.external_maps = nn.ParameterList()
+        self.internal_keys = nn.ParameterList()
+        self.internal_biases = nn.ParameterList()
+        if "internal" in parts:
+            head_dim = embed_dim // num_heads
+            shapes = ((num_tokens, head_dim), (num_tokens,))
+            key, bias = (
+                fan_in_uniform(*shape, fan_in=head_dim, generator=generator)
+                for shape in shapes
+            )
+            self.internal_keys.append(nn.Parameter(key))
+            self.internal_biases.append(nn.Parameter(bias))
+
+    def add_task(self) -> None:
+        """Add an all-zero internal key and, in edition M, a copy of the last map."""
+        if self.internal_keys:
+            for old in (self.internal_keys, self.internal_biases):
+                old.append(nn.Parameter(torch.zeros_like(old[-1])))
+        if self.task_external:
+            last = self.external_maps[-1].detach().clone()
+            self.external_maps.append(nn.Parameter(last))
+
+    def old_task_parameters(self) -> list[nn.Parameter]:
+        """Parameters that belong to all tasks but the newest."""
+        groups = [self.internal_keys, self.internal_biases]
+        if self.task_external:
+            groups.append(self.external_maps)
+        return [parameter for group in groups for parameter in list(group)[:-1]]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Attend with every task's keys.
+
+        Args:
+            x: (B, N, D) normalised tokens.
+
+        Returns:
+            (T, B, N, D), or (1, B, N, D) where nothing depends on the task.
+        """
+        query = self._split_heads(self.query(x))
+        value = self._split_heads(self.value(x))
+        if not self.internal_keys:
+            return self._external(x, query, value)
+        if not self.external_maps:
+            return self._internal(query, value)
+        return self._external(x, query, value) + self._internal(query, value)
+
+    def _split_heads(self, x: torch.Tensor) -> torch.Tensor:
+        return x.unflatten(-1, (self.num_heads, -1)).transpose(-2, -3)
+
+    def _external(
+        self, x: torch.Tensor, query: torch.Tensor, value: torch.Tensor
+    ) -> torch.Tensor:
+        if not self.task_external:
+            key = self._split_heads(F.linear(x, self.external_maps[0]))
+            attended = F.scaled_dot_product_attention(query, key, value)
+            return attended.transpose(1, 2).flatten(2)[None]
+        maps = torch.stack(list(self.external_maps))
+        keys = task_matmul(x.flatten(0, 1)[None], maps.mT)
+        key = self._split_heads(keys.unflatten(1, x.shape[:2])).flatten(0, 1)
+        # The fused kernels take one batch axis: tasks and images share it.
+        query, value = (
+            part.expand(len(maps), *part.shape).flatten(0, 1) for part in (query, value)
+        )
+        attended = F.scaled_dot_product_attention(query, key, value)
+        return attended.transpose(1, 2).flatten(2).unflatten(0, (len(maps), -1))
+
+    def _internal(self, query: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        # Explicit, since one matrix of keys a task serves all images and heads. Its
+        # weights take H·N numbers a token, the MLP's hidden activations 8·D.
+        batch, heads, tokens, width = query.shape
+        keys = torch.stack(list(self.internal_keys))
+        biases = torch.stack(list(self.internal_biases))
+        rows = (query * width**-0.5).reshape(1, -1, width)
+        scores = task_matmul(rows, keys.mT) + biases[:, None]  # (T, B·H·N, N)
+        weights = scores.softmax(dim=-1).view(-1, tokens, tokens)
+        values = value.expand(len(keys), -1, -1, -1, -1).reshape(-1, tokens, width)
+        attended = task_matmul(weights, values).view(-1, batch, heads, tokens, width)
+        return attended.transpose(2, 3).flatten(3)

@@ -1,0 +1,63 @@
+"""Layers whose starting weights come from an explicit generator.
+
+PyTorch's own constructors draw from the global random state, so the layers here
+are made without weights first and filled afterwards.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+WEIGHT_DEVIATION = 0.02
+
+
+def truncated_normal(*shape: int, generator: torch.Generator) -> torch.Tensor:
+    """Draw a truncated normal tensor with deviation 0.02, as ConViT and DyTox do."""
+    weight = torch.empty(shape, device=generator.device)
+    return nn.init.trunc_normal_(weight, std=WEIGHT_DEVIATION, generator=generator)
+
+
+def linear(
+    in_features: int,
+    out_features: int,
+    *,
+    bias: bool = True,
+    generator: torch.Generator,
+) -> nn.Linear:
+    """Make a linear map with truncated normal weights and zero biases."""
+    layer = nn.utils.skip_init(nn.Linear, in_features, out_features, bias=bias)
+    with torch.no_grad():
+        layer.weight.copy_(
+            truncated_normal(out_features, in_features, generator=generator)
+        )
+        if bias:
+            layer.bias.zero_()
+    return layer
+
+
+def fan_in_uniform(
+    *shape: int, fan_in: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Draw uniformly within ±1/√fan_in, PyTorch's start for convolutions."""
+    bound = 1 / math.sqrt(fan_in)
+    weight = torch.empty(shape, device=generator.device)
+    return weight.uniform_(-bound, bound, generator=generator)
+
+
+def patch_convolution(
+    in_channels: int, embed_dim: int, patch_size: int, *, generator: torch.Generator
+) -> nn.Conv2d:
+    """Make the convolution that turns each patch into one token."""
+    layer = nn.utils.skip_init(
+        nn.Conv2d, in_channels, embed_dim, patch_size, stride=patch_size
+    )
+    fan_in = in_channels * patch_size**2
+    with torch.no_grad():
+        for weight in (layer.weight, layer.bias):
+            weight.copy_(
+                fan_in_uniform(*weight.shape, fan_in=fan_in, generator=generator)
+            )
+    return layer

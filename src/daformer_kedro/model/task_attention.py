@@ -1,0 +1,103 @@
+"""DyTox's task-attention block, the decoder that DAFormer's replaces.
+
+Douillard et al., "DyTox: Transformers for Continual Learning with DYnamic TOken
+eXpansion", CVPR 2022.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from daformer_kedro.model.blocks import MLP
+from daformer_kedro.model.initialisation import linear, truncated_normal
+from daformer_kedro.model.task_batch import task_linear, task_matmul
+
+
+class TaskAttentionDecoder(nn.Module):
+    """One learned token a task gathers what its task needs from the patches.
+
+    With z = [θᵗ; x] the token of task t before the patch tokens: θ' = θᵗ +
+    Attention(q from θᵗ, k and v from z), e_t = θ' + MLP(θ'), both pre-norm. A new
+    token starts truncated normal with deviation 0.02, as the first one does.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        mlp_ratio: float,
+        *,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.tokens = nn.ParameterList()
+        self.norm1 = nn.LayerNorm(embed_dim)
+        self.query = linear(embed_dim, embed_dim, bias=False, generator=generator)
+        self.key = linear(embed_dim, embed_dim, bias=False, generator=generator)
+        self.value = linear(embed_dim, embed_dim, bias=False, generator=generator)
+        self.proj = linear(embed_dim, embed_dim, generator=generator)
+        self.norm2 = nn.LayerNorm(embed_dim)
+        self.mlp = MLP(embed_dim, mlp_ratio, generator=generator)
+        self.add_task(generator)
+
+    def add_task(self, generator: torch.Generator) -> None:
+        """Add the token of one more task."""
+        token = truncated_normal(self.query.in_features, generator=generator)
+        self.tokens.append(nn.Parameter(token.to(self.query.weight)))
+
+    def old_task_parameters(self) -> list[nn.Parameter]:
+        """Tokens of all tasks but the newest."""
+        return list(self.tokens)[:-1]
+
+    def forward(
+        self, x: torch.Tensor, keep: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Embed the images once for each task.
+
+        Args:
+            x: (B, N, D) the encoder's output.
+            keep: (2, T, B) factors of the two residuals, or ``None``.
+
+        Returns:
+            (T, B, D).
+        """
+        tokens = torch.stack(list(self.tokens))[:, None]  # (T, 1, D)
+        attended = self._attend(self.norm1(tokens), self.norm1(x))  # (T, B, D)
+        if keep is None:
+            x = tokens + attended
+            return x + self._transform(x)
+        x = tokens + keep[0, :, :, None] * attended
+        return x + keep[1, :, :, None] * self._transform(x)
+
+    def _attend(self, tokens: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
+        query = self._expand(task_linear(tokens, self.query), len(patches))
+        key, value = (
+            torch.cat(
+                (
+                    self._expand(task_linear(tokens, layer), len(patches)),
+                    self._split_heads(layer(patches)).expand(len(tokens), *[-1] * 4),
+                ),
+                dim=3,
+            )
+            for layer in (self.key, self.value)
+        )  # each (T, B, H, 1 + N, d)
+        # Not the fused kernel: with two threads on a CPU its rounding was seen to
+        # depend on the number of tasks.
+        query = query.flatten(0, 2) * query.shape[-1] ** -0.5
+        scores = task_matmul(query, key.flatten(0, 2).mT)
+        attended = task_matmul(scores.softmax(dim=-1), value.flatten(0, 2))
+        attended = attended.view(len(tokens), len(patches), -1)
+        return task_linear(attended, self.proj)
+
+    def _split_heads(self, x: torch.Tensor) -> torch.Tensor:
+        return x.unflatten(-1, (self.num_heads, -1)).transpose(-2, -3)
+
+    def _expand(self, tokens: torch.Tensor, batch: int) -> torch.Tensor:
+        """Give every image each task's token: (T, 1, D) to (T, B, H, 1, d)."""
+        return self._split_heads(tokens)[:, None].expand(-1, batch, -1, -1, -1)
+
+    def _transform(self, x: torch.Tensor) -> torch.Tensor:
+        return self.mlp.pooled(self.norm2(x)[:, :, None])

@@ -1,0 +1,65 @@
+"""The project's pipelines, as many tasks long as the settings say."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+from kedro.framework.project import settings
+from kedro.framework.startup import bootstrap_project
+from kedro.pipeline import Pipeline
+from kedro.utils import find_kedro_project
+
+from daformer_kedro.config import Config
+from daformer_kedro.pipelines import evaluation, ingestion, task
+from daformer_kedro.pipelines.naming import task_name
+from daformer_kedro.scenario.plan import make_plan
+
+_active: Config | None = None
+
+
+def use_settings(config: Config) -> None:
+    """Build the pipelines for ``config`` from now on.
+
+    Raises:
+        InputError: the sections contradict each other or the source of images.
+    """
+    global _active
+    make_plan(config)
+    _active = config
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """All pipelines by name: ``ingestion``, ``task_00`` …, ``evaluation``.
+
+    ``__default__`` is all of them. Within a session the settings are the session's;
+    without one (``kedro registry list``) they are those of the environment that
+    ``KEDRO_ENV`` names.
+    """
+    with warnings.catch_warnings():
+        # A task takes the checkpoint of the task before by its dotted name. Kedro warns
+        # of every name from another namespace; here it is meant.
+        warnings.filterwarnings("ignore", message="One or more dataset names contain")
+        return _build_pipelines(_active or _settings_without_session())
+
+
+def _build_pipelines(config: Config) -> dict[str, Pipeline]:
+    num_tasks = make_plan(config).num_tasks
+    pipelines = {"ingestion": ingestion.create_pipeline(num_tasks)}
+    for number in range(num_tasks):
+        pipelines[task_name(number)] = task.create_pipeline(number, config)
+    pipelines["evaluation"] = evaluation.create_pipeline(num_tasks, config)
+    pipelines["__default__"] = sum(pipelines.values(), Pipeline([]))
+    return pipelines
+
+
+def _settings_without_session() -> Config:
+    project = find_kedro_project(Path.cwd()) or Path.cwd()
+    bootstrap_project(project)
+    loader = settings.CONFIG_LOADER_CLASS(
+        conf_source=str(project / settings.CONF_SOURCE),
+        env=os.environ.get("KEDRO_ENV"),
+        **settings.CONFIG_LOADER_ARGS,
+    )
+    return loader.config

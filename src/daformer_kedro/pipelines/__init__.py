@@ -1,0 +1,1 @@
+"""Kedro pipelines, one package a stage; nodes hand catalog data to the library."""

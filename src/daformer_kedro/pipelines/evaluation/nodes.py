@@ -1,0 +1,77 @@
+"""Nodes of the evaluation pipeline: metrics of the run, tables, figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from daformer_kedro.evaluation import figures
+from daformer_kedro.evaluation.metrics import summarise
+from daformer_kedro.evaluation.published import published_for
+from daformer_kedro.evaluation.summary import summary_table
+from daformer_kedro.scenario.images import ImageArrays
+from daformer_kedro.scenario.tasks import Scenario
+
+Metrics = dict[str, Any]
+
+
+def summarise_node(*metrics_of_tasks: Metrics) -> Metrics:
+    """Accuracy matrix, average incremental accuracy, forgetting and the rest."""
+    return summarise(metrics_of_tasks)
+
+
+def tabulate_node(metrics: Metrics) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The results by task, and the accuracy matrix, as tables to open anywhere."""
+    matrix = pd.DataFrame(metrics["accuracy_matrix"])
+    matrix.columns = [f"classes of task {task}" for task in matrix.columns]
+    matrix.insert(0, "after task", range(len(matrix)))
+    return summary_table(metrics), matrix
+
+
+def join_histories_node(*histories: pd.DataFrame) -> pd.DataFrame:
+    """Every epoch of every task in one table."""
+    return pd.concat(histories, ignore_index=True)
+
+
+def draw_accuracy_node(
+    metrics: Metrics, protocol: str, model: dict[str, Any]
+) -> tuple[Figure, Figure, Figure, Figure]:
+    """Accuracy matrix, accuracy after each task, forgetting, neighbourhoods kept."""
+    matrix = metrics["accuracy_matrix"]
+    benchmark, _, increments = protocol.partition("_")
+    published = published_for(benchmark, increments)
+    curve = {f"DAFormer-{model['edition']}": metrics["accuracy_after_task"]}
+    return (
+        figures.accuracy_matrix_figure(matrix, [str(task) for task in range(len(matrix))]),
+        figures.incremental_accuracy_figure(
+            curve,
+            metrics["num_classes_seen"],
+            published=None if published.empty else published,
+        ),
+        figures.forgetting_figure(matrix),
+        figures.neighbourhood_preservation_figure(metrics["neighbourhood_preservation"]),
+    )
+
+
+def draw_confusion_node(predictions: pd.DataFrame, scenario: dict[str, Any]) -> Figure:
+    """Which classes the final model takes for which, ordered by task."""
+    division = Scenario.from_json(scenario)
+    return figures.confusion_matrix_figure(
+        predictions, division.task_sizes, division.class_names
+    )
+
+
+def draw_training_node(history: pd.DataFrame) -> Figure:
+    """Loss terms and learning rate over all epochs."""
+    return figures.training_curves_figure(history)
+
+
+def draw_exemplars_node(
+    images: ImageArrays, exemplars: pd.DataFrame, scenario: dict[str, Any]
+) -> Figure:
+    """The images that the rehearsal memory holds, best first."""
+    groups = exemplars.sort_values(["target", "rank"]).groupby("target")
+    chosen = [images.train_images[rows["index"].to_numpy()] for _, rows in groups]
+    return figures.exemplar_sheet_figure(chosen, Scenario.from_json(scenario).class_names)

@@ -1,0 +1,255 @@
+"""Nodes of a task's pipeline: catalog data in, calls of the library, catalog data out.
+
+Every node takes the sections of the parameters that it reads and no other, so that a
+stored result depends on those alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from daformer_kedro.config import (
+    AugmentationConfig,
+    EvaluationConfig,
+    FinetuningConfig,
+    KNNDistillationConfig,
+    LossesConfig,
+    MemoryConfig,
+    ModelConfig,
+    PreprocessingConfig,
+    TrainingConfig,
+    validated,
+)
+from daformer_kedro.evaluation.metrics import evaluate_predictions
+from daformer_kedro.evaluation.predictions import prediction_table
+from daformer_kedro.learning.devices import resolve_device
+from daformer_kedro.learning.extraction import extract
+from daformer_kedro.learning.fitting import TaskImages
+from daformer_kedro.learning.growth import model_for_task
+from daformer_kedro.learning.memory import (
+    exemplars_per_class,
+    keep_everything,
+    update_memory,
+)
+from daformer_kedro.learning.neighbourhood import (
+    find_neighbours,
+    neighbourhood_preservation,
+)
+from daformer_kedro.learning.progress import history_table
+from daformer_kedro.learning.seeding import make_generator
+from daformer_kedro.learning.task_data import (
+    assemble_task_data,
+    class_names,
+    num_new_classes,
+    select_images,
+)
+from daformer_kedro.learning.training import (
+    LearningSettings,
+    finetune_on_memory,
+    train_task,
+)
+from daformer_kedro.model import DAFormer
+from daformer_kedro.model.checkpoint import Checkpoint
+from daformer_kedro.scenario.images import ImageArrays
+
+Parameters = dict[str, Any]
+
+
+def assemble_task_data_node(
+    samples: pd.DataFrame, exemplars: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Put together what the task trains on: its own images and the memory's."""
+    return assemble_task_data(samples, exemplars)
+
+
+def find_teacher_neighbours_node(
+    images: ImageArrays,
+    task_data: pd.DataFrame,
+    teacher: Checkpoint,
+    knn_distillation: Parameters,
+    evaluation: Parameters,
+    device: str,
+) -> dict[str, Tensor]:
+    """Find each sample's nearest neighbours under the model of the task before."""
+    config = validated(
+        KNNDistillationConfig, knn_distillation, "losses.knn_distillation"
+    )
+    features, _ = extract(
+        teacher.build(resolve_device(device)),
+        select_images(images.train_images, task_data["index"]),
+        teacher.preprocessing,
+        validated(EvaluationConfig, evaluation, "evaluation").batch_size,
+    )
+    neighbours = find_neighbours(features, config.num_neighbours)
+    return {"features": features, "neighbours": neighbours}
+
+
+def train_task_node(
+    images: ImageArrays,
+    samples: pd.DataFrame,
+    task_data: pd.DataFrame,
+    model: Parameters,
+    training: Parameters,
+    losses: Parameters,
+    augmentation: Parameters,
+    preprocessing: Parameters,
+    seed: int,
+    previous: Checkpoint | None = None,
+    neighbourhood: dict[str, Tensor] | None = None,
+) -> tuple[Checkpoint, pd.DataFrame]:
+    """Train the task's keys and head, and what all tasks share, beside a teacher."""
+    settings = _settings(training, losses, augmentation, preprocessing, seed)
+    device = resolve_device(settings.training.device)
+    student = model_for_task(
+        previous,
+        validated(ModelConfig, model, "model"),
+        image_size=images.image_size,
+        in_channels=images.num_channels,
+        num_new_classes=num_new_classes(samples),
+        seed=seed,
+        divergence=settings.losses.divergence.weight > 0,
+    ).to(device)
+    in_bank = neighbourhood if _uses_bank(settings.losses) else None
+    records = train_task(
+        student,
+        _task_images(images, task_data, device),
+        settings,
+        teacher=None if previous is None else previous.build(device),
+        **({k: v.to(device) for k, v in in_bank.items()} if in_bank else {}),
+    )
+    return _checkpoint(student, settings, samples), history_table(records)
+
+
+def select_exemplars_node(
+    images: ImageArrays,
+    task_data: pd.DataFrame,
+    trained: Checkpoint,
+    memory: Parameters,
+    evaluation: Parameters,
+    seed: int,
+    device: str,
+    exemplars: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Choose the new classes' exemplars by herding, and shrink the old classes'."""
+    config = validated(MemoryConfig, memory, "memory")
+    candidates = task_data[~task_data["is_exemplar"]]
+    if config.keep == "everything":
+        return keep_everything(exemplars, candidates)
+    model = trained.build(resolve_device(device))
+    features, _ = extract(
+        model,
+        select_images(images.train_images, candidates["index"]),
+        trained.preprocessing,
+        validated(EvaluationConfig, evaluation, "evaluation").batch_size,
+    )
+    return update_memory(
+        exemplars,
+        candidates,
+        features,
+        exemplars_per_class(config, model.num_classes),
+        config.selection,
+        make_generator(seed, model.num_tasks - 1, "selection"),
+    )
+
+
+def finetune_on_memory_node(
+    images: ImageArrays,
+    samples: pd.DataFrame,
+    exemplars: pd.DataFrame,
+    trained: Checkpoint,
+    finetuning: Parameters,
+    training: Parameters,
+    losses: Parameters,
+    augmentation: Parameters,
+    preprocessing: Parameters,
+    seed: int,
+) -> tuple[Checkpoint, pd.DataFrame]:
+    """Finetune heads, keys and decoder on the balanced memory alone."""
+    settings = _settings(training, losses, augmentation, preprocessing, seed)
+    device = resolve_device(settings.training.device)
+    model = trained.build(device)
+    model.remove_divergence_head()
+    records = finetune_on_memory(
+        model,
+        _task_images(images, exemplars, device),
+        settings,
+        validated(FinetuningConfig, finetuning, "finetuning"),
+    )
+    return _checkpoint(model, settings, samples), history_table(records)
+
+
+def evaluate_task_node(
+    images: ImageArrays,
+    samples: pd.DataFrame,
+    checkpoint: Checkpoint,
+    evaluation: Parameters,
+    device: str,
+    exemplars: pd.DataFrame | None = None,
+    task_data: pd.DataFrame | None = None,
+    neighbourhood: dict[str, Tensor] | None = None,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Test on all classes seen so far, and measure how neighbourhoods were kept."""
+    batch_size = validated(EvaluationConfig, evaluation, "evaluation").batch_size
+    model = checkpoint.build(resolve_device(device))
+    seen = samples[samples["split"] == "test"]
+    pixels = select_images(images.test_images, seen["index"])
+    _, logits = extract(model, pixels, checkpoint.preprocessing, batch_size)
+    predictions = prediction_table(logits, seen)
+    preservation = None
+    if neighbourhood is not None and task_data is not None:
+        pixels = select_images(images.train_images, task_data["index"])
+        features, _ = extract(model, pixels, checkpoint.preprocessing, batch_size)
+        known = features[:, : neighbourhood["features"].shape[1]]
+        preservation = neighbourhood_preservation(neighbourhood["neighbours"], known)
+    metrics = evaluate_predictions(
+        predictions, model.num_tasks - 1, model.num_classes
+    ) | {
+        "num_parameters": sum(weight.numel() for weight in model.parameters()),
+        "num_exemplars": 0 if exemplars is None else len(exemplars),
+        "neighbourhood_preservation": preservation,
+    }
+    return predictions, metrics
+
+
+def _settings(
+    training: Parameters,
+    losses: Parameters,
+    augmentation: Parameters,
+    preprocessing: Parameters,
+    seed: int,
+) -> LearningSettings:
+    return LearningSettings(
+        training=validated(TrainingConfig, training, "training"),
+        losses=validated(LossesConfig, losses, "losses"),
+        augmentation=validated(AugmentationConfig, augmentation, "augmentation"),
+        preprocessing=validated(PreprocessingConfig, preprocessing, "preprocessing"),
+        seed=seed,
+    )
+
+
+def _uses_bank(losses: LossesConfig) -> bool:
+    knn = losses.knn_distillation
+    return knn.weight > 0 and knn.scope == "dataset"
+
+
+def _task_images(
+    images: ImageArrays, rows: pd.DataFrame, device: torch.device
+) -> TaskImages:
+    return TaskImages(
+        images=select_images(images.train_images, rows["index"]).to(device),
+        targets=torch.from_numpy(rows["target"].to_numpy(copy=True)).to(device),
+    )
+
+
+def _checkpoint(
+    model: DAFormer, settings: LearningSettings, samples: pd.DataFrame
+) -> Checkpoint:
+    return Checkpoint.of(
+        model,
+        preprocessing=settings.preprocessing,
+        class_names=class_names(samples),
+    )

@@ -1,0 +1,82 @@
+"""What a configuration comes to, known and checked before any image is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from daformer_kedro.config import Config
+from daformer_kedro.errors import InputError
+from daformer_kedro.scenario.class_order import resolve_class_order
+from daformer_kedro.scenario.sources import SourceDescription, describe_source
+from daformer_kedro.scenario.tasks import resolve_task_sizes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Source, class order and task sizes of a run."""
+
+    source: SourceDescription
+    class_order: tuple[int, ...]
+    task_sizes: tuple[int, ...]
+
+    @property
+    def num_tasks(self) -> int:
+        """Number of tasks."""
+        return len(self.task_sizes)
+
+
+def make_plan(config: Config) -> Plan:
+    """Work out the tasks, and check the sections against each other.
+
+    Args:
+        config: all settings of a run.
+
+    Raises:
+        InputError: the class order is no permutation, increments do not add up, the
+            memory is smaller than the classes, the patch size does not divide the
+            image, or the normalisation has another number of channels.
+    """
+    source = describe_source(config.source)
+    plan = Plan(
+        source=source,
+        class_order=resolve_class_order(
+            config.scenario.class_order,
+            source_name=config.source.name,
+            num_classes=source.num_classes,
+            seed=config.seed,
+        ),
+        task_sizes=resolve_task_sizes(
+            source.num_classes,
+            config.scenario.initial_increment,
+            config.scenario.increment,
+        ),
+    )
+    _check_memory(config, source)
+    _check_images(config, source)
+    return plan
+
+
+def _check_memory(config: Config, source: SourceDescription) -> None:
+    total = config.memory.total
+    used = config.memory.keep == "exemplars" and total is not None
+    if used and total < source.num_classes:
+        raise InputError(
+            f"memory.total = {total} is smaller than the {source.num_classes} classes "
+            f"of {source.name}; every class needs at least one exemplar"
+        )
+
+
+def _check_images(config: Config, source: SourceDescription) -> None:
+    side, patch = source.image_size, config.model.patch_size
+    if side % patch:
+        divisors = [size for size in range(1, side + 1) if side % size == 0]
+        raise InputError(
+            f"model.patch_size = {patch} does not divide the image size {side} of "
+            f"{source.name}; allowed: {', '.join(map(str, divisors))}"
+        )
+    given = len(config.preprocessing.mean)
+    if given not in (1, source.num_channels):
+        raise InputError(
+            f"preprocessing.mean = {list(config.preprocessing.mean)} has {given} "
+            f"channels; images of {source.name} have {source.num_channels}"
+        )

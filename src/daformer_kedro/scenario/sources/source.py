@@ -1,0 +1,47 @@
+"""What a source of images has to offer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daformer_kedro.config import SourceConfig
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """What is known of a source before its ``classes`` setting and without its data.
+
+    Attributes:
+        class_names: names of all classes, in label order.
+        image_size: side of the square images, in pixels.
+        num_channels: channels of an image.
+    """
+
+    class_names: tuple[str, ...]
+    image_size: int
+    num_channels: int
+
+
+class LabelledImages(NamedTuple):
+    """Images (N, H, W, C) uint8 and their labels (N,) int64."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+
+class Source(Protocol):
+    """A kind of source; a new one is a file with this and a line in ``SOURCES``."""
+
+    def facts(self, config: SourceConfig) -> SourceFacts:
+        """Return what is known without reading images."""
+
+    def read(self, config: SourceConfig) -> tuple[LabelledImages, LabelledImages]:
+        """Read training and test set, with all classes; labels as in ``facts``.
+
+        Raises:
+            InputError: the data is missing or damaged.
+        """

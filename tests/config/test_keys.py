@@ -1,0 +1,44 @@
+"""Keys of result folders."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from daformer_kedro.config import Config, run_key, run_name, source_key
+
+CONFIG = Config()
+
+
+def test_the_key_reads_as_protocol_edition_order_and_seed() -> None:
+    assert run_key(CONFIG).startswith("digits_S_order-identity_seed0_")
+    assert run_name(CONFIG) == "digits_S_order-identity_seed0"
+    replay = replace(CONFIG, baseline="replay", seed=3)
+    assert run_name(replay) == "digits_S_replay_order-identity_seed3"
+
+
+def test_an_explicit_class_order_is_not_spelt_out() -> None:
+    scenario = replace(CONFIG.scenario, class_order=(1, 0))
+    assert run_name(replace(CONFIG, scenario=scenario)).endswith("order-custom_seed0")
+
+
+def test_any_setting_that_changes_results_changes_the_key() -> None:
+    training = replace(CONFIG.training, learning_rate=1e-3)
+    memory = replace(CONFIG.memory, total=7)
+    keys = {
+        run_key(CONFIG),
+        run_key(replace(CONFIG, training=training)),
+        run_key(replace(CONFIG, memory=memory)),
+        run_key(replace(CONFIG, training=training, memory=memory)),
+    }
+    assert len(keys) == 4
+
+
+def test_the_device_does_not() -> None:
+    training = replace(CONFIG.training, device="cpu")
+    assert run_key(replace(CONFIG, training=training)) == run_key(CONFIG)
+
+
+def test_images_are_shared_by_runs_of_one_source() -> None:
+    assert source_key(replace(CONFIG, seed=5)) == source_key(CONFIG)
+    split = replace(CONFIG.source, split_seed=1)
+    assert source_key(replace(CONFIG, source=split)) != source_key(CONFIG)

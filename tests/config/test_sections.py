@@ -1,0 +1,98 @@
+"""Settings: what is accepted, and what a refused one says."""
+
+from __future__ import annotations
+
+import pytest
+
+from daformer_kedro.config import Config, MemoryConfig, apply_baseline, validated
+from daformer_kedro.errors import InputError
+
+
+def test_nested_sections_become_frozen_dataclasses() -> None:
+    config = Config.from_parameters(
+        {"training": {"epochs": 3, "sharpness": {"rho": 2}}, "memory": {"total": 10}}
+    )
+    assert config.training.epochs == 3
+    assert config.training.sharpness.rho == 2.0
+    with pytest.raises(AttributeError):
+        config.training.epochs = 4  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"trainin": {}}, r"^trainin is not a parameter\. Did you mean training\?"),
+        (
+            {"training": {"sharpness": {"roh": 1}}},
+            r"^training\.sharpness\.roh is not a parameter\. Did you mean rho\? "
+            r"Allowed here: adaptive, first_task, rho$",
+        ),
+        (
+            {"training": {"batch_size": -3}},
+            r"^training\.batch_size = -3 must be greater than 0$",
+        ),
+        ({"training": {"learning_rate": float("nan")}}, r"learning_rate = nan must"),
+        ({"training": {"device": "tpu"}}, r"^training\.device = 'tpu' must match"),
+        ({"model": {"edition": "L"}}, r"^model\.edition = 'L' must be 'S' or 'M'$"),
+        (
+            {"model": {"embed_dim": 10, "num_heads": 3}},
+            r"^model: embed_dim = 10 must be a multiple of num_heads = 3$",
+        ),
+        ({"model": {"attention": []}}, r"^model: attention = \[\] must name"),
+        ({"memory": {"selection": "hard", "total": 4}}, r"'herding', 'random' or 'clos"),
+        ({"memory": {}}, r"^memory: total = None and per_class = None: give exactly"),
+        ({"memory": {"total": 1, "per_class": 1}}, r"give exactly one of the two$"),
+        ({"memory": {"total": 0}}, r"^memory\.total = 0 must be greater than 0$"),
+        ({"scenario": {"class_order": "random"}}, r"^scenario\.class_order = 'random' "),
+        ({"scenario": {"increment": [2, 0]}}, r"scenario\.increment\.1 = 0 must be gre"),
+        ({"preprocessing": {"mean": [0.1, 0.2], "std": [1.0]}}, r"mean has 2 channels"),
+        ({"seed": "x"}, r"^seed = 'x' must be a valid integer"),
+        ({"protocol": "a/b"}, r"^protocol = 'a/b' must match pattern"),
+        ({"training": 3}, r"^training = 3 must be a dictionary"),
+        ({"baseline": "replya"}, r"^baseline = 'replya' must be 'none', 'finetune'"),
+    ],
+)
+def test_refused_settings_name_key_value_and_what_is_allowed(
+    parameters: dict, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        Config.from_parameters(parameters)
+
+
+def test_every_fault_is_named_at_once() -> None:
+    with pytest.raises(InputError) as caught:
+        Config.from_parameters({"seed": -1, "training": {"epochs": 0, "x": 1}})
+    assert [line.split()[0] for line in str(caught.value).splitlines()] == [
+        "seed",
+        "training.epochs",
+        "training.x",
+    ]
+
+
+def test_a_section_alone_is_named_by_its_key() -> None:
+    with pytest.raises(InputError, match=r"^memory\.totl is not a parameter"):
+        validated(MemoryConfig, {"totl": 3}, "memory")
+    with pytest.raises(InputError, match=r"^memory = 3 must be a mapping"):
+        validated(MemoryConfig, 3, "memory")  # type: ignore[arg-type]
+
+
+def test_a_baseline_changes_the_parameters_and_explicit_ones_win() -> None:
+    parameters = {
+        "baseline": "finetune",
+        "memory": {"keep": "exemplars", "total": 100},
+        "finetuning": {"epochs": 7, "batch_size": 4},
+    }
+    merged = apply_baseline(parameters, {})
+    assert merged["memory"] == {"keep": "nothing", "total": 100}
+    assert merged["finetuning"] == {"epochs": 0, "batch_size": 4}
+    assert merged["losses"]["logit_distillation"] == {"enabled": False}
+
+    explicit = apply_baseline(parameters, {"finetuning": {"epochs": 7}})
+    assert explicit["finetuning"]["epochs"] == 7
+    assert explicit["memory"]["keep"] == "nothing"
+    assert parameters["memory"]["keep"] == "exemplars"
+
+
+def test_an_unknown_baseline_is_refused() -> None:
+    with pytest.raises(InputError, match=r"baseline = 'ewc' is unknown; allowed: none,"):
+        apply_baseline({"baseline": "ewc"}, {})

@@ -1,0 +1,135 @@
+"""K-nearest-neighbour-invariant distillation."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from daformer_kedro.learning.neighbourhood import (
+    FeatureBank,
+    concatenate_tasks,
+    find_neighbours,
+    knn_distillation_loss,
+    neighbourhood_preservation,
+)
+
+
+def unit(*degrees: float) -> Tensor:
+    angles = torch.tensor(degrees, dtype=torch.float64).deg2rad()
+    return torch.stack([angles.cos(), angles.sin()], dim=1)
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def test_task_embeddings_are_joined_for_the_known_tasks_alone() -> None:
+    embeddings = torch.arange(12.0).reshape(3, 2, 2)
+    assert concatenate_tasks(embeddings, 2).tolist() == [[0, 1, 4, 5], [2, 3, 6, 7]]
+
+
+def test_neighbours_by_hand() -> None:
+    found = find_neighbours(unit(0, 10, 30, 90), 2)
+    assert found.tolist() == [[1, 2], [0, 2], [1, 0], [2, 1]]
+
+
+def test_neighbours_do_not_depend_on_length_or_chunks() -> None:
+    features = random(23, 5)
+    scaled = features * torch.linspace(0.1, 9, 23, dtype=torch.float64)[:, None]
+    expected = find_neighbours(features, 4)
+    assert torch.equal(find_neighbours(scaled, 4, chunk_size=5), expected)
+    assert find_neighbours(features, 99).shape == (23, 22)
+
+
+def test_the_loss_of_four_points_by_hand() -> None:
+    teacher, student = unit(0, 10, 30, 90), unit(0, 50, 30, 90)
+    temperature = 0.5
+    # Each anchor's two neighbours under the teacher, and the angles to them before
+    # and after point 1 moved from 10 to 50 degrees.
+    before = [(10, 30), (10, 20), (20, 30), (60, 80)]
+    after = [(50, 30), (50, 20), (20, 30), (60, 40)]
+    expected = 0.0
+    for old, new in zip(before, after, strict=True):
+        old_weights = [math.exp(math.cos(math.radians(a)) / temperature) for a in old]
+        new_weights = [math.exp(math.cos(math.radians(a)) / temperature) for a in new]
+        for o, n in zip(old_weights, new_weights, strict=True):
+            p, q = o / sum(old_weights), n / sum(new_weights)
+            expected += p * math.log(p / q) / 4
+    loss = knn_distillation_loss(student, teacher, 2, temperature)
+    assert float(loss) == pytest.approx(expected, abs=1e-12)
+    assert expected > 0.001
+
+
+def test_equal_models_have_no_loss() -> None:
+    features = random(9, 4)
+    assert float(knn_distillation_loss(features, features, 3, 0.1)) == 0.0
+
+
+def test_rotation_and_scaling_of_either_embedding_change_nothing() -> None:
+    student, teacher = random(9, 4), random(9, 4, seed=1)
+    rotation, _ = torch.linalg.qr(random(4, 4, seed=2))
+    expected = float(knn_distillation_loss(student, teacher, 3, 0.1))
+    assert expected > 0
+    moved = knn_distillation_loss(3 * student @ rotation, 0.2 * teacher @ rotation, 3, 0.1)
+    assert float(moved) == pytest.approx(expected, rel=1e-9)
+
+
+def test_no_gradient_reaches_the_teacher_and_the_students_is_right() -> None:
+    student = random(5, 3).requires_grad_()
+    teacher = random(5, 3, seed=1).requires_grad_()
+    knn_distillation_loss(student, teacher, 2, 0.5).backward()
+    assert teacher.grad is None
+    fixed = teacher.detach()
+    assert torch.autograd.gradcheck(
+        lambda x: knn_distillation_loss(x, fixed, 2, 0.5), student
+    )
+
+
+@pytest.mark.parametrize("num_samples", [1, 2, 3])
+def test_small_batches_use_the_neighbours_there_are(num_samples: int) -> None:
+    student = random(num_samples, 3).requires_grad_()
+    loss = knn_distillation_loss(student, random(num_samples, 3, seed=1), 5, 0.1)
+    loss.backward()
+    assert torch.isfinite(student.grad).all()
+    # One sample has no neighbour; of two, each has just one, whose share is always 1.
+    assert (float(loss.detach()) > 1e-6) == (num_samples == 3)
+
+
+class TestFeatureBank:
+    def test_without_movement_there_is_no_loss(self) -> None:
+        features = random(8, 4)
+        bank = FeatureBank(features, find_neighbours(features, 3))
+        rows = torch.tensor([2, 5])
+        assert float(bank.loss(features[rows], features[rows], rows, 0.1)) == 0.0
+        assert float(bank.loss(random(2, 4, seed=9), features[rows], rows, 0.1)) > 0
+
+    def test_refresh_moves_by_the_momentum_and_repeats_share_it(self) -> None:
+        bank = FeatureBank(unit(0, 90), torch.tensor([[1], [0]]))
+        seen = unit(90, 90, 0)
+        bank.refresh(seen, torch.tensor([0, 0, 1]), torch.tensor(0.5))
+        expected = torch.tensor([[0.5, 0.5], [0.5, 0.5]], dtype=torch.float64)
+        torch.testing.assert_close(bank.student_features, expected)
+        torch.testing.assert_close(bank.teacher_features, unit(0, 90))
+
+    def test_the_loss_follows_the_bank(self) -> None:
+        features = random(8, 4)
+        bank = FeatureBank(features, find_neighbours(features, 3))
+        rows = torch.tensor([0])
+        before = float(bank.loss(features[rows], features[rows], rows, 0.1))
+        neighbours = bank.neighbours[0]
+        bank.refresh(random(3, 4, seed=5), neighbours, torch.tensor(1.0))
+        after = float(bank.loss(features[rows], features[rows], rows, 0.1))
+        assert before == 0.0
+        assert after > 1e-3
+
+
+def test_preservation_is_the_share_of_kept_neighbours() -> None:
+    neighbours = find_neighbours(unit(0, 10, 30, 90), 2)
+    assert neighbourhood_preservation(neighbours, unit(0, 10, 30, 90)) == 1.0
+    # With point 1 at 50 degrees: 0 keeps {1, 2}; 1 keeps 2 and swaps 0 for 3; 2 keeps
+    # {1, 0}; 3 keeps {2, 1}: seven of eight.
+    assert neighbourhood_preservation(neighbours, unit(0, 50, 30, 90)) == 7 / 8
