@@ -1,4 +1,4 @@
-"""What Kedro needs to know beyond its defaults: keys in paths, pipelines by settings."""
+"""What Kedro needs beyond its defaults: keys in paths, pipelines by settings."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         if key == "parameters":
-            overrides = OmegaConf.to_container(OmegaConf.create(self.runtime_params or {}))
-            return apply_baseline(super().__getitem__(key), overrides)
+            return apply_baseline(super().__getitem__(key), self.runtime_params or {})
         if key in ("catalog", "mlflow"):
             self._register_keys()
         return super().__getitem__(key)
@@ -74,4 +73,6 @@ class ProjectContext(KedroContext):
         except InputError as error:
             raise UsageError(str(error)) from error
         # Drop pipelines that were built for other settings in this process.
-        pipelines.configure(f"{arguments['package_name'] or PACKAGE_NAME}.pipeline_registry")
+        pipelines.configure(
+            f"{arguments['package_name'] or PACKAGE_NAME}.pipeline_registry"
+        )

@@ -12,6 +12,8 @@ from kedro.pipeline import Pipeline
 from kedro.utils import find_kedro_project
 
 from daformer_kedro.config import Config
+from daformer_kedro.learning.augmentation import Augmentation
+from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.pipelines import evaluation, ingestion, task
 from daformer_kedro.pipelines.naming import task_name
 from daformer_kedro.scenario.plan import make_plan
@@ -26,8 +28,20 @@ def use_settings(config: Config) -> None:
         InputError: the sections contradict each other or the source of images.
     """
     global _active
-    make_plan(config)
+    _check(config)
     _active = config
+
+
+def _check(config: Config) -> None:
+    """Find out before anything runs what would fail after hours."""
+    plan = make_plan(config)
+    resolve_device(config.training.device)
+    Augmentation(
+        config.augmentation,
+        image_size=plan.source.image_size,
+        preprocessing=config.preprocessing,
+        device="cpu",
+    )
 
 
 def register_pipelines() -> dict[str, Pipeline]:

@@ -39,12 +39,21 @@ def test_nested_sections_become_frozen_dataclasses() -> None:
             r"^model: embed_dim = 10 must be a multiple of num_heads = 3$",
         ),
         ({"model": {"attention": []}}, r"^model: attention = \[\] must name"),
-        ({"memory": {"selection": "hard", "total": 4}}, r"'herding', 'random' or 'clos"),
+        (
+            {"memory": {"selection": "hard", "total": 4}},
+            r"'herding', 'random' or 'clos",
+        ),
         ({"memory": {}}, r"^memory: total = None and per_class = None: give exactly"),
         ({"memory": {"total": 1, "per_class": 1}}, r"give exactly one of the two$"),
         ({"memory": {"total": 0}}, r"^memory\.total = 0 must be greater than 0$"),
-        ({"scenario": {"class_order": "random"}}, r"^scenario\.class_order = 'random' "),
-        ({"scenario": {"increment": [2, 0]}}, r"scenario\.increment\.1 = 0 must be gre"),
+        (
+            {"scenario": {"class_order": "random"}},
+            r"^scenario\.class_order = 'random' ",
+        ),
+        (
+            {"scenario": {"increment": [2, 0]}},
+            r"scenario\.increment\.1 = 0 must be gre",
+        ),
         ({"preprocessing": {"mean": [0.1, 0.2], "std": [1.0]}}, r"mean has 2 channels"),
         ({"seed": "x"}, r"^seed = 'x' must be a valid integer"),
         ({"protocol": "a/b"}, r"^protocol = 'a/b' must match pattern"),
@@ -94,5 +103,7 @@ def test_a_baseline_changes_the_parameters_and_explicit_ones_win() -> None:
 
 
 def test_an_unknown_baseline_is_refused() -> None:
-    with pytest.raises(InputError, match=r"baseline = 'ewc' is unknown; allowed: none,"):
+    with pytest.raises(
+        InputError, match=r"baseline = 'ewc' is unknown; allowed: none,"
+    ):
         apply_baseline({"baseline": "ewc"}, {})

@@ -104,9 +104,7 @@ def test_an_image_kept_twice_is_an_error() -> None:
 
 def test_an_unknown_selection_is_refused() -> None:
     with pytest.raises(InputError, match=r"memory\.selection = 'best' is unknown"):
-        update_memory(
-            None, candidates([0]), torch.ones(1, 2), 1, "best", generator()
-        )
+        update_memory(None, candidates([0]), torch.ones(1, 2), 1, "best", generator())
 
 
 def test_joint_training_keeps_everything() -> None:

@@ -74,7 +74,9 @@ def test_rotation_and_scaling_of_either_embedding_change_nothing() -> None:
     rotation, _ = torch.linalg.qr(random(4, 4, seed=2))
     expected = float(knn_distillation_loss(student, teacher, 3, 0.1))
     assert expected > 0
-    moved = knn_distillation_loss(3 * student @ rotation, 0.2 * teacher @ rotation, 3, 0.1)
+    moved = knn_distillation_loss(
+        3 * student @ rotation, 0.2 * teacher @ rotation, 3, 0.1
+    )
     assert float(moved) == pytest.approx(expected, rel=1e-9)
 
 

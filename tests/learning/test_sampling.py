@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 
 import torch
 
@@ -14,19 +15,23 @@ def batches(num: int, size: int, repeats: int = 1, seed: int = 0) -> list[list[i
     return [rows.tolist() for rows in epoch_batches(num, size, repeats, generator)]
 
 
+def joined(lists: list[list[int]]) -> list[int]:
+    return list(chain.from_iterable(lists))
+
+
 def test_without_repeats_each_sample_comes_once_and_the_rest_is_dropped() -> None:
     found = batches(103, 10)
     assert [len(rows) for rows in found] == [10] * 10
-    assert max(Counter(sum(found, [])).values()) == 1
+    assert max(Counter(joined(found)).values()) == 1
 
 
 def test_a_small_set_is_one_smaller_batch() -> None:
-    assert sorted(sum(batches(7, 10), [])) == list(range(7))
+    assert sorted(joined(batches(7, 10))) == list(range(7))
     assert len(batches(7, 10)) == 1
 
 
 def test_repeats_come_in_a_row_and_the_epoch_keeps_its_length() -> None:
-    found = sum(batches(5000, 128, repeats=3), [])
+    found = joined(batches(5000, 128, repeats=3))
     # 5000 // 256 * 256 = 4864 positions, 38 batches of 128.
     assert len(found) == 4864
     assert found[0] == found[1] == found[2] != found[3]
@@ -50,6 +55,6 @@ def test_all_epochs_together_cover_the_task() -> None:
 
 
 def test_fewer_than_256_samples_are_repeated_too() -> None:
-    found = sum(batches(30, 10, repeats=3), [])
+    found = joined(batches(30, 10, repeats=3))
     assert len(found) == 30
     assert len(set(found)) == 10

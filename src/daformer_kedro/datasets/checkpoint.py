@@ -25,7 +25,9 @@ class CheckpointDataset(AbstractDataset[Checkpoint, Checkpoint]):
         metadata: for plugins such as Kedro-Viz.
     """
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, *, filepath: str, metadata: dict[str, Any] | None = None
+    ) -> None:
         self._filepath = Path(filepath)
         self.metadata = metadata
 

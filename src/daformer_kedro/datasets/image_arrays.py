@@ -25,7 +25,9 @@ class ImageArraysDataset(AbstractDataset[ImageArrays, ImageArrays]):
         metadata: for plugins such as Kedro-Viz.
     """
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, *, filepath: str, metadata: dict[str, Any] | None = None
+    ) -> None:
         self._folder = Path(filepath)
         self.metadata = metadata
 

@@ -59,7 +59,9 @@ class StoredDataset(AbstractDataset[Any, Any]):
         parent = self.filepath.parent
         try:
             parent.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(prefix=f".{self.filepath.name}.", dir=parent))
+            folder = Path(
+                tempfile.mkdtemp(prefix=f".{self.filepath.name}.", dir=parent)
+            )
         except OSError as error:
             raise DatasetError(f"cannot write {self.filepath}: {error}") from error
         try:

@@ -19,7 +19,9 @@ class TensorsDataset(AbstractDataset[dict[str, Tensor], dict[str, Tensor]]):
         metadata: for plugins such as Kedro-Viz.
     """
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, *, filepath: str, metadata: dict[str, Any] | None = None
+    ) -> None:
         self._filepath = Path(filepath)
         self.metadata = metadata
 

@@ -67,7 +67,9 @@ class ConsoleHooks:
         if self._progress is None:
             if record.epoch + 1 == record.num_epochs:
                 speed = f"{record.images_per_second:.0f} images/s"
-                self._console.print(f"{title}: {record.num_epochs} epochs, {loss}, {speed}")
+                self._console.print(
+                    f"{title}: {record.num_epochs} epochs, {loss}, {speed}"
+                )
             return
         if record.epoch == 0 or self._epochs is None:
             if self._epochs is not None:
@@ -129,4 +131,6 @@ class ConsoleHooks:
 def _folder(catalog: Any) -> Path:
     """Folder of the run's results, from the working directory where it lies below."""
     folder = Path(catalog["metrics"].filepath).parent
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    return (
+        folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    )

@@ -49,6 +49,6 @@ def _missing(name: str, catalog: Any) -> str:
     maker = namespace or "ingestion"
     return (
         f"{name} is needed and not there: {catalog[name]}\n"
-        "It is made by an earlier step with the same --env and --params. Run that first: "
-        f"kedro run --pipelines {maker}, or kedro run for all steps in order."
+        "It is made by an earlier step with the same --env and --params. Run that "
+        f"first: kedro run --pipelines {maker}, or kedro run for all steps in order."
     )

@@ -7,7 +7,8 @@ A run log must never cost a result: what cannot be logged is said once and left 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class TrackingHooks:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Keep the settings, for the tags."""
-        self._config = context.config_loader.config
+        self._config = Config.from_parameters(context.config_loader["parameters"])
 
     @hook_impl
     def before_pipeline_run(self, catalog: CatalogProtocol) -> None:
@@ -154,7 +155,9 @@ class TrackingHooks:
             for task, value in enumerate(metrics[name]):
                 self._log(self._parent, {name: value}, step=task)
 
-    def _log(self, run: str | None, values: dict[str, float | None], step: int) -> None:
+    def _log(
+        self, run: str | None, values: Mapping[str, float | None], step: int
+    ) -> None:
         """Log what is a number, in one request."""
         if run is None:
             return
@@ -169,10 +172,11 @@ class TrackingHooks:
     def _close(self, status: str) -> None:
         unsubscribe(self)
         for run in self._children.values():
-            self._attempt(
-                lambda run=run: self._client_or_raise().set_terminated(run, status)
-            )
+            self._attempt(partial(self._terminate, run, status))
         self._children = {}
+
+    def _terminate(self, run: str, status: str) -> None:
+        self._client_or_raise().set_terminated(run, status)
 
     def _client_or_raise(self) -> MlflowClient:
         if self._client is None:

@@ -148,6 +148,16 @@ class Augmentation:
             InputError: when the images' size or channels do not fit.
         """
         self._check(images)
+        # hundreds of small operations, each a little quicker without autograd;
+        # normalisation, outside, makes an ordinary tensor of their result
+        with torch.inference_mode():
+            images = self._augment_levels(images, generator)
+        result = _normalised(images, self._scale, self._offset)
+        if self.config.random_erasing:
+            result = random_erasing(result, self.config.random_erasing, generator)
+        return result
+
+    def _augment_levels(self, images: Tensor, generator: torch.Generator) -> Tensor:
         config = self.config
         images = self._crop(images, generator)
         if config.horizontal_flip:
@@ -156,10 +166,7 @@ class Augmentation:
             images = random_affine(images, config.random_affine, self._black, generator)
         if self._rand_augment is not None:
             images = self._rand_augment(images, generator)
-        result = _normalised(images, self._scale, self._offset)
-        if config.random_erasing:
-            result = random_erasing(result, config.random_erasing, generator)
-        return result
+        return images
 
     def _check(self, images: Tensor) -> None:
         _check_channels(images, self.preprocessing)

@@ -21,7 +21,7 @@ from daformer_kedro.learning.sharpness import ascend, restore
 from daformer_kedro.model import DAFormer, DAFormerOutput
 
 
-class TrainingDiverged(RuntimeError):
+class DivergenceError(RuntimeError):
     """The loss is no longer a finite number."""
 
 
@@ -112,7 +112,7 @@ class Fitting:
         """Train the epochs that are left and return the record of all.
 
         Raises:
-            TrainingDiverged: a loss is not finite at the end of an epoch.
+            DivergenceError: a loss is not finite at the end of an epoch.
         """
         self.model.train()
         for epoch in range(len(self.history), self.phase.epochs):
@@ -158,8 +158,7 @@ class Fitting:
         # The one synchronisation with the device: all sums in one copy.
         values = torch.stack([value.float() for value in sums.values()]).tolist()
         means = {
-            name: value / len(batches)
-            for name, value in zip(sums, values, strict=True)
+            name: value / len(batches) for name, value in zip(sums, values, strict=True)
         }
         accuracy = means.pop("accuracy")
         record = EpochRecord(
@@ -178,7 +177,7 @@ class Fitting:
 
     def _check_finite(self, record: EpochRecord) -> None:
         if not torch.tensor(list(record.losses.values())).isfinite().all():
-            raise TrainingDiverged(
+            raise DivergenceError(
                 f"task {record.task}, {record.phase} epoch {record.epoch}: the loss is "
                 f"not finite ({record.losses}); try a lower learning rate or "
                 "training.clip_norm"

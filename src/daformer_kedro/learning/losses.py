@@ -53,8 +53,8 @@ def logit_distillation_loss(
     """
     student = F.log_softmax(student_logits / temperature, dim=1)
     teacher = F.log_softmax(teacher_logits / temperature, dim=1)
-    divergence = F.kl_div(student, teacher, reduction="mean", log_target=True)
-    return divergence * temperature**2
+    divergence = F.kl_div(student, teacher, reduction="none", log_target=True)
+    return divergence.mean() * temperature**2
 
 
 def divergence_targets(targets: torch.Tensor, num_old: int) -> torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,7 +55,11 @@ def sample_symmetric_beta(alpha: float, generator: torch.Generator) -> Tensor:
     on the host would hold up the device; in logarithms, because small α underflow.
     """
     device = generator.device
-    options = {"generator": generator, "device": device, "dtype": torch.float64}
+    options: dict[str, Any] = {
+        "generator": generator,
+        "device": device,
+        "dtype": torch.float64,
+    }
     normal = torch.randn((2, _NUM_PROPOSALS), **options)
     uniform = torch.rand((2, _NUM_PROPOSALS + 1), **options)
     log_uniform = torch.log1p(-uniform)
@@ -115,7 +120,8 @@ class Mixing:
         soft = soft_targets(targets, self.num_classes, self.smoothing)
         if not (self.mixup_alpha or self.cutmix_alpha):
             return Mixed(images, soft, torch.ones((), device=images.device))
-        own = self._own_share(*images.shape[2:], generator)
+        height, width = images.shape[2:]
+        own = self._own_share(height, width, generator)
         weight = own.mean()
         own = own.to(images.dtype)
         mixed = images * own + images.flip(0) * (1 - own)

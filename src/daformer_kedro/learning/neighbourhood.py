@@ -71,8 +71,12 @@ def neighbourhood_divergence(
     return F.kl_div(new, old, reduction="none", log_target=True).sum(1).mean()
 
 
-def _log_distribution(anchors: Tensor, neighbours: Tensor, temperature: float) -> Tensor:
-    anchors = F.normalize(anchors.float() if anchors.dtype.itemsize < 4 else anchors, dim=-1)
+def _log_distribution(
+    anchors: Tensor, neighbours: Tensor, temperature: float
+) -> Tensor:
+    anchors = F.normalize(
+        anchors.float() if anchors.dtype.itemsize < 4 else anchors, dim=-1
+    )
     neighbours = F.normalize(neighbours.to(anchors.dtype), dim=-1)
     similarity = torch.einsum("be,bke->bk", anchors, neighbours)
     return F.log_softmax(similarity / temperature, dim=1)

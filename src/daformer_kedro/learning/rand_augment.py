@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -190,7 +191,11 @@ class RandAugment:
         """
         policy, device = self.policy, self._scales.device
         shape = (policy.num_operations, num_images)
-        options = {"generator": generator, "device": device, "dtype": torch.float64}
+        options: dict[str, Any] = {
+            "generator": generator,
+            "device": device,
+            "dtype": torch.float64,
+        }
         choice, chance, sign, share = torch.rand((4, *shape), **options)
         drawn = (choice * len(OPERATIONS)).long()
         numbers = torch.where(chance < policy.probability, drawn, NO_OPERATION)

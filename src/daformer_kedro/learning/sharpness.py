@@ -38,12 +38,10 @@ def ascend(
     originals = [p.detach() if p.grad is None else p.clone() for p in parameters]
     if not moved:
         return originals
-    directions = [p.grad for p in moved]
-    if adaptive:
-        directions = torch._foreach_mul(directions, moved)
-    norm = torch.nn.utils.get_total_norm(directions)
-    if adaptive:
-        torch._foreach_mul_(directions, moved)
+    gradients = [p.grad for p in moved if p.grad is not None]
+    scaled = torch._foreach_mul(gradients, moved) if adaptive else gradients
+    norm = torch.nn.utils.get_total_norm(scaled)
+    directions = torch._foreach_mul(scaled, moved) if adaptive else scaled
     steps = torch._foreach_mul(directions, rho / (norm + _SMALLEST_NORM))
     torch._foreach_add_(moved, steps)
     return originals

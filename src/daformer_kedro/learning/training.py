@@ -102,7 +102,9 @@ def train_task(
         optimiser=optimiser,
         schedule=make_schedule(optimiser, training, epochs),
         teacher=teacher,
-        **_chance(model, data, settings, phase),
+        augmentation=_augmentation(data, settings),
+        mixing=_mixing(model, settings),
+        generator=_generator(data, settings, phase),
     )
     return fitting.run()
 
@@ -151,30 +153,32 @@ def finetune_on_memory(
         objective=Objective(losses=replace(settings.losses, divergence=divergence_off)),
         optimiser=optimiser,
         schedule=None,
-        **_chance(model, data, settings, phase),
+        augmentation=_augmentation(data, settings),
+        mixing=_mixing(model, settings),
+        generator=_generator(data, settings, phase),
     )
     return fitting.run()
 
 
-def _chance(
-    model: DAFormer, data: TaskImages, settings: LearningSettings, phase: Phase
-) -> dict[str, object]:
-    """The parts of a phase that draw at random, with the phase's own generator."""
-    device = data.images.device
-    generator = make_generator(settings.seed, phase.task, phase.name, device)
-    augmentation = settings.augmentation
-    return {
-        "generator": generator,
-        "augmentation": Augmentation(
-            augmentation,
-            image_size=data.images.shape[-1],
-            preprocessing=settings.preprocessing,
-            device=device,
-        ),
-        "mixing": Mixing(
-            augmentation.mixup_alpha,
-            augmentation.cutmix_alpha,
-            num_classes=model.num_classes,
-            smoothing=settings.losses.classification.label_smoothing,
-        ),
-    }
+def _generator(
+    data: TaskImages, settings: LearningSettings, phase: Phase
+) -> torch.Generator:
+    return make_generator(settings.seed, phase.task, phase.name, data.images.device)
+
+
+def _augmentation(data: TaskImages, settings: LearningSettings) -> Augmentation:
+    return Augmentation(
+        settings.augmentation,
+        image_size=data.images.shape[-1],
+        preprocessing=settings.preprocessing,
+        device=data.images.device,
+    )
+
+
+def _mixing(model: DAFormer, settings: LearningSettings) -> Mixing:
+    return Mixing(
+        settings.augmentation.mixup_alpha,
+        settings.augmentation.cutmix_alpha,
+        num_classes=model.num_classes,
+        smoothing=settings.losses.classification.label_smoothing,
+    )

@@ -19,7 +19,7 @@ class MLP(nn.Module):
         self, embed_dim: int, ratio: float, *, generator: torch.Generator
     ) -> None:
         super().__init__()
-        hidden = int(embed_dim * ratio)
+        hidden = round(embed_dim * ratio)
         self.fc1 = linear(embed_dim, hidden, generator=generator)
         self.fc2 = linear(hidden, embed_dim, generator=generator)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +38,9 @@ class TaskHeads(nn.ModuleList):
     depends on no other task, so growth leaves earlier logits as they are, to the bit.
     """
 
+    block_tasks: torch.Tensor
+    positions: torch.Tensor
+
     def __init__(
         self,
         embed_dim: int,
@@ -54,8 +58,8 @@ class TaskHeads(nn.ModuleList):
     def add_task(self, num_classes: int, generator: torch.Generator) -> None:
         """Add a head for the classes of one more task."""
         head = TaskHead(self.embed_dim, num_classes, generator=generator)
-        if len(self):
-            head.to(self[0].linear.weight)
+        for first in self.tasks()[:1]:
+            head.to(first.linear.weight)
         self.append(head)
         block_tasks: list[int] = []
         positions: list[int] = []
@@ -67,10 +71,14 @@ class TaskHeads(nn.ModuleList):
         self.block_tasks = torch.tensor(block_tasks, device=device)
         self.positions = torch.tensor(positions, device=device)
 
+    def tasks(self) -> list[TaskHead]:
+        """The heads, in task order."""
+        return cast(list[TaskHead], list(self))
+
     @property
     def task_sizes(self) -> tuple[int, ...]:
         """Number of classes of each task."""
-        return tuple(head.linear.out_features for head in self)
+        return tuple(head.linear.out_features for head in self.tasks())
 
     def forward(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Classify with each task's own embedding.
@@ -81,16 +89,16 @@ class TaskHeads(nn.ModuleList):
         Returns:
             (B, C) logits of all classes, in task order.
         """
-        norms = [head.norm for head in self]
+        norms = [head.norm for head in self.tasks()]
         scale = torch.stack([norm.weight for norm in norms])[:, None]
         shift = torch.stack([norm.bias for norm in norms])[:, None]
         normalised = F.layer_norm(embeddings, (self.embed_dim,)) * scale + shift
         blocks = torch.cat(
             [
                 F.pad(head.linear.weight, (0, 0, 0, -size % _BLOCK_WIDTH))
-                for head, size in zip(self, self.task_sizes, strict=True)
+                for head, size in zip(self.tasks(), self.task_sizes, strict=True)
             ]
         ).unflatten(0, (-1, _BLOCK_WIDTH))
         logits = task_matmul(normalised[self.block_tasks], blocks.mT)
         logits = logits.transpose(0, 1).flatten(1).index_select(1, self.positions)
-        return logits + torch.cat([head.linear.bias for head in self])
+        return logits + torch.cat([head.linear.bias for head in self.tasks()])

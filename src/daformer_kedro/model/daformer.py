@@ -34,6 +34,9 @@ class DAFormer(nn.Module):
         InputError: settings and data do not fit together.
     """
 
+    keep_rates: torch.Tensor
+    offsets: torch.Tensor
+
     def __init__(
         self,
         config: ModelConfig,
@@ -136,7 +139,7 @@ class DAFormer(nn.Module):
         if freeze_old_tasks:
             for parameter in self.decoder.old_task_parameters():
                 parameter.requires_grad_(False)
-            for head in list(self.heads)[:-1]:
+            for head in self.heads.tasks()[:-1]:
                 head.requires_grad_(False)
 
     def freeze_for_finetuning(self) -> None:
@@ -179,7 +182,9 @@ class DAFormer(nn.Module):
         return DAFormerOutput(
             logits=self.heads(embeddings),
             embeddings=embeddings,
-            divergence_logits=None if divergence is None else divergence(embeddings[-1]),
+            divergence_logits=None
+            if divergence is None
+            else divergence(embeddings[-1]),
             blocks=tuple(blocks) if return_blocks else None,
         )
 
@@ -242,7 +247,7 @@ def _check_sizes(
         )
     if in_channels < 1:
         raise InputError(f"in_channels = {in_channels} must be at least 1")
-    if config.embed_dim * config.mlp_ratio < 1:
+    if round(config.embed_dim * config.mlp_ratio) < 1:
         raise InputError(
             f"model.mlp_ratio = {config.mlp_ratio} must be at least 1 / "
             f"model.embed_dim = 1 / {config.embed_dim}"

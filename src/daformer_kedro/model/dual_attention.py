@@ -88,41 +88,56 @@ class DualAttention(nn.Module):
         """
         query = self._split_heads(self.query(x))
         value = self._split_heads(self.value(x))
-        if not self.internal_keys:
-            return self._external(x, query, value)
-        if not self.external_maps:
-            return self._internal(query, value)
-        return self._external(x, query, value) + self._internal(query, value)
+        weights = None
+        if self.internal_keys:
+            weights = self._internal_weights(query)
+        if self.task_external:
+            external = self._external_weights(x, query)
+            weights = external if weights is None else weights + external
+        attended = None if weights is None else self._weigh(weights, value)
+        if self.external_maps and not self.task_external:
+            shared = self._shared_external(x, query, value)
+            attended = shared if attended is None else attended + shared
+        assert attended is not None  # parts names at least one
+        return attended
 
     def _split_heads(self, x: torch.Tensor) -> torch.Tensor:
         return x.unflatten(-1, (self.num_heads, -1)).transpose(-2, -3)
 
-    def _external(
+    def _shared_external(
         self, x: torch.Tensor, query: torch.Tensor, value: torch.Tensor
     ) -> torch.Tensor:
-        if not self.task_external:
-            key = self._split_heads(F.linear(x, self.external_maps[0]))
-            attended = F.scaled_dot_product_attention(query, key, value)
-            return attended.transpose(1, 2).flatten(2)[None]
-        maps = torch.stack(list(self.external_maps))
-        keys = task_matmul(x.flatten(0, 1)[None], maps.mT)
-        key = self._split_heads(keys.unflatten(1, x.shape[:2])).flatten(0, 1)
-        # The fused kernels take one batch axis: tasks and images share it.
-        query, value = (
-            part.expand(len(maps), *part.shape).flatten(0, 1) for part in (query, value)
-        )
+        """External attention of edition S, (1, B, N, D)."""
+        key = self._split_heads(F.linear(x, self.external_maps[0]))
         attended = F.scaled_dot_product_attention(query, key, value)
-        return attended.transpose(1, 2).flatten(2).unflatten(0, (len(maps), -1))
+        return attended.transpose(1, 2).flatten(2)[None]
 
-    def _internal(self, query: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        # Explicit, since one matrix of keys a task serves all images and heads. Its
-        # weights take H·N numbers a token, the MLP's hidden activations 8·D.
-        batch, heads, tokens, width = query.shape
+    # The attention that differs from task to task is explicit: one matrix of internal
+    # keys serves all images and heads, and on a CPU with several threads the fused
+    # kernel's rounding was seen to depend on the number of tasks. Its weights take
+    # H·N numbers a token, less than the 8·D of the MLP's hidden activations.
+
+    def _internal_weights(self, query: torch.Tensor) -> torch.Tensor:
+        """Attention to each task's own keys, (T·B·H, N, N)."""
+        tokens, width = query.shape[-2:]
         keys = torch.stack(list(self.internal_keys))
         biases = torch.stack(list(self.internal_biases))
         rows = (query * width**-0.5).reshape(1, -1, width)
         scores = task_matmul(rows, keys.mT) + biases[:, None]  # (T, B·H·N, N)
-        weights = scores.softmax(dim=-1).view(-1, tokens, tokens)
-        values = value.expand(len(keys), -1, -1, -1, -1).reshape(-1, tokens, width)
-        attended = task_matmul(weights, values).view(-1, batch, heads, tokens, width)
+        return scores.softmax(dim=-1).view(-1, tokens, tokens)
+
+    def _external_weights(self, x: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
+        """Attention to keys made by each task's map, (T·B·H, N, N)."""
+        maps = torch.stack(list(self.external_maps))
+        keys = task_matmul(x.flatten(0, 1)[None], maps.mT).unflatten(1, x.shape[:2])
+        key = self._split_heads(keys)  # (T, B, H, N, d)
+        rows = (query * query.shape[-1] ** -0.5).expand_as(key)
+        scores = task_matmul(rows.flatten(0, 2), key.flatten(0, 2).mT)
+        return scores.softmax(dim=-1)
+
+    def _weigh(self, weights: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """Weigh the values that all tasks share, (T, B, N, D)."""
+        num_tasks = len(weights) // (value.shape[0] * value.shape[1])
+        values = value.expand(num_tasks, -1, -1, -1, -1)
+        attended = task_matmul(weights, values.flatten(0, 2)).view_as(values)
         return attended.transpose(2, 3).flatten(3)

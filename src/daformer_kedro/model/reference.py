@@ -92,10 +92,14 @@ def from_reference_state_dict(
     """
     try:
         model = _empty_model(state_dict)
-    except (KeyError, IndexError, AttributeError, ZeroDivisionError) as error:
+    except KeyError as error:
         raise InputError(
-            "the weights are not those of the released DAFormer code: "
-            f"{error} is missing or has an unexpected shape"
+            f"the weights are not those of the released DAFormer code: {error} is "
+            "missing"
+        ) from error
+    except (IndexError, ValueError, ZeroDivisionError) as error:
+        raise InputError(
+            f"the weights do not have the released DAFormer's shapes: {error}"
         ) from error
     given = {
         "image_size": (image_size, model.image_size),

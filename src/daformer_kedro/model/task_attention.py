@@ -7,7 +7,6 @@ eXpansion", CVPR 2022.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from daformer_kedro.model.blocks import MLP

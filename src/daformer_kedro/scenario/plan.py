@@ -58,8 +58,9 @@ def make_plan(config: Config) -> Plan:
 
 def _check_memory(config: Config, source: SourceDescription) -> None:
     total = config.memory.total
-    used = config.memory.keep == "exemplars" and total is not None
-    if used and total < source.num_classes:
+    if config.memory.keep != "exemplars" or total is None:
+        return
+    if total < source.num_classes:
         raise InputError(
             f"memory.total = {total} is smaller than the {source.num_classes} classes "
             f"of {source.name}; every class needs at least one exemplar"

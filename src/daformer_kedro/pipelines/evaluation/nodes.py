@@ -44,14 +44,18 @@ def draw_accuracy_node(
     published = published_for(benchmark, increments)
     curve = {f"DAFormer-{model['edition']}": metrics["accuracy_after_task"]}
     return (
-        figures.accuracy_matrix_figure(matrix, [str(task) for task in range(len(matrix))]),
+        figures.accuracy_matrix_figure(
+            matrix, [str(task) for task in range(len(matrix))]
+        ),
         figures.incremental_accuracy_figure(
             curve,
             metrics["num_classes_seen"],
             published=None if published.empty else published,
         ),
         figures.forgetting_figure(matrix),
-        figures.neighbourhood_preservation_figure(metrics["neighbourhood_preservation"]),
+        figures.neighbourhood_preservation_figure(
+            metrics["neighbourhood_preservation"]
+        ),
     )
 
 
@@ -74,4 +78,6 @@ def draw_exemplars_node(
     """The images that the rehearsal memory holds, best first."""
     groups = exemplars.sort_values(["target", "rank"]).groupby("target")
     chosen = [images.train_images[rows["index"].to_numpy()] for _, rows in groups]
-    return figures.exemplar_sheet_figure(chosen, Scenario.from_json(scenario).class_names)
+    return figures.exemplar_sheet_figure(
+        chosen, Scenario.from_json(scenario).class_names
+    )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline, node
 
-from daformer_kedro.pipelines.naming import task_name
 from daformer_kedro.pipelines.ingestion.nodes import (
     order_classes_node,
     read_images_node,
     split_tasks_node,
 )
+from daformer_kedro.pipelines.naming import task_name
 
 
 def create_pipeline(num_tasks: int) -> Pipeline:

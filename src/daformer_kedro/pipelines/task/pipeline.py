@@ -40,7 +40,9 @@ def create_pipeline(task: int, config: Config) -> Pipeline:
         *([_finetune()] if finetunes else []),
         _evaluate(task, has_memory),
     ]
-    parameters = {name for n in nodes for name in n.inputs if name.startswith("params:")}
+    parameters = {
+        name for n in nodes for name in n.inputs if name.startswith("params:")
+    }
     inputs: dict[str, str] = {name: name for name in _SHARED_INPUTS}
     if task > 0:
         before = task_name(task - 1)

@@ -1,0 +1,96 @@
+"""A project of its own for tests that run Kedro."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+ROOT = Path(__file__).parents[1]
+
+
+@contextmanager
+def _own_warnings_are_errors() -> Iterator[None]:
+    """What Kedro's and MLflow's parts say of each other is not ours to mend."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", module="daformer_kedro")
+        yield
+
+
+class Project:
+    """A copy of the project's configuration with a data folder of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(ROOT / "conf", path / "conf")
+        for name in ("pyproject.toml", ".telemetry"):
+            shutil.copy(ROOT / name, path)
+        (path / "src").mkdir()
+
+    def run(
+        self, *pipelines: str, env: str = "test", **arguments: Any
+    ) -> dict[str, Any]:
+        """``kedro run --env ENV --pipelines …``; ``params`` is a nested mapping."""
+        params = arguments.pop("params", None)
+        with _own_warnings_are_errors():
+            bootstrap_project(self.path)
+            with KedroSession.create(
+                self.path, env=env, runtime_params=params
+            ) as session:
+                return session.run(pipeline_names=list(pipelines) or None, **arguments)
+
+    def parameters(self, env: str = "test", **params: Any) -> dict[str, Any]:
+        """The merged parameters of a session."""
+        with _own_warnings_are_errors():
+            return self.context(env, params).params
+
+    def context(self, env: str = "test", params: dict[str, Any] | None = None) -> Any:
+        """The context of a session of this project."""
+        with _own_warnings_are_errors():
+            bootstrap_project(self.path)
+            session = KedroSession.create(self.path, env=env, runtime_params=params)
+            return session.load_context()
+
+    def files(self) -> set[Path]:
+        """Every stored result."""
+        data = self.path / "data"
+        return {f.relative_to(data) for f in data.rglob("*") if f.is_file()}
+
+    def folder(self, layer: str) -> Path:
+        """The one result folder of a data layer."""
+        (found,) = (f for f in (self.path / "data" / layer).iterdir() if f.is_dir())
+        return found
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("KEDRO_ENV", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """A fresh project; nothing has run in it."""
+    before = os.getcwd()
+    project = Project(tmp_path / "project")
+    os.chdir(project.path)
+    yield project
+    os.chdir(before)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project in which the test environment has run once. Not to be changed."""
+    project = Project(tmp_path_factory.mktemp("finished") / "project")
+    project.run()
+    return project

@@ -1,0 +1,91 @@
+"""Dual attention against a loop over tasks and heads."""
+
+import pytest
+import torch
+
+from daformer_kedro.model.dual_attention import DualAttention
+
+BOTH = ("external", "internal")
+
+
+def make(edition="S", parts=BOTH, num_tasks=3, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(0)
+    attention = DualAttention(
+        8, 2, 5, edition=edition, parts=parts, generator=generator
+    )
+    for _ in range(num_tasks - 1):
+        attention.add_task()
+    attention.to(dtype)
+    with torch.no_grad():
+        for parameter in attention.parameters():
+            parameter.normal_(generator=generator)
+    tokens = torch.randn(3, 5, 8, generator=generator, dtype=dtype)
+    return attention, tokens
+
+
+def by_loop(attention, x, task):
+    """One task, head by head, in the words of the equations."""
+    query, value = attention.query(x), attention.value(x)
+    heads = []
+    for part in (slice(0, 4), slice(4, 8)):
+        q, v = query[..., part] / 4**0.5, value[..., part]
+        out = torch.zeros_like(v)
+        if attention.external_maps:
+            maps = list(attention.external_maps)
+            key = x @ (maps[task] if len(maps) > 1 else maps[0]).T
+            out = out + (q @ key[..., part].mT).softmax(-1) @ v
+        if attention.internal_keys:
+            scores = q @ attention.internal_keys[task].T
+            out = out + (scores + attention.internal_biases[task]).softmax(-1) @ v
+        heads.append(out)
+    return torch.cat(heads, dim=-1)
+
+
+@pytest.mark.parametrize("edition", ["S", "M"])
+@pytest.mark.parametrize("parts", [BOTH, ("external",), ("internal",)])
+def test_all_tasks_at_once(edition, parts):
+    attention, x = make(edition, parts)
+    output = attention(x)
+    if edition == "S" and parts == ("external",):
+        assert len(output) == 1  # nothing depends on the task
+    for task in range(len(output)):
+        expected = by_loop(attention, x, task)
+        torch.testing.assert_close(output[task], expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("edition", "parts", "num_maps", "num_keys"),
+    [
+        ("S", BOTH, 1, 3),
+        ("M", BOTH, 3, 3),
+        ("S", ("external",), 1, 0),
+        ("M", ("external",), 3, 0),
+        ("M", ("internal",), 0, 3),
+    ],
+)
+def test_parameters_of_each_form(edition, parts, num_maps, num_keys):
+    attention, _ = make(edition, parts)
+    assert len(attention.external_maps) == num_maps
+    assert len(attention.internal_keys) == len(attention.internal_biases) == num_keys
+
+
+def test_growth_adds_zero_keys_and_a_copy_of_the_last_map():
+    attention, _ = make("M")
+    attention.add_task()
+    assert not attention.internal_keys[-1].any()
+    assert not attention.internal_biases[-1].any()
+    assert torch.equal(attention.external_maps[-1], attention.external_maps[-2])
+    assert attention.external_maps[-1] is not attention.external_maps[-2]
+
+
+@pytest.mark.parametrize("edition", ["S", "M"])
+def test_gradients_in_float64(edition):
+    attention, x = make(edition, num_tasks=2, dtype=torch.float64)
+    names = [name for name, _ in attention.named_parameters()]
+
+    def run(x, *values):
+        weights = dict(zip(names, values, strict=True))
+        return torch.func.functional_call(attention, weights, (x,))
+
+    inputs = (x[:2].requires_grad_(), *attention.parameters())
+    assert torch.autograd.gradcheck(run, inputs)

@@ -1,0 +1,161 @@
+"""Single steps, baselines, and settings that change which nodes there are."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+import pytest
+from kedro.framework.project import pipelines
+
+from daformer_kedro.errors import InputError
+
+
+def node_names(project: Any, pipeline: str, **arguments: Any) -> list[str]:
+    project.context(**arguments)
+    return [node.name for node in pipelines[pipeline].nodes]
+
+
+def test_pipelines_follow_the_settings(project: Any) -> None:
+    project.context(params={"scenario": {"increment": 5}})
+    assert set(pipelines) == {
+        "__default__",
+        "ingestion",
+        "task_00",
+        "task_01",
+        "evaluation",
+    }
+    project.context(params={"scenario": {"increment": 1}})
+    assert len([name for name in pipelines if name.startswith("task_")]) == 10
+    project.context(env="cifar100_10-10")
+    assert "task_09" in pipelines
+    assert "task_10" not in pipelines
+
+
+def test_a_task_has_a_node_for_each_stage(project: Any) -> None:
+    assert node_names(project, "task_01") == [
+        "task_01.assemble_task_data",
+        "task_01.find_teacher_neighbours",
+        "task_01.train_task",
+        "task_01.select_exemplars",
+        "task_01.finetune_on_memory",
+        "task_01.evaluate_task",
+    ]
+
+
+def test_a_task_runs_alone_from_what_the_task_before_left(project: Any) -> None:
+    project.run("ingestion", "task_00")
+    project.run("task_01")
+    metrics = project.folder("08_reporting") / "task_01" / "metrics.json"
+    assert json.loads(metrics.read_text())["num_classes_seen"] == 7
+
+
+def test_a_task_without_the_one_before_is_refused_by_name(project: Any) -> None:
+    project.run("ingestion")
+    before = project.files()
+    with pytest.raises(InputError, match=r"task_01\.checkpoint is needed and not th"):
+        project.run("task_02")
+    assert project.files() == before
+
+
+def test_finetune_has_no_memory_no_teacher_signal_and_no_finetuning(
+    project: Any,
+) -> None:
+    names = node_names(project, "task_01", params={"baseline": "finetune"})
+    assert names == [
+        "task_01.assemble_task_data",
+        "task_01.find_teacher_neighbours",
+        "task_01.train_task",
+        "task_01.evaluate_task",
+    ]
+    project.run(params={"baseline": "finetune"})
+    history = pd.read_csv(project.folder("08_reporting") / "history.csv")
+    losses = {name for name in history.columns if name.startswith("loss_")}
+    assert losses == {"loss_classification"}
+    data = project.folder("05_model_input") / "task_02" / "task_data.parquet"
+    assert set(pd.read_parquet(data)["target"]) == {7, 8, 9}
+
+
+def test_joint_trains_on_all_classes_seen(project: Any) -> None:
+    project.run(params={"baseline": "joint"})
+    data = project.folder("05_model_input") / "task_02" / "task_data.parquet"
+    table = pd.read_parquet(data)
+    assert set(table["target"]) == set(range(10))
+    assert len(table) == 1437
+
+
+@pytest.mark.parametrize("baseline", ["replay", "dytox"])
+def test_baselines_run(project: Any, baseline: str) -> None:
+    project.run(params={"baseline": baseline})
+    history = pd.read_csv(project.folder("08_reporting") / "history.csv")
+    assert "loss_knn_distillation" not in history
+    assert ("loss_logit_distillation" in history) == (baseline == "dytox")
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"model": {"edition": "M"}},
+        {"losses": {"knn_distillation": {"scope": "batch"}}},
+        {"losses": {"pooled_distillation": {"weight": 1.0}}, "model": {"depth": 3}},
+        {"training": {"sharpness": {"rho": 1.0}, "clip_norm": 1.0}},
+        {"memory": {"total": None, "per_class": 2, "selection": "random"}},
+        {"augmentation": {"repeats": 3, "cutmix_alpha": 1.0}},
+        {"training": {"precision": "bfloat16"}},
+    ],
+)
+def test_variants_run_to_the_end(project: Any, params: dict[str, Any]) -> None:
+    project.run(params=params)
+    metrics = json.loads((project.folder("08_reporting") / "metrics.json").read_text())
+    assert 0 <= metrics["last_accuracy"] <= 1
+
+
+def test_results_of_different_settings_lie_side_by_side(project: Any) -> None:
+    for epochs in (1, 2):
+        params = {"training": {"epochs": epochs}}
+        project.run("ingestion", "task_00", params=params)
+    folders = list((project.path / "data" / "06_models").iterdir())
+    assert len(folders) == 2
+    assert len(list((project.path / "data" / "02_intermediate").iterdir())) == 1
+
+
+REFUSED = [
+    ({"trainin": {"epochs": 1}}, r"^trainin is not a parameter"),
+    ({"scenario": {"class_order": [0, 1, 1]}}, r"scenario\.class_order"),
+    ({"scenario": {"increment": 3}}, r"scenario\.increment = 3 "),
+    ({"memory": {"total": 9}}, r"memory\.total = 9 is smaller than the 10 classes"),
+    ({"model": {"patch_size": 3}}, r"model\.patch_size = 3 does not divide"),
+    ({"memory": {"selection": "best"}}, r"memory\.selection = 'best' must be"),
+    ({"model": {"edition": "XL"}}, r"model\.edition = 'XL' must be 'S' or 'M'"),
+    ({"baseline": "ewc"}, r"baseline = 'ewc' is unknown"),
+    ({"augmentation": {"rand_augment": "rand-x9"}}, r"augmentation\.rand_augment"),
+    ({"training": {"device": "cuda:77"}}, r"training\.device = 'cuda:77'"),
+    ({"preprocessing": {"mean": [0, 0], "std": [1, 1]}}, r"preprocessing\.mean"),
+]
+
+
+@pytest.mark.parametrize(("params", "message"), REFUSED)
+def test_bad_parameters_end_before_anything_is_written(
+    project: Any, params: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        project.run(params=params)
+    assert not project.files()
+    assert not (project.path / "mlflow.db").exists()
+
+
+def test_missing_data_says_where_it_looked_and_how_to_get_it(project: Any) -> None:
+    params = {"source": {"path": "nowhere"}}
+    with pytest.raises(InputError, match=r"(?s)nowhere.*cifar-100-python.*parquet"):
+        project.run(env="cifar100_mini", params=params)
+    assert not project.files()
+
+
+def test_a_baseline_and_an_environment_merge_key_by_key(project: Any) -> None:
+    merged = project.parameters(training={"epochs": 9}, baseline="replay")
+    assert merged["training"]["epochs"] == 9  # --params
+    assert merged["training"]["batch_size"] == 64  # conf/test
+    assert merged["training"]["weight_decay"] == 1e-4  # conf/base
+    assert merged["losses"]["knn_distillation"]["weight"] == 0.0  # the baseline
+    assert merged["losses"]["knn_distillation"]["num_neighbours"] == 5
