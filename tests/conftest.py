@@ -89,6 +89,12 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 
 @pytest.fixture(scope="session")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project in which nothing is run, for looking at its settings."""
+    return Project(tmp_path_factory.mktemp("untouched") / "project")
+
+
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project in which the test environment has run once. Not to be changed."""
     project = Project(tmp_path_factory.mktemp("finished") / "project")

@@ -1,11 +1,11 @@
-"""How Kedro's command line shows a mistake that the user can mend."""
+"""How the command line shows a mistake that the user can mend."""
 
 from __future__ import annotations
 
-from kedro.framework.cli.utils import KedroCliError
+import click
 
 from daformer_kedro.errors import InputError
 
 
-class UsageError(KedroCliError, InputError):
+class UsageError(click.ClickException, InputError):
     """An :class:`InputError` that a command line shows as one message."""
