@@ -1,0 +1,114 @@
+"""Every command of the README, as a user would type it."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+COMMANDS = [
+    line.split("#")[0].strip()
+    for block in BLOCKS
+    for line in block.splitlines()
+    if line.split("#")[0].strip()
+]
+# What .ci/run calls, or what would only change this environment.
+NOT_HERE = {"make run", "make test", "make lint", "make format", "make lock"}
+SERVERS = {"kedro mlflow ui": 5000, "kedro viz run": 4141}
+ONCE = [c for c in COMMANDS if c not in NOT_HERE and c not in SERVERS]
+
+
+def process(command: str, cwd: Path) -> subprocess.Popen[str]:
+    words = command.split()
+    environment = {**os.environ, "COLUMNS": "120", "KEDRO_ENV": "test"}
+    while "=" in words[0]:
+        name, value = words.pop(0).split("=")
+        environment[name] = value
+    assert words[0] == "kedro", f"how is this tested: {command}"
+    return subprocess.Popen(
+        [str(Path(sys.executable).with_name("kedro")), *words[1:]],
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def cifar(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Noise in the hub's layout of parquet files: four images a class, two to test."""
+    folder = tmp_path_factory.mktemp("cifar100")
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 4), ("test", 2)):
+        rows = []
+        for label in list(range(100)) * count:
+            pixels = generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+            buffer = io.BytesIO()
+            Image.fromarray(pixels).save(buffer, "PNG")
+            rows.append(
+                {"img": {"bytes": buffer.getvalue(), "path": None}}
+                | {
+                    "fine_label": label,
+                    "coarse_label": 0,
+                }
+            )
+        pd.DataFrame(rows).to_parquet(folder / f"{split}-00000-of-00001.parquet")
+    return folder
+
+
+def test_the_readme_has_commands() -> None:
+    assert len(ONCE) >= 8
+    assert set(SERVERS) <= set(COMMANDS)
+    called = (ROOT / ".ci" / "run").read_text()
+    assert all(command in called for command in ("make lint", "make test", "make run"))
+
+
+@pytest.mark.parametrize("command", [c for c in ONCE if not c.startswith("source ")])
+def test_command(finished: Any, cifar: Path, command: str) -> None:
+    if "cifar100" in command and " run " in command:
+        # One epoch of a small model stands for hundreds of a large one.
+        small = "training.epochs=1,finetuning.epochs=1,model.embed_dim=24,model.depth=2"
+        command = command.replace("DIR", f"{cifar},{small}")
+    running = process(command, finished.path)
+    output, _ = running.communicate(timeout=400)
+    assert running.returncode == 0, output
+
+
+@pytest.mark.parametrize("command", sorted(SERVERS))
+def test_server_answers(finished: Any, command: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    browser = " --no-browser" if "viz" in command else ""
+    running = process(f"{command} --port {port}{browser}", finished.path)
+    try:
+        assert "html" in page(f"http://127.0.0.1:{port}", running).lower()
+    finally:
+        running.terminate()
+        running.wait(30)
+
+
+def page(address: str, running: subprocess.Popen[str], seconds: float = 120) -> str:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and running.poll() is None:
+        try:
+            with urllib.request.urlopen(address, timeout=5) as answer:
+                return str(answer.read().decode())
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(f"{address} did not answer within {seconds} s")
