@@ -105,7 +105,9 @@ class Fitting:
         self.optimiser = optimiser
         self.schedule = schedule
         self.generator = generator
-        self.teacher = teacher if objective.uses_teacher else None
+        self.teacher = None
+        if teacher is not None and objective.uses_teacher:
+            self.teacher = teacher.eval()
         self.history: list[EpochRecord] = []
 
     def run(self) -> list[EpochRecord]:
@@ -121,6 +123,7 @@ class Fitting:
             record = self._run_epoch(epoch)
             self.history.append(record)
             announce(record)
+        self.model.eval()
         return self.history
 
     def state_dict(self) -> dict[str, Any]:
