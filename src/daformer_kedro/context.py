@@ -14,14 +14,14 @@ from omegaconf import OmegaConf
 from daformer_kedro import pipeline_registry
 from daformer_kedro.config import Config, apply_baseline, run_key, run_name, source_key
 from daformer_kedro.errors import InputError
-from daformer_kedro.usage import UsageError
+from daformer_kedro.usage import UsageError, run_command
 
 
 class ProjectConfigLoader(OmegaConfigLoader):
     """Applies the baseline to the parameters and offers keys to the other files.
 
     Resolvers for the catalog and for ``mlflow.yml``: ``${run_key:}``,
-    ``${source_key:}``, ``${run_name:}``, ``${tracking_uri:}`` and
+    ``${source_key:}``, ``${run_name:}``, ``${run_command:}``, ``${tracking_uri:}`` and
     ``${artifact_location:}``.
     """
 
@@ -51,6 +51,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
             "run_key": run_key(config),
             "source_key": source_key(config),
             "run_name": run_name(config),
+            "run_command": run_command(self.env, self.runtime_params or {}),
             "tracking_uri": given or f"sqlite:///{project}/mlflow.db",
             # A server decides for itself where its artifacts lie.
             "artifact_location": None if given else f"{project}/mlartifacts",

@@ -1,10 +1,12 @@
 """Settings as frozen dataclasses, made from Kedro's parameters and validated once."""
 
 from daformer_kedro.config.baselines import BASELINES, apply_baseline
-from daformer_kedro.config.keys import run_key, run_name, source_key
+from daformer_kedro.config.keys import run_key, run_name, settings_key, source_key
 from daformer_kedro.config.sections import (
+    SETTINGS,
     AugmentationConfig,
     ClassificationConfig,
+    ComparisonConfig,
     Config,
     DivergenceConfig,
     EvaluationConfig,
@@ -13,6 +15,7 @@ from daformer_kedro.config.sections import (
     LogitDistillationConfig,
     LossesConfig,
     MemoryConfig,
+    MlflowConfig,
     ModelConfig,
     PooledDistillationConfig,
     PreprocessingConfig,
@@ -26,8 +29,10 @@ from daformer_kedro.config.validation import validated
 
 __all__ = [
     "BASELINES",
+    "SETTINGS",
     "AugmentationConfig",
     "ClassificationConfig",
+    "ComparisonConfig",
     "Config",
     "DivergenceConfig",
     "EvaluationConfig",
@@ -36,6 +41,7 @@ __all__ = [
     "LogitDistillationConfig",
     "LossesConfig",
     "MemoryConfig",
+    "MlflowConfig",
     "ModelConfig",
     "PooledDistillationConfig",
     "PreprocessingConfig",
@@ -47,6 +53,7 @@ __all__ = [
     "apply_baseline",
     "run_key",
     "run_name",
+    "settings_key",
     "source_key",
     "validated",
 ]

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from daformer_kedro.config.sections import Config
+from daformer_kedro.config.sections import SETTINGS, Config
 
 
 def source_key(config: Config) -> str:
@@ -22,8 +22,7 @@ def run_key(config: Config) -> str:
     digest of every setting that can change a result, so that no two configurations
     share a folder. The device is left out: it is where, not what.
     """
-    settings = asdict(config)
-    settings["training"].pop("device")
+    settings = _settings(config)
     order = config.scenario.class_order
     parts = [
         config.protocol,
@@ -39,6 +38,29 @@ def run_key(config: Config) -> str:
 def run_name(config: Config) -> str:
     """Name of the run for people: the run key without its digest."""
     return run_key(config).rsplit("_", 1)[0]
+
+
+def settings_key(config: Config) -> str:
+    """The same for runs that are repeats of each other, and different for others.
+
+    Repeats differ in the class order and the seed alone. Where the images lie is
+    left out: it is where, not what.
+    """
+    settings = _settings(config)
+    settings.pop("seed")
+    settings["scenario"].pop("class_order")
+    settings["source"].pop("path")
+    settings["source"].pop("download")
+    return _digest(settings)
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    """Every setting that can change a result."""
+    settings = {
+        name: value for name, value in asdict(config).items() if name in SETTINGS
+    }
+    settings["training"].pop("device")
+    return settings
 
 
 def _digest(settings: dict[str, Any]) -> str:

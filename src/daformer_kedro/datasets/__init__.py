@@ -1,12 +1,14 @@
 """Kedro datasets of this project."""
 
 from daformer_kedro.datasets.checkpoint import CheckpointDataset
+from daformer_kedro.datasets.figure import FigureDataset
 from daformer_kedro.datasets.image_arrays import ImageArraysDataset
 from daformer_kedro.datasets.stored import StoredDataset
 from daformer_kedro.datasets.tensors import TensorsDataset
 
 __all__ = [
     "CheckpointDataset",
+    "FigureDataset",
     "ImageArraysDataset",
     "StoredDataset",
     "TensorsDataset",

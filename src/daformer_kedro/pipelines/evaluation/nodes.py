@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from daformer_kedro.config import Config, run_name
 from daformer_kedro.evaluation import figures
 from daformer_kedro.evaluation.metrics import summarise
 from daformer_kedro.evaluation.published import published_for
+from daformer_kedro.evaluation.report import render_report
 from daformer_kedro.evaluation.summary import summary_table
+from daformer_kedro.learning.augmentation import normalise
+from daformer_kedro.learning.task_data import select_images
+from daformer_kedro.model.attention_maps import attention_maps
+from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.scenario.images import ImageArrays
 from daformer_kedro.scenario.tasks import Scenario
 
 Metrics = dict[str, Any]
+
+_NUM_ATTENTION_IMAGES = 6
 
 
 def summarise_node(*metrics_of_tasks: Metrics) -> Metrics:
@@ -81,3 +90,32 @@ def draw_exemplars_node(
     return figures.exemplar_sheet_figure(
         chosen, Scenario.from_json(scenario).class_names
     )
+
+
+def draw_attention_node(
+    images: ImageArrays, samples: pd.DataFrame, checkpoint: Checkpoint
+) -> Figure:
+    """Where the decoder looks on a test image of each of up to six tasks."""
+    tests = samples[samples["split"] == "test"].drop_duplicates("task")
+    spread = np.linspace(0, len(tests) - 1, min(len(tests), _NUM_ATTENTION_IMAGES))
+    shown = tests.iloc[spread.round().astype(int)]["index"]
+    pixels = select_images(images.test_images, shown)
+    maps = attention_maps(
+        checkpoint.build(), normalise(pixels, checkpoint.preprocessing)
+    )
+    return figures.attention_map_figure(
+        pixels.permute(0, 2, 3, 1).numpy(),
+        None if maps.external is None else maps.external.numpy(),
+        None if maps.internal is None else maps.internal.numpy(),
+    )
+
+
+def write_report_node(metrics: Metrics, run_command: str, **parts: Any) -> str:
+    """One page with everything: results, figures, settings, how to run it again.
+
+    ``parts`` are figures (PNG) and sections of the parameters, by name.
+    """
+    pngs = {name: part for name, part in parts.items() if isinstance(part, bytes)}
+    settings = {name: part for name, part in parts.items() if name not in pngs}
+    title = run_name(Config.from_parameters(settings))
+    return render_report(title, metrics, settings, pngs, run_command)

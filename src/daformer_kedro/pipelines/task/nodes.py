@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from daformer_kedro.config import (
@@ -24,6 +25,7 @@ from daformer_kedro.config import (
     TrainingConfig,
     validated,
 )
+from daformer_kedro.evaluation.figures import exemplar_sheet_figure
 from daformer_kedro.evaluation.metrics import evaluate_predictions
 from daformer_kedro.evaluation.predictions import prediction_table
 from daformer_kedro.learning.devices import resolve_device
@@ -213,6 +215,15 @@ def evaluate_task_node(
         "neighbourhood_preservation": preservation,
     }
     return predictions, metrics
+
+
+def draw_exemplars_node(
+    images: ImageArrays, samples: pd.DataFrame, exemplars: pd.DataFrame
+) -> Figure:
+    """The images that the rehearsal memory holds after the task, best first."""
+    groups = exemplars.sort_values(["target", "rank"]).groupby("target")
+    chosen = [images.train_images[rows["index"].to_numpy()] for _, rows in groups]
+    return exemplar_sheet_figure(chosen, class_names(samples))
 
 
 def _settings(
