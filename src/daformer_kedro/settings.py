@@ -1,7 +1,13 @@
 """Project settings that Kedro reads: https://docs.kedro.org."""
 
 from daformer_kedro.context import ProjectConfigLoader, ProjectContext
-from daformer_kedro.hooks import ConsoleHooks, GuardHooks, TrackingHooks
+from daformer_kedro.hooks import (
+    ConsoleHooks,
+    FinalModelHooks,
+    GuardHooks,
+    ServerHooks,
+    TrackingHooks,
+)
 
 CONTEXT_CLASS = ProjectContext
 CONFIG_LOADER_CLASS = ProjectConfigLoader
@@ -14,4 +20,10 @@ CONFIG_LOADER_ARGS = {
 }
 # Kedro calls the hooks registered last first, plugins' before these: GuardHooks, which
 # ends a run by raising, is told of an error after everybody else.
-HOOKS = (GuardHooks(), ConsoleHooks(), TrackingHooks())
+HOOKS = (
+    GuardHooks(),
+    ConsoleHooks(),
+    TrackingHooks(),
+    FinalModelHooks(),
+    ServerHooks(),
+)

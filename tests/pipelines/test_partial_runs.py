@@ -39,9 +39,9 @@ def test_a_task_has_a_node_for_each_stage(project: Any) -> None:
         "task_01.find_teacher_neighbours",
         "task_01.train_task",
         "task_01.select_exemplars",
+        "task_01.draw_exemplars",
         "task_01.finetune_on_memory",
         "task_01.evaluate_task",
-        "task_01.draw_exemplars",
     ]
 
 

@@ -1,6 +1,6 @@
 """Settings as frozen dataclasses, made from Kedro's parameters and validated once."""
 
-from daformer_kedro.config.baselines import BASELINES, apply_baseline
+from daformer_kedro.config.baselines import BASELINES, apply_baseline, merge
 from daformer_kedro.config.keys import run_key, run_name, settings_key, source_key
 from daformer_kedro.config.sections import (
     SETTINGS,
@@ -51,6 +51,7 @@ __all__ = [
     "SourceConfig",
     "TrainingConfig",
     "apply_baseline",
+    "merge",
     "run_key",
     "run_name",
     "settings_key",

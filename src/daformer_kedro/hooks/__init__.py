@@ -1,7 +1,15 @@
 """What happens around the pipelines: checks, the console, the run log."""
 
 from daformer_kedro.hooks.console import ConsoleHooks
+from daformer_kedro.hooks.final_model import FinalModelHooks
 from daformer_kedro.hooks.guard import GuardHooks
+from daformer_kedro.hooks.server import ServerHooks
 from daformer_kedro.hooks.tracking import TrackingHooks
 
-__all__ = ["ConsoleHooks", "GuardHooks", "TrackingHooks"]
+__all__ = [
+    "ConsoleHooks",
+    "FinalModelHooks",
+    "GuardHooks",
+    "ServerHooks",
+    "TrackingHooks",
+]

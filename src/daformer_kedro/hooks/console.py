@@ -95,7 +95,7 @@ class ConsoleHooks:
                         f"task {value['task']}: {note} on {classes} classes"
                     )
 
-    @hook_impl
+    @hook_impl(tryfirst=True)
     def after_pipeline_run(self, catalog: CatalogProtocol) -> None:
         """Print the results and what to type next."""
         self._stop()
@@ -116,7 +116,7 @@ class ConsoleHooks:
             soft_wrap=True,
         )
 
-    @hook_impl
+    @hook_impl(tryfirst=True)
     def on_pipeline_error(self) -> None:
         """Leave the terminal as it was."""
         self._stop()
