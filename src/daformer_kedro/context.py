@@ -28,7 +28,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
     """Applies the baseline to the parameters and offers keys to the other files.
 
     Resolvers for the catalog and for ``mlflow.yml``: ``${run_key:}``,
-    ``${source_key:}``, ``${run_name:}``, ``${run_command:}``, ``${tracking_uri:}`` and
+    ``${source_key:}``, ``${run_name:}``, ``${run_command:}``,
+    ``${comparison_filter:}``, ``${comparison_experiment:}``, ``${tracking_uri:}`` and
     ``${artifact_location:}``.
     """
 
@@ -80,6 +81,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
             "source_key": source_key(config),
             "run_name": run_name(config),
             "run_command": run_command(self.env, self.runtime_params or {}),
+            "comparison_filter": config.comparison.filter,
+            "comparison_experiment": config.comparison.experiment,
             "tracking_uri": given or f"sqlite:///{project}/mlflow.db",
             "artifact_location": f"{project}/mlartifacts",
         }

@@ -7,12 +7,12 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kedro.framework.cli.utils import KedroCliError
+import click
 
 from daformer_kedro.errors import InputError
 
 
-class UsageError(KedroCliError, InputError):
+class UsageError(click.ClickException, InputError):
     """An :class:`InputError` that a command line shows as one message."""
 
 

@@ -3,6 +3,7 @@
 from daformer_kedro.datasets.checkpoint import CheckpointDataset
 from daformer_kedro.datasets.figure import FigureDataset
 from daformer_kedro.datasets.image_arrays import ImageArraysDataset
+from daformer_kedro.datasets.mlflow_runs import MlflowRunsDataset
 from daformer_kedro.datasets.stored import StoredDataset
 from daformer_kedro.datasets.tensors import TensorsDataset
 
@@ -10,6 +11,7 @@ __all__ = [
     "CheckpointDataset",
     "FigureDataset",
     "ImageArraysDataset",
+    "MlflowRunsDataset",
     "StoredDataset",
     "TensorsDataset",
 ]

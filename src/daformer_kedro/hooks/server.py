@@ -9,6 +9,7 @@ from typing import Any
 
 import mlflow
 from kedro.framework.hooks import hook_impl
+from kedro_mlflow.framework.hooks.mlflow_hook import mlflow_hook
 
 from daformer_kedro.hooks.outbox import is_away
 from daformer_kedro.usage import UsageError
@@ -59,6 +60,16 @@ class ServerHooks:
                     f"without either, runs are recorded in mlflow.db.\n{error}"
                 ) from error
             raise
+
+    @hook_impl(trylast=True)
+    def before_pipeline_run(self) -> None:
+        """Keep an earlier run of this process closed.
+
+        Where tracking is off for a pipeline, kedro-mlflow 2.0 still opens the run
+        before it anew for every node.
+        """
+        if mlflow.active_run() is None:
+            mlflow_hook.run_id = None
 
     @hook_impl(wrapper=True)
     def before_node_run(self) -> Generator[None, Any, Any]:
