@@ -52,7 +52,7 @@ def test_the_site_shows_the_stages_and_asks_no_other_host(
     page.goto(address)
     page.get_by_text("__default__").first.wait_for()
     for name in ("task_00", "task_01", "task_02", "write_report", "draw_attention"):
-        page.get_by_text(name, exact=True).first.wait_for()
+        page.locator(".row-text__label", has_text=name).first.wait_for()
     layers = page.locator(".pipeline-layer-name")
     layers.first.wait_for()
     assert layers.all_inner_texts() == [

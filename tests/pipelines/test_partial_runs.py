@@ -160,3 +160,19 @@ def test_a_baseline_and_an_environment_merge_key_by_key(project: Any) -> None:
     assert merged["training"]["weight_decay"] == 1e-4  # conf/base
     assert merged["losses"]["knn_distillation"]["weight"] == 0.0  # the baseline
     assert merged["losses"]["knn_distillation"]["num_neighbours"] == 5
+
+
+@pytest.mark.parametrize(
+    ("params", "drawn"),
+    [
+        ({"baseline": "dytox"}, False),
+        ({"model": {"edition": "M", "attention": ["internal"]}}, True),
+    ],
+)
+def test_attention_is_drawn_where_there_is_dual_attention(
+    project: Any, params: dict[str, Any], drawn: bool
+) -> None:
+    project.run(params=params)
+    folder = project.folder("08_reporting")
+    assert (folder / "attention.png").exists() == drawn
+    assert ("Attention</figcaption>" in (folder / "report.html").read_text()) == drawn
