@@ -72,7 +72,7 @@ def test_tags_say_what_code_it_was() -> None:
         (
             "select count(*) from metrics where key = 'num_classes_seen'"
             " and value in (4, 7, 10)",
-            3,
+            6,  # three on the parent, one on each child
         ),
     ],
 )

@@ -25,6 +25,7 @@ def test_pipelines_follow_the_settings(project: Any) -> None:
         "task_00",
         "task_01",
         "evaluation",
+        "comparison",
     }
     project.context(params={"scenario": {"increment": 1}})
     assert len([name for name in pipelines if name.startswith("task_")]) == 10

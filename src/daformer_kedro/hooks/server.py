@@ -9,7 +9,6 @@ from typing import Any
 
 import mlflow
 from kedro.framework.hooks import hook_impl
-from kedro_mlflow.framework.hooks.mlflow_hook import mlflow_hook
 
 from daformer_kedro.hooks.outbox import is_away
 from daformer_kedro.usage import UsageError
@@ -68,6 +67,9 @@ class ServerHooks:
         Where tracking is off for a pipeline, kedro-mlflow 2.0 still opens the run
         before it anew for every node.
         """
+        # Imported here, since importing it warns of what its own parts deprecate.
+        from kedro_mlflow.framework.hooks.mlflow_hook import mlflow_hook
+
         if mlflow.active_run() is None:
             mlflow_hook.run_id = None
 
