@@ -105,6 +105,8 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project in which the test environment has run once. Not to be changed."""
     project = Project(tmp_path_factory.mktemp("finished") / "project")
+    # A run in this process leaves it set, and this comes before the fixture above.
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
     project.run()
     return project
 
@@ -176,6 +178,7 @@ def compared(
     project = Project(folder / "project")
     before = os.getcwd()
     os.chdir(project.path)
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
     for seed in (0, 1):
         project.run(params={"seed": seed})
     os.chdir(before)

@@ -7,7 +7,6 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import pytest
 
 from daformer_kedro.errors import InputError
@@ -27,13 +26,6 @@ class At:
         action = self._actions.pop(f"task_{record.task:02d}", None)
         if action:
             action()
-
-
-@pytest.fixture(autouse=True)
-def _tracking_uri_stays() -> Any:
-    before = mlflow.get_tracking_uri()
-    yield
-    mlflow.set_tracking_uri(before)
 
 
 def epochs(database: Path) -> int:
