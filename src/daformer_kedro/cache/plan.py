@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from kedro.io import CatalogProtocol
@@ -76,6 +77,7 @@ class Plan:
         self._reader = PartsReader(catalog, config)
         self._library = Library([run_key(config), source_key(config)])
         self._parts: dict[str, dict[str, Any]] = {}
+        self._fetched: dict[str, str] = {}
         self._unsaved: dict[str, set[str]] = {}
 
     def listen(self, listener: Callable[[Decision], None]) -> None:
@@ -160,7 +162,7 @@ class Plan:
         key = key_of(parts)
         fault = self._fault(node, key, outputs)
         if fault is None:
-            return self._reused(node, outputs[0], "")
+            return self._reused(node, outputs[0])
         found = None
         if self.mode == "changed":
             found = self._library.find(node.name, key, outputs)
@@ -171,8 +173,8 @@ class Plan:
         fault = self._fault(node, key, outputs)
         if fault is not None:
             return Decision(node.name, False, fault)
-        folder = self._library.folder_of(found[0], outputs[0])
-        return self._reused(node, outputs[0], f" from {folder}")
+        self._fetched[node.name] = self._library.folder_of(found[0], outputs[0])
+        return self._reused(node, outputs[0])
 
     def _fault(self, node: Node, key: str, outputs: list[StoredDataset]) -> str | None:
         """Why the stored results cannot be reused; ``None`` if they can."""
@@ -183,15 +185,15 @@ class Plan:
             if record is None or output in missing:
                 continue
             if not is_whole(output.filepath, record):
-                return f"damaged: {output.filepath}"
+                return f"damaged: {_shown(output.filepath)}"
         origins = [record.origin if record else None for record in records]
         known = [o for o in origins if o is not None and o.node == node.name]
         if missing and all(o.key == key for o in known) and known:
-            return f"missing: {missing[0].filepath}"
+            return f"missing: {_shown(missing[0].filepath)}"
         if len(known) < len(outputs) or any(o.key != key for o in known):
             return self._what_changed(node, outputs, known)
         if missing:
-            return f"missing: {missing[0].filepath}"
+            return f"missing: {_shown(missing[0].filepath)}"
         return self._not_this_attempt(known) or self._other_environment(node, known)
 
     def _what_changed(
@@ -228,12 +230,14 @@ class Plan:
         ]
         return "; ".join(changed) or None
 
-    def _reused(self, node: Node, output: StoredDataset, where: str) -> Decision:
+    def _reused(self, node: Node, output: StoredDataset) -> Decision:
         record: Record | None = read_record(output.filepath)
         origin = record.origin if record else None
         warning = origin and self._environment_changes(node, origin)
         note = f", although {warning}" if warning else ""
         run = origin.mlflow_run if origin else None
+        folder = self._fetched.get(node.name)
+        where = f" from {folder}" if folder else ""
         return Decision(node.name, True, f"reused{where}{note}", run)
 
     def _read_parts(self, node: Node) -> dict[str, Any]:
@@ -270,6 +274,12 @@ class Plan:
     def _stored(self, node: Node) -> list[StoredDataset]:
         datasets = [self._catalog.get(name) for name in node.outputs]
         return [d for d in datasets if isinstance(d, StoredDataset)]
+
+
+def _shown(path: Path) -> Path:
+    """The path from the working directory, where it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 _active: Plan | None = None
