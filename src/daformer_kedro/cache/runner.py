@@ -37,6 +37,10 @@ class CachingSequentialRunner(SequentialRunner):
     is nothing more to do.
     """
 
+    def __str__(self) -> str:
+        # Kedro-Viz follows runs of sequential runners, which it knows by this text.
+        return "caching kedro.runner.sequential_runner.SequentialRunner object"
+
     @property
     def _logger(self) -> logging.Logger:
         return logging.getLogger("kedro.runner")
