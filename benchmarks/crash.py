@@ -6,9 +6,9 @@ One run of the ``test`` environment goes undisturbed. Then, for each kill, a fre
 project starts the same run, which is killed (SIGKILL, or SIGINT with ``--gently``) at a
 random moment and asked for again, perhaps to be killed once more. For each corruption a
 byte of a random stored file is flipped, or the file is truncated or deleted, and
-``--only-missing-outputs`` has to put it right. Every file is then compared byte for byte
-with the undisturbed run's, but for the tables' columns that hold durations. Runs are
-forked from one process, which has imported everything.
+``--only-missing-outputs`` has to put it right. Every file is then compared byte for
+byte with the undisturbed run's, but for the tables' columns that hold durations. Runs
+are forked from one process, which has imported everything.
 """
 
 from __future__ import annotations
