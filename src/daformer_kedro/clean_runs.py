@@ -136,9 +136,7 @@ def _files(folders: Iterable[Path]) -> list[Path]:
 def _show(num_bytes: float) -> str:
     for unit in ("B", "kB", "MB"):
         if num_bytes < 1000:
-            return (
-                f"{num_bytes:.0f} {unit}" if unit == "B" else f"{num_bytes:.1f} {unit}"
-            )
+            return f"{num_bytes:.3g} {unit}"
         num_bytes /= 1000
     return f"{num_bytes:.1f} GB"
 

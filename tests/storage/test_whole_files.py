@@ -20,9 +20,14 @@ from daformer_kedro.storage.whole_files import (
 def test_an_error_while_writing_leaves_the_former_file(tmp_path: Path) -> None:
     target = tmp_path / "results" / "a.txt"
     write_text(target, "before")
-    with pytest.raises(RuntimeError), beside(target) as written:
-        written.write_text("half")
-        raise RuntimeError
+
+    def fail() -> None:
+        with beside(target) as written:
+            written.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert target.read_text() == "before"
     assert [p.name for p in target.parent.iterdir()] == ["a.txt"]
 
