@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,17 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
-from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
-from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
 from mlflow.tracking import MlflowClient
 
 from daformer_kedro.cache.plan import current_plan
 from daformer_kedro.cache.runner import RunInterrupted
 from daformer_kedro.hooks.logbook import LOGBOOK
 from daformer_kedro.storage.processes import identity, is_dead
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it uses what its own dependencies give up
+    from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
+    from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
 
 PROCESS_TAG = "daformer.process"
 PROJECT_TAG = "daformer.project"
