@@ -43,6 +43,10 @@ mlflow: install ## compare runs in the browser
 viz: install ## look at the pipelines in the browser
 	$(BIN)/kedro viz run
 
+# make clean-runs KEEP=3 does not ask
+clean-runs: install ## remove results of older settings, and say how much that frees
+	$(BIN)/python -m daformer_kedro.clean_runs $(if $(KEEP),--keep $(KEEP)) $(ARGS)
+
 test: install-dev ## run every test
 	$(BIN)/python -m pytest $(ARGS)
 

@@ -1,9 +1,10 @@
 """Settings as frozen dataclasses, made from Kedro's parameters and validated once."""
 
 from daformer_kedro.config.baselines import BASELINES, apply_baseline
-from daformer_kedro.config.keys import run_key, run_name, source_key
+from daformer_kedro.config.keys import result_settings, run_key, run_name, source_key
 from daformer_kedro.config.sections import (
     AugmentationConfig,
+    CacheConfig,
     ClassificationConfig,
     Config,
     DivergenceConfig,
@@ -27,6 +28,7 @@ from daformer_kedro.config.validation import validated
 __all__ = [
     "BASELINES",
     "AugmentationConfig",
+    "CacheConfig",
     "ClassificationConfig",
     "Config",
     "DivergenceConfig",
@@ -45,6 +47,7 @@ __all__ = [
     "SourceConfig",
     "TrainingConfig",
     "apply_baseline",
+    "result_settings",
     "run_key",
     "run_name",
     "source_key",

@@ -15,15 +15,27 @@ def source_key(config: Config) -> str:
     return f"{config.source.name}_{_digest(asdict(config.source))}"
 
 
+def result_settings(config: Config) -> dict[str, Any]:
+    """Every setting that can change a result, as plain values.
+
+    The device is left out: it is where, not what. So is what only says how to keep
+    results and states.
+    """
+    settings = asdict(config)
+    settings.pop("cache")
+    for name in ("device", "save_every"):
+        settings["training"].pop(name)
+    return settings
+
+
 def run_key(config: Config) -> str:
     """Folder of one configuration's results.
 
     Protocol, edition, baseline (if any), class order and seed for the reader, then a
     digest of every setting that can change a result, so that no two configurations
-    share a folder. The device is left out: it is where, not what.
+    share a folder: see :func:`result_settings`.
     """
-    settings = asdict(config)
-    settings["training"].pop("device")
+    settings = result_settings(config)
     order = config.scenario.class_order
     parts = [
         config.protocol,

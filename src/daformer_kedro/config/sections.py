@@ -201,6 +201,8 @@ class TrainingConfig:
         freeze_old_tasks: keep older tasks' keys and heads as they are.
         device: ``auto`` takes a GPU where there is one.
         precision: ``auto`` takes bfloat16 where the device computes it natively.
+        save_every: epochs between two savings of the whole state of an unfinished
+            training, from which it can go on; no result depends on it.
     """
 
     epochs: PositiveInt = 500
@@ -216,6 +218,7 @@ class TrainingConfig:
     freeze_old_tasks: bool = True
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    save_every: PositiveInt = 10
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -328,6 +331,21 @@ class EvaluationConfig:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class CacheConfig:
+    """When stored results are reused; no result depends on it.
+
+    Attributes:
+        strict: with ``--only-missing-outputs``, also compute again what was made on
+            another kind of device or with another version of torch.
+        resume: go on with an interrupted ``kedro run`` when the same one is asked for
+            again; false begins anew.
+    """
+
+    strict: bool = False
+    resume: bool = True
+
+
+@dataclass(frozen=True, config=_STRICT)
 class Config:
     """Every section of the parameters that shapes a result.
 
@@ -350,6 +368,7 @@ class Config:
     memory: MemoryConfig = Field(default_factory=lambda: MemoryConfig(total=2000))
     finetuning: FinetuningConfig = Field(default_factory=FinetuningConfig)
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+    cache: CacheConfig = Field(default_factory=CacheConfig)
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Config:

@@ -4,10 +4,12 @@ from daformer_kedro.datasets.checkpoint import CheckpointDataset
 from daformer_kedro.datasets.image_arrays import ImageArraysDataset
 from daformer_kedro.datasets.stored import StoredDataset
 from daformer_kedro.datasets.tensors import TensorsDataset
+from daformer_kedro.datasets.training_state import TrainingStateDataset
 
 __all__ = [
     "CheckpointDataset",
     "ImageArraysDataset",
     "StoredDataset",
     "TensorsDataset",
+    "TrainingStateDataset",
 ]

@@ -1,7 +1,15 @@
-"""What happens around the pipelines: checks, the console, the run log."""
+"""What happens around the pipelines: checks, the cache, the console, the run log."""
 
+from daformer_kedro.hooks.cache import CacheHooks
 from daformer_kedro.hooks.console import ConsoleHooks
 from daformer_kedro.hooks.guard import GuardHooks
+from daformer_kedro.hooks.parent_run import ParentRunHooks
 from daformer_kedro.hooks.tracking import TrackingHooks
 
-__all__ = ["ConsoleHooks", "GuardHooks", "TrackingHooks"]
+__all__ = [
+    "CacheHooks",
+    "ConsoleHooks",
+    "GuardHooks",
+    "ParentRunHooks",
+    "TrackingHooks",
+]

@@ -1,13 +1,13 @@
 """The run log in MLflow: one parent run a ``kedro run``, one child run a task.
 
-kedro-mlflow starts the parent run and logs the parameters. Everything else is here.
-A run log must never cost a result: what cannot be logged is said once and left out.
+:class:`~daformer_kedro.hooks.parent_run.ParentRunHooks` starts the parent run and logs
+the parameters. Everything else is here. A run log must never cost a result: what cannot
+be logged is said once and left out.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,21 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline.node import Node
-from mlflow.entities import Metric
+from mlflow.entities import Metric, RunTag
 from mlflow.tracking import MlflowClient
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 from mlflow.utils.time import get_current_time_millis
 
+from daformer_kedro.cache.plan import Decision, Plan, current_plan
+from daformer_kedro.cache.runner import RunInterrupted
 from daformer_kedro.config import Config, run_key
+from daformer_kedro.hooks.logbook import LOGBOOK
+from daformer_kedro.hooks.parent_run import PROCESS_TAG, PROJECT_TAG
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.progress import EpochRecord, subscribe, unsubscribe
 from daformer_kedro.pipelines.naming import task_name
+from daformer_kedro.storage.processes import identity
 
-_LOGGER = logging.getLogger(__name__)
 _SUMMARY = (
     "average_incremental_accuracy",
     "last_accuracy",
@@ -47,11 +51,14 @@ class TrackingHooks:
         self._parent: str | None = None
         self._experiment: str | None = None
         self._children: dict[str, str] = {}
-        self._has_warned = False
+        self._plan: Plan | None = None
+        self._reused: list[Decision] = []
+        self._project = ""
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Keep the settings, for the tags."""
+        self._project = Path(context.project_path).resolve().as_posix()
         self._config = Config.from_parameters(context.config_loader["parameters"])
 
     @hook_impl
@@ -60,15 +67,23 @@ class TrackingHooks:
         self._catalog = catalog
         self._children = {}
         self._parent = None
-        self._attempt(self._open_parent)
+        self._reused = []
+        self._plan = current_plan()
+        if self._plan is not None:
+            self._plan.listen(self._on_decision)
+        LOGBOOK.attempt(self._open_parent)
         subscribe(self)
+
+    def _on_decision(self, decision: Decision) -> None:
+        if decision.is_reused:
+            self._reused.append(decision)
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
         """Open the task's run before its first node."""
         namespace = node.namespace
         if namespace and self._parent and namespace not in self._children:
-            self._attempt(lambda: self._open_child(namespace))
+            LOGBOOK.attempt(lambda: self._open_child(namespace))
 
     def on_epoch(self, record: EpochRecord) -> None:
         """Log an epoch's losses, learning rate, accuracy and throughput."""
@@ -80,16 +95,16 @@ class TrackingHooks:
             **{f"loss_{name}": value for name, value in record.losses.items()},
         }
         named = {f"{record.phase}/{name}": value for name, value in values.items()}
-        self._attempt(lambda: self._log(child, named, step=record.epoch))
+        LOGBOOK.attempt(lambda: self._log(child, named, step=record.epoch))
 
     @hook_impl
     def after_node_run(self, node: Node, outputs: dict[str, Any]) -> None:
         """Log metrics as soon as they are known."""
         own = outputs.get(f"{node.namespace}.metrics")
         if own is not None:
-            self._attempt(lambda: self._log_task(str(node.namespace), own))
+            LOGBOOK.attempt(lambda: self._log_task(str(node.namespace), own))
         if "metrics" in outputs:
-            self._attempt(lambda: self._log_run(outputs["metrics"]))
+            LOGBOOK.attempt(lambda: self._log_run(outputs["metrics"]))
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
@@ -101,17 +116,21 @@ class TrackingHooks:
             run, wanted = self._parent, "evaluation" in node.tags
         if run and wanted:
             path = Path(self._catalog[dataset_name].filepath)
-            self._attempt(lambda: self._client_or_raise().log_artifact(run, str(path)))
+            LOGBOOK.attempt(
+                lambda: self._client_or_raise().log_artifact(run, str(path))
+            )
 
     @hook_impl
     def after_pipeline_run(self) -> None:
-        """Close the tasks' runs; kedro-mlflow closes the parent."""
+        """Close the tasks' runs; the parent is closed after this."""
+        if self._parent and any(d.node == "summarise" for d in self._reused):
+            LOGBOOK.attempt(lambda: self._log_run(self._catalog.load("metrics")))
         self._close("FINISHED")
 
     @hook_impl
-    def on_pipeline_error(self) -> None:
-        """Mark the runs of unfinished tasks as failed."""
-        self._close("FAILED")
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Mark the runs of unfinished tasks as failed, or as killed."""
+        self._close("KILLED" if isinstance(error, RunInterrupted) else "FAILED")
 
     def _open_parent(self) -> None:
         run = mlflow.active_run()
@@ -119,6 +138,8 @@ class TrackingHooks:
             return
         self._client = MlflowClient()
         self._parent, self._experiment = run.info.run_id, run.info.experiment_id
+        if self._plan is not None:
+            self._plan.mlflow_runs[None] = self._parent
         for key, value in self._tags(self._config).items():
             self._client.set_tag(self._parent, key, value)
 
@@ -131,6 +152,8 @@ class TrackingHooks:
             "seed": str(config.seed),
             "run_key": run_key(config),
             "device": str(resolve_device(config.training.device)),
+            PROCESS_TAG: identity(),
+            PROJECT_TAG: self._project,
         }
 
     def _open_child(self, namespace: str) -> None:
@@ -141,6 +164,21 @@ class TrackingHooks:
             str(self._experiment), tags=tags, run_name=namespace
         )
         self._children[namespace] = run.info.run_id
+        if self._plan is not None:
+            self._plan.mlflow_runs[namespace] = run.info.run_id
+
+    def _log_reused(self) -> None:
+        """Show in the parent run what was reused, with links to where it was made."""
+        tags, lines = [], ["Reused results:"]
+        for decision in self._reused:
+            run = decision.mlflow_run or "unknown"
+            tags.append(RunTag(f"reused.{decision.node}", run))
+            link = f"#/experiments/{self._experiment}/runs/{run}"
+            lines.append(f"- [{decision.node}]({link})")
+        tags.append(RunTag(MLFLOW_RUN_NOTE, "\n".join(lines)))
+        for first in range(0, len(tags), _TAGS_A_REQUEST):
+            chunk = tags[first : first + _TAGS_A_REQUEST]
+            self._client_or_raise().log_batch(str(self._parent), tags=chunk)
 
     def _log_task(self, namespace: str, metrics: dict[str, Any]) -> None:
         values = {name: value for name, value in metrics.items() if name != "task"}
@@ -171,9 +209,12 @@ class TrackingHooks:
 
     def _close(self, status: str) -> None:
         unsubscribe(self)
+        if self._reused and self._parent:
+            LOGBOOK.attempt(self._log_reused)
         for run in self._children.values():
-            self._attempt(partial(self._terminate, run, status))
+            LOGBOOK.attempt(partial(self._terminate, run, status), must_try=True)
         self._children = {}
+        self._plan = None
 
     def _terminate(self, run: str, status: str) -> None:
         self._client_or_raise().set_terminated(run, status)
@@ -183,13 +224,6 @@ class TrackingHooks:
             raise RuntimeError("no MLflow run is open")
         return self._client
 
-    def _attempt(self, action: Callable[[], object]) -> None:
-        try:
-            action()
-        except Exception as error:
-            if not self._has_warned:
-                _LOGGER.warning("MLflow: some of this run is not logged: %s", error)
-            self._has_warned = True
 
-
+_TAGS_A_REQUEST = 100  # as many as MLflow takes
 _TASK_FILES = ("metrics", "training_history", "finetuning_history")
