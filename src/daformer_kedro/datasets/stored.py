@@ -96,15 +96,27 @@ class StoredDataset(AbstractDataset[Any, Any]):
             with beside(self.filepath) as written:
                 self._inner(written).save(data)
                 content = Record(checksum(written), size(written), self.origin)
-                # Never a record beside something else.
-                self.forget_record()
-                put_in_place(written, self.filepath)
+                self._put_in_place(written, content)
             write_record(self.filepath, content)
         except OSError as error:
             raise DatasetError(f"cannot write {self.filepath}: {error}") from error
         except DatasetError as error:
             raise DatasetError(f"cannot write {self.filepath}: {error}") from error
         self.origin = self.is_current = None
+
+    def _put_in_place(self, written: Path, content: Record) -> None:
+        # Runs with other settings may be reading a shared folder, which cannot be
+        # replaced in one step. If it holds the same, it stays.
+        if self.filepath.is_dir() and is_whole(self.filepath, content):
+            return
+        # Never a record beside something else.
+        self.forget_record()
+        try:
+            put_in_place(written, self.filepath)
+        except OSError:
+            # Another run may have put the same folder there a moment ago.
+            if not (self.filepath.is_dir() and is_whole(self.filepath, content)):
+                raise
 
     def forget_record(self) -> None:
         """Remove the record, before the file changes."""

@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable
 
 _LOGGER = logging.getLogger("daformer_kedro.hooks")
-_FIRST_PAUSE = 10.0
-_LONGEST_PAUSE = 300.0
+_FIRST_PAUSE = 60.0
+_LONGEST_PAUSE = 600.0
 
 
 class Logbook:
     """Tries to log; what fails is said once a run and left out.
 
-    A database that is locked makes every attempt wait. After a failure there is
-    therefore a pause without attempts, in seconds, longer from failure to failure.
+    A database that is locked makes every attempt wait, 20 seconds with SQLite. After a
+    failure there is therefore a pause without attempts, longer from failure to failure.
     """
 
     def __init__(self) -> None:
@@ -26,20 +26,25 @@ class Logbook:
         self._has_warned = False
         self._pause = _FIRST_PAUSE
         self._silent_until = 0.0
+        self._closed_until = 0.0
 
     def attempt(self, action: Callable[[], object], *, must_try: bool = False) -> bool:
         """Log something, and say whether it worked.
 
         Args:
             action: what to do.
-            must_try: also during a pause; for what comes once, at the end.
+            must_try: also during a pause, unless one of these has failed too; for
+                what comes once, at the end.
         """
-        if not must_try and time.monotonic() < self._silent_until:
+        now = time.monotonic()
+        if now < (self._closed_until if must_try else self._silent_until):
             return False
         try:
             action()
         except Exception as error:
             self._fail(error)
+            if must_try:
+                self._closed_until = self._silent_until
             return False
         self._pause = _FIRST_PAUSE
         return True

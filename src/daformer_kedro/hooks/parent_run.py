@@ -15,6 +15,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from mlflow.tracking import MlflowClient
+from mlflow.tracking.context.registry import resolve_tags
 
 from daformer_kedro.cache.plan import current_plan
 from daformer_kedro.cache.runner import RunInterrupted
@@ -80,9 +81,8 @@ class ParentRunHooks(MlflowHook):
         begin = super().before_pipeline_run
 
         def open_parent() -> None:
+            self._create()
             begin(run_params=run_params, pipeline=pipeline, catalog=catalog)
-            tags = {PROCESS_TAG: identity(), PROJECT_TAG: self._project}
-            mlflow.set_tags(tags)
 
         if not self._already_active_mlflow and mlflow.active_run():
             mlflow.end_run()
@@ -117,6 +117,21 @@ class ParentRunHooks(MlflowHook):
     def on_pipeline_error(self, error: Exception) -> None:
         """Close the parent run as failed, or as killed after an interruption."""
         self._close("KILLED" if isinstance(error, RunInterrupted) else "FAILED")
+
+    def _create(self) -> None:
+        """Create the parent run together with its process's tag.
+
+        A run that is tagged later could be orphaned before, and never be found.
+        """
+        run = self.mlflow_config.tracking.run
+        if self._already_active_mlflow or run.id is not None:
+            return
+        created = MlflowClient().create_run(
+            self.mlflow_config.tracking.experiment._experiment.experiment_id,
+            run_name=run.name,
+            tags=resolve_tags({PROCESS_TAG: identity(), PROJECT_TAG: self._project}),
+        )
+        run.id = created.info.run_id
 
     def _close(self, status: str) -> None:
         run, self.run_id = self.run_id, None
