@@ -159,6 +159,7 @@ def test_a_training_outlives_its_database(
     assert caplog.text.count("some of this run is not logged") <= 1
 
 
+@pytest.mark.slow
 def test_a_training_outlives_a_locked_database(
     fresh: Any, finished: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
