@@ -49,6 +49,10 @@ viz-site: install ## build the same as a static site in build/; it needs no netw
 	rm build/index.html.bak build/404.html.bak
 	@echo "Open it with: $(BIN)/python -m http.server --directory build"
 
+# make clean-runs KEEP=3 does not ask
+clean-runs: install ## remove results of older settings, and say how much that frees
+	$(BIN)/python -m daformer_kedro.clean_runs $(if $(KEEP),--keep $(KEEP)) $(ARGS)
+
 test: install-dev ## run every test
 	$(BIN)/python -m pytest $(ARGS)
 

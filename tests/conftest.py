@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kedro.framework.session import KedroSession
+from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +51,7 @@ class Project:
         params = arguments.pop("params", None)
         with _own_warnings_are_errors():
             bootstrap_project(self.path)
-            with KedroSession.create(
+            with settings.SESSION_CLASS.create(
                 self.path, env=env, runtime_params=params
             ) as session:
                 return session.run(pipeline_names=list(pipelines) or None, **arguments)
@@ -65,7 +65,9 @@ class Project:
         """The context of a session of this project."""
         with _own_warnings_are_errors():
             bootstrap_project(self.path)
-            session = KedroSession.create(self.path, env=env, runtime_params=params)
+            session = settings.SESSION_CLASS.create(
+                self.path, env=env, runtime_params=params
+            )
             return session.load_context()
 
     def files(self) -> set[Path]:

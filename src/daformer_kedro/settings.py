@@ -2,12 +2,15 @@
 
 from daformer_kedro.context import ProjectConfigLoader, ProjectContext
 from daformer_kedro.hooks import (
+    CacheHooks,
     ConsoleHooks,
     FinalModelHooks,
     GuardHooks,
+    ParentRunHooks,
     ServerHooks,
     TrackingHooks,
 )
+from daformer_kedro.session import ProjectSession
 
 CONTEXT_CLASS = ProjectContext
 CONFIG_LOADER_CLASS = ProjectConfigLoader
@@ -18,12 +21,18 @@ CONFIG_LOADER_ARGS = {
     "merge_strategy": {"parameters": "soft", "mlflow": "soft"},
     "config_patterns": {"mlflow": ["mlflow*", "mlflow*/**", "**/mlflow*"]},
 }
-# Kedro calls the hooks registered last first, plugins' before these: GuardHooks, which
-# ends a run by raising, is told of an error after everybody else.
+# Kedro calls the hooks registered last first. GuardHooks, which ends a run by raising,
+# is told of an error after everybody else. Before a run CacheHooks comes first, since
+# the others ask its plan, then the parent run is opened, since the tasks' refer to it.
 HOOKS = (
     GuardHooks(),
     ConsoleHooks(),
     TrackingHooks(),
     FinalModelHooks(),
+    ParentRunHooks(),
     ServerHooks(),
+    CacheHooks(),
 )
+# ParentRunHooks stands in for this plugin's hook.
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow", "kedro-mlflow")
+SESSION_CLASS = ProjectSession

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from daformer_kedro.errors import InputError
 from daformer_kedro.hooks import outbox
 from daformer_kedro.learning.progress import EpochRecord, observed_by
 
@@ -82,7 +81,7 @@ def test_what_a_server_missed_is_sent_when_it_is_back(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.uri)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setattr(outbox, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(outbox, "_FIRST_PAUSE", 0.0)
     away = At(task_01=mlflow_server.stop, task_02=mlflow_server.start)
     with observed_by(away):
         project.run()
@@ -93,11 +92,27 @@ def test_what_a_server_missed_is_sent_when_it_is_back(
     assert {status for _, status in statuses} == {"FINISHED"}
 
 
-def test_a_server_that_was_never_there_ends_the_run_at_once(
-    project: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_run_without_its_server_is_not_logged_and_goes_on(
+    project: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(InputError, match=r"127\.0\.0\.1:9 does not answer"):
-        project.run()
-    assert not project.files()
+    project.run()
+    assert (project.folder("08_reporting") / "report.html").exists()
+    assert caplog.text.count("some of this run is not logged") == 1
+    assert not (project.path / "mlflow.db").exists()
+
+
+def test_the_load_of_the_machine_is_logged(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.5")
+    project.run()
+    with sqlite3.connect(project.path / "mlflow.db") as rows:
+        counts = dict(
+            rows.execute(
+                "select key, count(*) from metrics where key like 'system/%' group by 1"
+            ).fetchall()
+        )
+    assert counts["system/cpu_utilization_percentage"] >= 1
+    assert counts["system/system_memory_usage_percentage"] >= 1

@@ -1,10 +1,17 @@
 """Settings as frozen dataclasses, made from Kedro's parameters and validated once."""
 
 from daformer_kedro.config.baselines import BASELINES, apply_baseline, merge
-from daformer_kedro.config.keys import run_key, run_name, settings_key, source_key
+from daformer_kedro.config.keys import (
+    result_settings,
+    run_key,
+    run_name,
+    settings_key,
+    source_key,
+)
 from daformer_kedro.config.sections import (
     SETTINGS,
     AugmentationConfig,
+    CacheConfig,
     ClassificationConfig,
     ComparisonConfig,
     Config,
@@ -31,6 +38,7 @@ __all__ = [
     "BASELINES",
     "SETTINGS",
     "AugmentationConfig",
+    "CacheConfig",
     "ClassificationConfig",
     "ComparisonConfig",
     "Config",
@@ -52,6 +60,7 @@ __all__ = [
     "TrainingConfig",
     "apply_baseline",
     "merge",
+    "result_settings",
     "run_key",
     "run_name",
     "settings_key",

@@ -15,14 +15,27 @@ def source_key(config: Config) -> str:
     return f"{config.source.name}_{_digest(asdict(config.source))}"
 
 
+def result_settings(config: Config) -> dict[str, Any]:
+    """Every setting that can change a result, as plain values.
+
+    The device is left out: it is where, not what. So is what only says how to keep
+    results and states.
+    """
+    sections = asdict(config)
+    settings = {name: sections[name] for name in SETTINGS}
+    for name in ("device", "save_every"):
+        settings["training"].pop(name)
+    return settings
+
+
 def run_key(config: Config) -> str:
     """Folder of one configuration's results.
 
     Protocol, edition, baseline (if any), class order and seed for the reader, then a
     digest of every setting that can change a result, so that no two configurations
-    share a folder. The device is left out: it is where, not what.
+    share a folder: see :func:`result_settings`.
     """
-    settings = _settings(config)
+    settings = result_settings(config)
     order = config.scenario.class_order
     parts = [
         config.protocol,
@@ -46,21 +59,12 @@ def settings_key(config: Config) -> str:
     Repeats differ in the class order and the seed alone. Where the images lie is
     left out: it is where, not what.
     """
-    settings = _settings(config)
+    settings = result_settings(config)
     settings.pop("seed")
     settings["scenario"].pop("class_order")
     settings["source"].pop("path")
     settings["source"].pop("download")
     return _digest(settings)
-
-
-def _settings(config: Config) -> dict[str, Any]:
-    """Every setting that can change a result."""
-    settings = {
-        name: value for name, value in asdict(config).items() if name in SETTINGS
-    }
-    settings["training"].pop("device")
-    return settings
 
 
 def _digest(settings: dict[str, Any]) -> str:

@@ -202,6 +202,8 @@ class TrainingConfig:
         freeze_old_tasks: keep older tasks' keys and heads as they are.
         device: ``auto`` takes a GPU where there is one.
         precision: ``auto`` takes bfloat16 where the device computes it natively.
+        save_every: epochs between two savings of the whole state of an unfinished
+            training, from which it can go on; no result depends on it.
     """
 
     epochs: PositiveInt = 500
@@ -217,6 +219,7 @@ class TrainingConfig:
     freeze_old_tasks: bool = True
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    save_every: PositiveInt = 10
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -355,6 +358,21 @@ class MlflowConfig:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class CacheConfig:
+    """When stored results are reused; no result depends on it.
+
+    Attributes:
+        strict: with ``--only-missing-outputs``, also compute again what was made on
+            another kind of device or with another version of torch.
+        resume: go on with an interrupted ``kedro run`` when the same one is asked for
+            again; false begins anew.
+    """
+
+    strict: bool = False
+    resume: bool = True
+
+
+@dataclass(frozen=True, config=_STRICT)
 class Config:
     """Every section of the parameters.
 
@@ -379,6 +397,7 @@ class Config:
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     comparison: ComparisonConfig = Field(default_factory=ComparisonConfig)
     mlflow: MlflowConfig = Field(default_factory=MlflowConfig)
+    cache: CacheConfig = Field(default_factory=CacheConfig)
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Config:
@@ -400,6 +419,8 @@ class Config:
 
 
 SETTINGS = tuple(
-    field.name for field in fields(Config) if field.name not in ("comparison", "mlflow")
+    field.name
+    for field in fields(Config)
+    if field.name not in ("cache", "comparison", "mlflow")
 )
 """The sections that shape a result; the others say what is done with results."""

@@ -6,6 +6,7 @@ from daformer_kedro.datasets.image_arrays import ImageArraysDataset
 from daformer_kedro.datasets.mlflow_runs import MlflowRunsDataset
 from daformer_kedro.datasets.stored import StoredDataset
 from daformer_kedro.datasets.tensors import TensorsDataset
+from daformer_kedro.datasets.training_state import TrainingStateDataset
 
 __all__ = [
     "CheckpointDataset",
@@ -14,4 +15,5 @@ __all__ = [
     "MlflowRunsDataset",
     "StoredDataset",
     "TensorsDataset",
+    "TrainingStateDataset",
 ]

@@ -1,10 +1,7 @@
-"""A wrapper that makes any file dataset write whole files or none."""
+"""A wrapper that makes any file dataset write whole files and know them again."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path, PurePosixPath
@@ -13,9 +10,20 @@ from typing import Any
 from kedro.io import AbstractDataset, DatasetError
 from kedro.io.core import parse_dataset_definition
 
+from daformer_kedro.storage.checksum import checksum, size
+from daformer_kedro.storage.record import (
+    Origin,
+    Record,
+    is_whole,
+    read_record,
+    record_path,
+    write_record,
+)
+from daformer_kedro.storage.whole_files import beside, put_in_place
+
 
 class StoredDataset(AbstractDataset[Any, Any]):
-    """Stores what another dataset writes, under a temporary name until it is whole.
+    """Stores what another dataset writes, whole or not at all, with a record of it.
 
     In the catalog::
 
@@ -23,6 +31,8 @@ class StoredDataset(AbstractDataset[Any, Any]):
           type: daformer_kedro.datasets.StoredDataset
           filepath: data/08_reporting/metrics.json
           dataset: json.JSONDataset
+
+    Beside the file lies ``metrics.json.meta``: its checksum, and how it was made.
 
     Args:
         filepath: local file, or folder for datasets that write several files.
@@ -32,6 +42,11 @@ class StoredDataset(AbstractDataset[Any, Any]):
 
     Attributes:
         filepath: where the whole file or folder lies.
+        format: what ``dataset`` says, as a mapping.
+        format_class: the class of the inner dataset.
+        origin: how what is saved next was made; ``None`` outside a run.
+        is_current: whether what is stored is what the run would make; ``None`` where
+            nobody asked, and being there is enough.
     """
 
     def __init__(
@@ -42,46 +57,80 @@ class StoredDataset(AbstractDataset[Any, Any]):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self.filepath = Path(filepath)
-        definition = {"type": dataset} if isinstance(dataset, str) else dataset
-        self._class, self._arguments = parse_dataset_definition(deepcopy(definition))
+        self.format = {"type": dataset} if isinstance(dataset, str) else dataset
+        self.format_class, self._arguments = parse_dataset_definition(
+            deepcopy(self.format)
+        )
         self.metadata = metadata
+        self.origin: Origin | None = None
+        self.is_current: bool | None = None
 
     def _inner(self, filepath: Path) -> AbstractDataset[Any, Any]:
         arguments = {**self._arguments, "filepath": filepath.as_posix()}
-        return self._class(**arguments)
+        inner: AbstractDataset[Any, Any] = self.format_class(**arguments)
+        return inner
 
     def load(self) -> Any:
-        """Load through the inner dataset."""
+        """Load through the inner dataset what has the recorded checksum.
+
+        Raises:
+            DatasetError: the file is damaged; the message names it.
+        """
+        record = read_record(self.filepath)
+        there = self.filepath.exists()
+        if there and record is not None and not is_whole(self.filepath, record):
+            raise DatasetError(
+                f"{self.filepath} is damaged: it does not have the checksum of what "
+                "was stored. Compute it again with kedro run --only-missing-outputs, "
+                "or by running the step that makes it."
+            )
         return self._inner(self.filepath).load()
 
     def save(self, data: Any) -> None:
-        """Write beside the target, flush to the disk, then rename over it."""
-        parent = self.filepath.parent
+        """Write beside the target, flush to the disk, rename over it, then record.
+
+        Raises:
+            DatasetError: it cannot be written; what was there before still is.
+        """
         try:
-            parent.mkdir(parents=True, exist_ok=True)
-            folder = Path(
-                tempfile.mkdtemp(prefix=f".{self.filepath.name}.", dir=parent)
-            )
+            with beside(self.filepath) as written:
+                self._inner(written).save(data)
+                content = Record(checksum(written), size(written), self.origin)
+                self._put_in_place(written, content)
+            write_record(self.filepath, content)
         except OSError as error:
             raise DatasetError(f"cannot write {self.filepath}: {error}") from error
+        except DatasetError as error:
+            raise DatasetError(f"cannot write {self.filepath}: {error}") from error
+        self.origin = self.is_current = None
+
+    def _put_in_place(self, written: Path, content: Record) -> None:
+        # Runs with other settings may be reading a shared folder, which cannot be
+        # replaced in one step. If it holds the same, it stays.
+        if self.filepath.is_dir() and is_whole(self.filepath, content):
+            return
+        # Never a record beside something else.
+        self.forget_record()
         try:
-            # The suffix stays, since some writers choose the format by it.
-            written = folder / self.filepath.name
-            self._inner(written).save(data)
-            _flush(written)
-            if self.filepath.is_dir():
-                self.filepath.rename(folder / "replaced")
-            os.replace(written, self.filepath)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            put_in_place(written, self.filepath)
+        except OSError:
+            # Another run may have put the same folder there a moment ago.
+            if not (self.filepath.is_dir() and is_whole(self.filepath, content)):
+                raise
+
+    def forget_record(self) -> None:
+        """Remove the record, before the file changes."""
+        record_path(self.filepath).unlink(missing_ok=True)
 
     def _exists(self) -> bool:
-        return self.filepath.exists()
+        if not self.filepath.exists():
+            return False
+        return self.is_current is None or self.is_current
 
     def _describe(self) -> dict[str, Any]:
         return {
             "filepath": PurePosixPath(self.filepath),
-            "dataset": self._class.__name__,
+            "dataset": self.format_class.__name__,
         }
 
     def __getattr__(self, name: str) -> Any:
@@ -93,14 +142,3 @@ class StoredDataset(AbstractDataset[Any, Any]):
 
     def _preview_of_inner(self, name: str) -> Callable[..., Any]:
         return getattr(self._inner(self.filepath), name)
-
-
-def _flush(path: Path) -> None:
-    """Make sure that a file, or every file of a folder, is on the disk."""
-    files = [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]
-    for file in files:
-        descriptor = os.open(file, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -20,6 +20,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from daformer_kedro.cache.plan import Decision, Plan, current_plan
+from daformer_kedro.cache.runner import RunInterrupted
 from daformer_kedro.evaluation.summary import format_summary
 from daformer_kedro.learning.progress import EpochRecord, subscribe, unsubscribe
 
@@ -34,6 +36,7 @@ class ConsoleHooks:
         self._epochs: TaskID | None = None
         self._run_command = "kedro run"
         self._metrics: dict[str, Any] | None = None
+        self._plan: Plan | None = None
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -45,6 +48,9 @@ class ConsoleHooks:
     def before_pipeline_run(self, pipeline: Pipeline) -> None:
         """Start the bars if any task trains."""
         self._metrics = None
+        self._plan = current_plan()
+        if self._plan is not None and self._plan.mode != "anew":
+            self._plan.listen(self._on_decision)
         namespaces = {n.namespace for n in pipeline.nodes if n.namespace}
         subscribe(self)
         if not namespaces or not self._console.is_terminal:
@@ -59,6 +65,12 @@ class ConsoleHooks:
         )
         self._tasks = self._progress.add_task("tasks", total=len(namespaces), note="")
         self._progress.start()
+
+    def _on_decision(self, decision: Decision) -> None:
+        """Say in one line what is reused or computed, and why."""
+        self._console.print(
+            str(decision), highlight=False, markup=False, soft_wrap=True
+        )
 
     def on_epoch(self, record: EpochRecord) -> None:
         """Advance the bar of epochs, or print a line at the end of a phase."""
@@ -95,10 +107,18 @@ class ConsoleHooks:
                         f"task {value['task']}: {note} on {classes} classes"
                     )
 
-    @hook_impl(tryfirst=True)
+    @hook_impl
     def after_pipeline_run(self, catalog: CatalogProtocol) -> None:
         """Print the results and what to type next."""
+        plan = self._plan
         self._stop()
+        if plan is not None and any(d.node == "summarise" for d in plan.decisions):
+            self._metrics = self._metrics or catalog.load("metrics")
+        if plan is not None and plan.is_all_reused:
+            self._console.print(
+                f"Nothing to do: all {len(plan.decisions)} steps are up to date.",
+                highlight=False,
+            )
         if self._metrics is None:
             return
         folder = _folder(catalog)
@@ -116,16 +136,22 @@ class ConsoleHooks:
             soft_wrap=True,
         )
 
-    @hook_impl(tryfirst=True)
-    def on_pipeline_error(self) -> None:
-        """Leave the terminal as it was."""
+    @hook_impl
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Leave the terminal as it was, and say how to go on."""
+        plan = self._plan
         self._stop()
+        if plan is not None and plan.num_run and not isinstance(error, RunInterrupted):
+            self._console.print(
+                "What was finished is kept; the same command goes on from there.",
+                highlight=False,
+            )
 
     def _stop(self) -> None:
         unsubscribe(self)
         if self._progress is not None:
             self._progress.stop()
-        self._progress = self._tasks = self._epochs = None
+        self._progress = self._tasks = self._epochs = self._plan = None
 
 
 def _folder(catalog: Any) -> Path:

@@ -18,7 +18,7 @@ from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 import daformer_kedro
 from daformer_kedro.config import Config
-from daformer_kedro.hooks.outbox import Outbox
+from daformer_kedro.hooks.logbook import LOGBOOK
 from daformer_kedro.pipelines.naming import task_name
 from daformer_kedro.scenario.plan import make_plan
 
@@ -63,13 +63,11 @@ class FinalModelHooks:
         name = f"{last}.checkpoint"
         if name not in pipeline.all_outputs():
             return
-        outbox = Outbox()
         stored: Any = catalog
         images = stored["images"].load()
         example = np.array(images.test_images[:_NUM_EXAMPLES])
         registered = self._config.mlflow.register_model_as
-        outbox.send(lambda: log_model(stored[name].filepath, example, registered))
-        outbox.close()
+        LOGBOOK.attempt(lambda: log_model(stored[name].filepath, example, registered))
 
 
 def log_model(checkpoint: Path, example: np.ndarray, registered_as: str | None) -> Any:

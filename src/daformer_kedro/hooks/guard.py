@@ -35,6 +35,8 @@ class GuardHooks:
         Raises:
             UsageError: in place of the error, if a user can mend it.
         """
+        if isinstance(error, UsageError):
+            return
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, InputError):

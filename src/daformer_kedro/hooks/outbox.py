@@ -10,7 +10,8 @@ from collections.abc import Callable
 from mlflow.exceptions import MlflowException
 
 _LOGGER = logging.getLogger(__name__)
-_PAUSE_SECONDS = 30.0
+_FIRST_PAUSE = 30.0  # seconds
+_LONGEST_PAUSE = 600.0
 
 
 class Outbox:
@@ -27,8 +28,7 @@ class Outbox:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._waiting: deque[Callable[[], object]] = deque()
-        self._not_before = -float("inf")
-        self._has_warned = False
+        self._begin()
 
     def __len__(self) -> int:
         """Entries that wait to be sent."""
@@ -50,7 +50,11 @@ class Outbox:
                 len(self._waiting),
             )
         self._waiting.clear()
+        self._begin()
+
+    def _begin(self) -> None:
         self._not_before = -float("inf")
+        self._pause = _FIRST_PAUSE
         self._has_warned = False
 
     def _flush(self) -> None:
@@ -59,15 +63,22 @@ class Outbox:
                 self._waiting[0]()
             except Exception as error:
                 if is_away(error):
-                    self._not_before = self._clock() + _PAUSE_SECONDS
-                    self._warn("the server does not answer; to be sent later", error)
+                    # SQLite makes every attempt wait 20 seconds for a lock.
+                    self._not_before = self._clock() + self._pause
+                    self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+                    self._warn("it does not answer and is told later", error)
                     return
                 self._warn("some of this run is not logged", error)
+            else:
+                self._pause = _FIRST_PAUSE
             self._waiting.popleft()
 
     def _warn(self, what: str, error: Exception) -> None:
         if not self._has_warned:
-            _LOGGER.warning("MLflow: %s: %s", what, error)
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            _LOGGER.warning(
+                "MLflow: %s, the results of the run are not affected: %s", what, reason
+            )
         self._has_warned = True
 
 

@@ -1,14 +1,15 @@
 """The run log in MLflow: one parent run a ``kedro run``, one child run a task.
 
-kedro-mlflow starts the parent run and logs the parameters. Everything else is here.
-A run log must never cost a result: what cannot be sent now is kept, see
-:class:`~daformer_kedro.hooks.outbox.Outbox`.
+:class:`~daformer_kedro.hooks.parent_run.ParentRunHooks` starts the parent run and logs
+the parameters. Everything else is here. A run log must never cost a result: what cannot
+be sent now is kept, see :class:`~daformer_kedro.hooks.outbox.Outbox`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -18,15 +19,19 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline.node import Node
 from mlflow.entities import Metric, RunTag
 from mlflow.tracking import MlflowClient
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 from mlflow.utils.time import get_current_time_millis
 
+from daformer_kedro.cache.plan import Decision, Plan, current_plan
+from daformer_kedro.cache.runner import RunInterrupted
 from daformer_kedro.config import Config, run_key
 from daformer_kedro.hooks.outbox import Outbox
+from daformer_kedro.hooks.parent_run import PROCESS_TAG, PROJECT_TAG
 from daformer_kedro.hooks.run_facts import fact_tags, image_inputs, table_input
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.progress import EpochRecord, subscribe, unsubscribe
 from daformer_kedro.pipelines.naming import task_name
+from daformer_kedro.storage.processes import identity
 
 _SUMMARY = (
     "average_incremental_accuracy",
@@ -55,10 +60,14 @@ class TrackingHooks:
         self._opened: set[str] = set()
         self._inputs: set[str] = set()
         self._outbox = Outbox()
+        self._plan: Plan | None = None
+        self._reused: list[Decision] = []
+        self._project = ""
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Keep the settings, for the tags."""
+        self._project = Path(context.project_path).resolve().as_posix()
         self._config = Config.from_parameters(context.config_loader["parameters"])
 
     @hook_impl
@@ -67,12 +76,18 @@ class TrackingHooks:
         self._catalog = catalog
         self._children, self._opened, self._inputs = {}, set(), set()
         self._parent = None
+        self._reused = []
+        self._plan = current_plan()
+        if self._plan is not None:
+            self._plan.listen(self._on_decision)
         self._open_parent()
         subscribe(self)
 
-    # First, since what kedro-mlflow sends in the same hooks may fail.
+    def _on_decision(self, decision: Decision) -> None:
+        if decision.is_reused:
+            self._reused.append(decision)
 
-    @hook_impl(tryfirst=True)
+    @hook_impl
     def before_node_run(self, node: Node) -> None:
         """Open the task's run before its first node."""
         namespace = node.namespace
@@ -130,15 +145,19 @@ class TrackingHooks:
                 )
             )
 
+    # First: the parent run is still open then.
+
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self) -> None:
-        """Close the tasks' runs; kedro-mlflow closes the parent."""
+        """Close the tasks' runs; the parent is closed after this."""
+        if self._parent and any(d.node == "summarise" for d in self._reused):
+            self._log_run(self._catalog.load("metrics"))
         self._close("FINISHED")
 
     @hook_impl(tryfirst=True)
-    def on_pipeline_error(self) -> None:
-        """Mark the runs of unfinished tasks as failed."""
-        self._close("FAILED")
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Mark the runs of unfinished tasks as failed, or as killed."""
+        self._close("KILLED" if isinstance(error, RunInterrupted) else "FAILED")
 
     def _open_parent(self) -> None:
         run = mlflow.active_run()
@@ -147,6 +166,8 @@ class TrackingHooks:
         client, parent = MlflowClient(), run.info.run_id
         self._client, self._parent = client, parent
         self._experiment = run.info.experiment_id
+        if self._plan is not None:
+            self._plan.mlflow_runs[None] = parent
         tags = self._tags(self._config) | fact_tags(self._config)
         batch = [RunTag(key, value) for key, value in tags.items()]
         self._outbox.send(lambda: client.log_batch(parent, tags=batch))
@@ -160,6 +181,8 @@ class TrackingHooks:
             "seed": str(config.seed),
             "run_key": run_key(config),
             "device": str(resolve_device(config.training.device)),
+            PROCESS_TAG: identity(),
+            PROJECT_TAG: self._project,
         }
 
     def _open_child(self, namespace: str) -> None:
@@ -170,6 +193,21 @@ class TrackingHooks:
             str(self._experiment), tags=tags, run_name=namespace
         )
         self._children[namespace] = run.info.run_id
+        if self._plan is not None:
+            self._plan.mlflow_runs[namespace] = run.info.run_id
+
+    def _log_reused(self) -> None:
+        """Show in the parent run what was reused, with links to where it was made."""
+        tags, lines = [], ["Reused results:"]
+        for decision in self._reused:
+            run = decision.mlflow_run or "unknown"
+            tags.append(RunTag(f"reused.{decision.node}", run))
+            link = f"#/experiments/{self._experiment}/runs/{run}"
+            lines.append(f"- [{decision.node}]({link})")
+        tags.append(RunTag(MLFLOW_RUN_NOTE, "\n".join(lines)))
+        for first in range(0, len(tags), _TAGS_A_REQUEST):
+            chunk = tags[first : first + _TAGS_A_REQUEST]
+            self._client_or_raise().log_batch(str(self._parent), tags=chunk)
 
     def _log_task(self, namespace: str, metrics: dict[str, Any]) -> None:
         values = {name: value for name, value in metrics.items() if name != "task"}
@@ -210,10 +248,13 @@ class TrackingHooks:
 
     def _close(self, status: str) -> None:
         unsubscribe(self)
+        if self._reused and self._parent:
+            self._outbox.send(self._log_reused)
         for namespace in sorted(self._opened):
             self._outbox.send(partial(self._terminate, namespace, status))
         self._outbox.close()
         self._opened = set()
+        self._plan = None
 
     def _terminate(self, namespace: str, status: str) -> None:
         self._client_or_raise().set_terminated(self._run_of(namespace), status)
@@ -224,6 +265,7 @@ class TrackingHooks:
         return self._client
 
 
+_TAGS_A_REQUEST = 100  # as many as MLflow takes
 _TASK_FILES = (
     "metrics",
     "training_history",

@@ -19,6 +19,7 @@ from daformer_kedro.learning.progress import EpochRecord, announce
 from daformer_kedro.learning.sampling import epoch_batches
 from daformer_kedro.learning.sharpness import ascend, restore
 from daformer_kedro.model import DAFormer, DAFormerOutput
+from daformer_kedro.storage.state_file import StateFile
 
 
 class DivergenceError(RuntimeError):
@@ -110,18 +111,33 @@ class Fitting:
             self.teacher = teacher.eval()
         self.history: list[EpochRecord] = []
 
-    def run(self) -> list[EpochRecord]:
+    def run(
+        self, state_file: StateFile | None = None, save_every: int = 1
+    ) -> list[EpochRecord]:
         """Train the epochs that are left and return the record of all.
+
+        Args:
+            state_file: where to go on from, and where to save the state to.
+            save_every: epochs between two savings; the last epoch is always saved,
+                since what comes after it may fail too.
 
         Raises:
             DivergenceError: a loss is not finite at the end of an epoch.
         """
+        state = None if state_file is None else state_file.load()
+        if state is not None:
+            self.load_state_dict(state)
+            for record in self.history:
+                announce(record)
         self.model.train()
         for epoch in range(len(self.history), self.phase.epochs):
             if self.schedule is not None:
                 self.schedule.step(epoch)
             record = self._run_epoch(epoch)
             self.history.append(record)
+            is_due = (epoch + 1) % save_every == 0 or epoch + 1 == self.phase.epochs
+            if state_file is not None and is_due:
+                state_file.save(self.state_dict())
             announce(record)
         self.model.eval()
         return self.history

@@ -29,6 +29,7 @@ from daformer_kedro.learning.optimisation import (
 from daformer_kedro.learning.progress import EpochRecord
 from daformer_kedro.learning.seeding import make_generator
 from daformer_kedro.model import DAFormer
+from daformer_kedro.storage.state_file import StateFile
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def train_task(
     teacher: DAFormer | None = None,
     features: Tensor | None = None,
     neighbours: Tensor | None = None,
+    state: StateFile | None = None,
 ) -> list[EpochRecord]:
     """Train the newest task of ``model`` in place.
 
@@ -60,6 +62,7 @@ def train_task(
         teacher: the model before the task; ``None`` in the first.
         features: (N, E) of the un-augmented data under the teacher.
         neighbours: (N, K) among them; needed for KNN distillation over the data set.
+        state: where to go on from, and to save to every ``training.save_every`` epochs.
 
     Returns:
         One record an epoch.
@@ -106,7 +109,7 @@ def train_task(
         mixing=_mixing(model, settings),
         generator=_generator(data, settings, phase),
     )
-    return fitting.run()
+    return fitting.run(state, training.save_every)
 
 
 def finetune_on_memory(
@@ -114,6 +117,7 @@ def finetune_on_memory(
     data: TaskImages,
     settings: LearningSettings,
     finetuning: FinetuningConfig,
+    state: StateFile | None = None,
 ) -> list[EpochRecord]:
     """Balanced finetuning in place: heads, keys and decoder, on the memory alone.
 
@@ -125,6 +129,7 @@ def finetune_on_memory(
         data: the rehearsal memory, which holds the new classes too.
         settings: see :class:`LearningSettings`.
         finetuning: epochs, batch size and learning rate.
+        state: where to go on from, and to save to every ``training.save_every`` epochs.
 
     Returns:
         One record an epoch.
@@ -157,7 +162,7 @@ def finetune_on_memory(
         mixing=_mixing(model, settings),
         generator=_generator(data, settings, phase),
     )
-    return fitting.run()
+    return fitting.run(state, training.save_every)
 
 
 def _generator(

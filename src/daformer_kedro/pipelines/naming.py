@@ -1,4 +1,7 @@
-"""The name of a task, as namespaces, pipelines and catalog entries carry it."""
+"""Names that pipelines, the catalog, the cache and the run log agree on."""
+
+READS_SOURCE_FILES = "source_files"
+"""Tag of nodes that read the files at ``source.path``."""
 
 
 def task_name(task: int) -> str:

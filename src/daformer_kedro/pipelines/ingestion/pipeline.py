@@ -9,7 +9,7 @@ from daformer_kedro.pipelines.ingestion.nodes import (
     read_images_node,
     split_tasks_node,
 )
-from daformer_kedro.pipelines.naming import task_name
+from daformer_kedro.pipelines.naming import READS_SOURCE_FILES, task_name
 
 
 def create_pipeline(num_tasks: int) -> Pipeline:
@@ -21,6 +21,7 @@ def create_pipeline(num_tasks: int) -> Pipeline:
                 inputs="params:source",
                 outputs="images",
                 name="read_images",
+                tags=READS_SOURCE_FILES,
             ),
             node(
                 order_classes_node,

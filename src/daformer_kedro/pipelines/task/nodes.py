@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from daformer_kedro.config import (
@@ -25,9 +24,6 @@ from daformer_kedro.config import (
     TrainingConfig,
     validated,
 )
-from daformer_kedro.evaluation.figures import exemplar_sheet_figure
-from daformer_kedro.evaluation.metrics import evaluate_predictions
-from daformer_kedro.evaluation.predictions import prediction_table
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.extraction import extract
 from daformer_kedro.learning.fitting import TaskImages
@@ -37,10 +33,7 @@ from daformer_kedro.learning.memory import (
     keep_everything,
     update_memory,
 )
-from daformer_kedro.learning.neighbourhood import (
-    find_neighbours,
-    neighbourhood_preservation,
-)
+from daformer_kedro.learning.neighbourhood import find_neighbours
 from daformer_kedro.learning.progress import history_table
 from daformer_kedro.learning.seeding import make_generator
 from daformer_kedro.learning.task_data import (
@@ -57,6 +50,7 @@ from daformer_kedro.learning.training import (
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.scenario.images import ImageArrays
+from daformer_kedro.storage.state_file import StateFile
 
 Parameters = dict[str, Any]
 
@@ -102,6 +96,7 @@ def train_task_node(
     seed: int,
     previous: Checkpoint | None = None,
     neighbourhood: dict[str, Tensor] | None = None,
+    state: StateFile | None = None,
 ) -> tuple[Checkpoint, pd.DataFrame]:
     """Train the task's keys and head, and what all tasks share, beside a teacher."""
     settings = _settings(training, losses, augmentation, preprocessing, seed)
@@ -121,6 +116,7 @@ def train_task_node(
         _task_images(images, task_data, device),
         settings,
         teacher=None if previous is None else previous.build(device),
+        state=state,
         **({k: v.to(device) for k, v in in_bank.items()} if in_bank else {}),
     )
     return _checkpoint(student, settings, samples), history_table(records)
@@ -169,6 +165,7 @@ def finetune_on_memory_node(
     augmentation: Parameters,
     preprocessing: Parameters,
     seed: int,
+    state: StateFile | None = None,
 ) -> tuple[Checkpoint, pd.DataFrame]:
     """Finetune heads, keys and decoder on the balanced memory alone."""
     settings = _settings(training, losses, augmentation, preprocessing, seed)
@@ -180,50 +177,9 @@ def finetune_on_memory_node(
         _task_images(images, exemplars, device),
         settings,
         validated(FinetuningConfig, finetuning, "finetuning"),
+        state,
     )
     return _checkpoint(model, settings, samples), history_table(records)
-
-
-def evaluate_task_node(
-    images: ImageArrays,
-    samples: pd.DataFrame,
-    checkpoint: Checkpoint,
-    evaluation: Parameters,
-    device: str,
-    exemplars: pd.DataFrame | None = None,
-    task_data: pd.DataFrame | None = None,
-    neighbourhood: dict[str, Tensor] | None = None,
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Test on all classes seen so far, and measure how neighbourhoods were kept."""
-    batch_size = validated(EvaluationConfig, evaluation, "evaluation").batch_size
-    model = checkpoint.build(resolve_device(device))
-    seen = samples[samples["split"] == "test"]
-    pixels = select_images(images.test_images, seen["index"])
-    _, logits = extract(model, pixels, checkpoint.preprocessing, batch_size)
-    predictions = prediction_table(logits, seen)
-    preservation = None
-    if neighbourhood is not None and task_data is not None:
-        pixels = select_images(images.train_images, task_data["index"])
-        features, _ = extract(model, pixels, checkpoint.preprocessing, batch_size)
-        known = features[:, : neighbourhood["features"].shape[1]]
-        preservation = neighbourhood_preservation(neighbourhood["neighbours"], known)
-    metrics = evaluate_predictions(
-        predictions, model.num_tasks - 1, model.num_classes
-    ) | {
-        "num_parameters": sum(weight.numel() for weight in model.parameters()),
-        "num_exemplars": 0 if exemplars is None else len(exemplars),
-        "neighbourhood_preservation": preservation,
-    }
-    return predictions, metrics
-
-
-def draw_exemplars_node(
-    images: ImageArrays, samples: pd.DataFrame, exemplars: pd.DataFrame
-) -> Figure:
-    """The images that the rehearsal memory holds after the task, best first."""
-    groups = exemplars.sort_values(["target", "rank"]).groupby("target")
-    chosen = [images.train_images[rows["index"].to_numpy()] for _, rows in groups]
-    return exemplar_sheet_figure(chosen, class_names(samples))
 
 
 def _settings(

@@ -6,10 +6,12 @@ from kedro.pipeline import Node, Pipeline, node
 
 from daformer_kedro.config import Config
 from daformer_kedro.pipelines.naming import task_name
-from daformer_kedro.pipelines.task.nodes import (
-    assemble_task_data_node,
+from daformer_kedro.pipelines.task.evaluation_nodes import (
     draw_exemplars_node,
     evaluate_task_node,
+)
+from daformer_kedro.pipelines.task.nodes import (
+    assemble_task_data_node,
     find_teacher_neighbours_node,
     finetune_on_memory_node,
     select_exemplars_node,
@@ -101,6 +103,7 @@ def _train(task: int, output: str) -> Node:
         "augmentation": "params:augmentation",
         "preprocessing": "params:preprocessing",
         "seed": "params:seed",
+        "state": "training_state",
     }
     if task > 0:
         inputs |= {"previous": "previous_checkpoint", "neighbourhood": "neighbourhood"}
@@ -148,6 +151,7 @@ def _finetune() -> Node:
             "augmentation": "params:augmentation",
             "preprocessing": "params:preprocessing",
             "seed": "params:seed",
+            "state": "finetuning_state",
         },
         outputs=["checkpoint", "finetuning_history"],
         name="finetune_on_memory",

@@ -1,0 +1,1 @@
+"""Which results are still right, which are made anew, and how an attempt goes on."""

@@ -1,0 +1,93 @@
+"""The record beside a stored file: what it contains and how it was made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from daformer_kedro.storage.checksum import checksum
+from daformer_kedro.storage.whole_files import write_text
+
+SUFFIX = ".meta"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How something was made.
+
+    Attributes:
+        node: name of the node.
+        dataset: name of the dataset.
+        output: position among the node's outputs.
+        key: fingerprint of everything that the result depends on.
+        parts: what the fingerprint was taken of, to say later what changed.
+        environment: facts that ought not to change a result, such as torch's version.
+        attempt: the attempt at a command in which it was made.
+        mlflow_run: run in MLflow that shows how it was made, if one does.
+        made: time, ISO 8601.
+    """
+
+    node: str
+    dataset: str
+    output: int
+    key: str
+    parts: dict[str, Any]
+    environment: dict[str, str] = field(default_factory=dict)
+    attempt: str = ""
+    mlflow_run: str | None = None
+    made: str = ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """Content and origin of one stored file or folder.
+
+    Attributes:
+        sha256: see :func:`~daformer_kedro.storage.checksum.checksum`.
+        size: bytes.
+        origin: ``None`` for what was stored outside a run.
+    """
+
+    sha256: str
+    size: int
+    origin: Origin | None = None
+
+
+def record_path(target: Path) -> Path:
+    """Where the record of ``target`` lies."""
+    return target.with_name(target.name + SUFFIX)
+
+
+def write_record(target: Path, record: Record) -> None:
+    """Write the record, after what it vouches for."""
+    values = asdict(record)
+    text = json.dumps(values | {"check": _check(values)}, indent=1, sort_keys=True)
+    write_text(record_path(target), text + "\n")
+
+
+def read_record(target: Path) -> Record | None:
+    """The record of ``target``; ``None`` if there is none or it is damaged."""
+    try:
+        values = json.loads(record_path(target).read_text(encoding="utf-8"))
+        if values.pop("check") != _check(values):
+            return None
+        origin = values.pop("origin")
+        return Record(**values, origin=None if origin is None else Origin(**origin))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def is_whole(target: Path, record: Record) -> bool:
+    """Whether ``target`` is there and contains what its record says."""
+    try:
+        return checksum(target) == record.sha256
+    except OSError:
+        return False
+
+
+def _check(values: dict[str, Any]) -> str:
+    text = json.dumps(values, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

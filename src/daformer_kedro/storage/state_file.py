@@ -1,0 +1,82 @@
+"""The state of an unfinished training in one file, which holds data and no code."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from daformer_kedro.storage.whole_files import beside, put_in_place
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class StateFile:
+    """Where a training keeps its state between epochs.
+
+    A first line in JSON holds the key and the checksum of what follows, which
+    ``torch.load`` reads with ``weights_only=True``.
+
+    Args:
+        path: the file.
+        key: what the training depends on; a state of another key is not continued.
+        may_resume: whether to continue at all, or to begin anew.
+    """
+
+    def __init__(self, path: Path, key: str, *, may_resume: bool = True) -> None:
+        self.path = path
+        self.key = key
+        self.may_resume = may_resume
+        self._has_warned = False
+
+    def load(self) -> dict[str, Any] | None:
+        """The last state of this training, on the CPU; ``None`` to begin anew."""
+        if not self.may_resume:
+            return None
+        try:
+            head, _, body = self.path.read_bytes().partition(b"\n")
+            facts = json.loads(head)
+            wanted, sha256 = facts["key"] == self.key, facts["sha256"]
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError):
+            wanted, sha256, body = True, "", b""
+        if not wanted:
+            return None
+        if hashlib.sha256(body).hexdigest() != sha256:
+            _LOGGER.warning("%s is damaged: training begins anew", self.path)
+            return None
+        state = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+        return dict(state)
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the state, whole or not at all.
+
+        A full disk must not end a training: what cannot be saved is said once.
+        """
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        body = buffer.getvalue()
+        facts = {"key": self.key, "sha256": hashlib.sha256(body).hexdigest()}
+        try:
+            with beside(self.path) as written:
+                written.write_bytes(json.dumps(facts).encode() + b"\n" + body)
+                put_in_place(written, self.path)
+        except OSError as error:
+            if not self._has_warned:
+                _LOGGER.warning(
+                    "%s cannot be written (%s): the training goes on, but could not "
+                    "be resumed from here",
+                    self.path,
+                    error,
+                )
+            self._has_warned = True
+
+    def remove(self) -> None:
+        """Forget the state: the training is finished and stored."""
+        self.path.unlink(missing_ok=True)

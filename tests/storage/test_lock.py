@@ -1,0 +1,50 @@
+"""One process at a time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from daformer_kedro.errors import InputError
+from daformer_kedro.storage.lock import Lock
+
+HOLD = """
+import sys
+from pathlib import Path
+from daformer_kedro.storage.lock import Lock
+Lock(Path(sys.argv[1]), "x").acquire()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_second_process_is_told_who_holds_it(tmp_path: Path) -> None:
+    path = tmp_path / "locks" / "digits.lock"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(InputError, match=f"digits is .* by process {holder.pid} "):
+            Lock(path, "The folder digits").acquire()
+        holder.kill()
+        holder.wait()
+    # The lock dies with its holder, though its file is still there.
+    assert path.exists()
+    mine = Lock(path, "The folder digits")
+    mine.acquire()
+    assert str(os.getpid()) in path.read_text()
+    mine.release()
+    assert not path.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"cannot write .*file/digits\.lock"):
+        Lock(tmp_path / "file" / "digits.lock", "x").acquire()
