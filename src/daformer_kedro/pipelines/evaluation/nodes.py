@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -14,16 +13,10 @@ from daformer_kedro.evaluation.metrics import summarise
 from daformer_kedro.evaluation.published import published_for
 from daformer_kedro.evaluation.report import render_report
 from daformer_kedro.evaluation.summary import summary_table
-from daformer_kedro.learning.augmentation import normalise
-from daformer_kedro.learning.task_data import select_images
-from daformer_kedro.model.attention_maps import attention_maps
-from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.scenario.images import ImageArrays
 from daformer_kedro.scenario.tasks import Scenario
 
 Metrics = dict[str, Any]
-
-_NUM_ATTENTION_IMAGES = 6
 
 
 def summarise_node(*metrics_of_tasks: Metrics) -> Metrics:
@@ -89,24 +82,6 @@ def draw_exemplars_node(
     chosen = [images.train_images[rows["index"].to_numpy()] for _, rows in groups]
     return figures.exemplar_sheet_figure(
         chosen, Scenario.from_json(scenario).class_names
-    )
-
-
-def draw_attention_node(
-    images: ImageArrays, samples: pd.DataFrame, checkpoint: Checkpoint
-) -> Figure:
-    """Where the decoder looks on a test image of each of up to six tasks."""
-    tests = samples[samples["split"] == "test"].drop_duplicates("task")
-    spread = np.linspace(0, len(tests) - 1, min(len(tests), _NUM_ATTENTION_IMAGES))
-    shown = tests.iloc[spread.round().astype(int)]["index"]
-    pixels = select_images(images.test_images, shown)
-    maps = attention_maps(
-        checkpoint.build(), normalise(pixels, checkpoint.preprocessing)
-    )
-    return figures.attention_map_figure(
-        pixels.permute(0, 2, 3, 1).numpy(),
-        None if maps.external is None else maps.external.numpy(),
-        None if maps.internal is None else maps.internal.numpy(),
     )
 
 

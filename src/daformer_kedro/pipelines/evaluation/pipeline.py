@@ -5,9 +5,9 @@ from __future__ import annotations
 from kedro.pipeline import Node, Pipeline, node
 
 from daformer_kedro.config import SETTINGS, Config
+from daformer_kedro.pipelines.evaluation.attention_nodes import draw_attention_node
 from daformer_kedro.pipelines.evaluation.nodes import (
     draw_accuracy_node,
-    draw_attention_node,
     draw_confusion_node,
     draw_exemplars_node,
     draw_training_node,
