@@ -82,7 +82,10 @@ def test_the_readme_has_commands() -> None:
 def test_command(finished: Any, cifar: Path, command: str) -> None:
     if "cifar100" in command and " run " in command:
         # One epoch of a small model stands for hundreds of a large one.
-        small = "training.epochs=1,finetuning.epochs=1,model.embed_dim=24,model.depth=2"
+        small = (
+            "training.epochs=1,finetuning.epochs=1,evaluation.batch_size=64,"
+            "model.embed_dim=16,model.depth=2,model.num_heads=2"
+        )
         command = command.replace("DIR", f"{cifar},{small}")
     running = process(command, finished.path)
     output, _ = running.communicate(timeout=400)
