@@ -38,7 +38,7 @@ run: install ## learn the embedded digits task by task
 	$(BIN)/kedro run $(ARGS)
 
 mlflow: install ## compare runs in the browser
-	$(BIN)/kedro mlflow ui
+	PATH="$(CURDIR)/$(BIN):$$PATH" kedro mlflow ui
 
 viz: install ## look at the pipelines in the browser
 	$(BIN)/kedro viz run

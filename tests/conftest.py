@@ -104,6 +104,12 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture(scope="session")
+def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project in which commands run one after another, as a user's."""
+    return Project(tmp_path_factory.mktemp("lived_in") / "project")
+
+
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project in which the test environment has run once. Not to be changed."""
     project = Project(tmp_path_factory.mktemp("finished") / "project")

@@ -98,8 +98,9 @@ def test_checkpoints_are_plain_data_and_describe_themselves(finished: Any) -> No
     assert description["preprocessing"] == {"mean": [0.305], "std": [0.376]}
 
 
-def test_mlflow_holds_one_parent_and_one_child_a_task(finished: Any) -> None:
-    with sqlite3.connect(finished.path / "mlflow.db") as database:
+def test_mlflow_holds_one_parent_and_one_child_a_task(project: Any) -> None:
+    project.run()
+    with sqlite3.connect(project.path / "mlflow.db") as database:
         runs = dict(database.execute("select run_uuid, name from runs"))
         statuses = {row[0] for row in database.execute("select status from runs")}
         parents = dict(
@@ -126,7 +127,7 @@ def test_mlflow_holds_one_parent_and_one_child_a_task(finished: Any) -> None:
     assert len(epochs) == 12
     assert params["training.epochs"] == "2"
     assert params["losses.knn_distillation.num_neighbours"] == "5"
-    metrics = read(finished.folder("08_reporting") / "metrics.json")
+    metrics = read(project.folder("08_reporting") / "metrics.json")
     assert finals["last_accuracy"] == pytest.approx(metrics["last_accuracy"])
 
 

@@ -188,6 +188,8 @@ class Plan:
                 return f"damaged: {_shown(output.filepath)}"
         origins = [record.origin if record else None for record in records]
         known = [o for o in origins if o is not None and o.node == node.name]
+        if missing and self.mode == "resumed":
+            return "not yet done"
         if missing and all(o.key == key for o in known) and known:
             return f"missing: {_shown(missing[0].filepath)}"
         if len(known) < len(outputs) or any(o.key != key for o in known):
