@@ -1,6 +1,6 @@
 """The node that looks into the final model.
 
-Apart from the other nodes, so that a change of the model does not draw all figures anew.
+Apart from the other nodes, so that a change of the model draws one figure anew.
 """
 
 from __future__ import annotations
