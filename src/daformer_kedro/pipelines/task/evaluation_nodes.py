@@ -1,4 +1,4 @@
-"""The nodes that evaluate a task.
+"""The node that evaluates a task.
 
 Apart from the other nodes, so that a change of metrics does not train anything anew.
 """
@@ -8,17 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from daformer_kedro.config import EvaluationConfig, validated
-from daformer_kedro.evaluation.figures import exemplar_sheet_figure
 from daformer_kedro.evaluation.metrics import evaluate_predictions
 from daformer_kedro.evaluation.predictions import prediction_table
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.extraction import extract
 from daformer_kedro.learning.neighbourhood import neighbourhood_preservation
-from daformer_kedro.learning.task_data import class_names, select_images
+from daformer_kedro.learning.task_data import select_images
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.scenario.images import ImageArrays
 
@@ -56,12 +54,3 @@ def evaluate_task_node(
         "neighbourhood_preservation": preservation,
     }
     return predictions, metrics
-
-
-def draw_exemplars_node(
-    images: ImageArrays, samples: pd.DataFrame, exemplars: pd.DataFrame
-) -> Figure:
-    """The images that the rehearsal memory holds after the task, best first."""
-    groups = exemplars.sort_values(["target", "rank"]).groupby("target")
-    chosen = [images.train_images[rows["index"].to_numpy()] for _, rows in groups]
-    return exemplar_sheet_figure(chosen, class_names(samples))

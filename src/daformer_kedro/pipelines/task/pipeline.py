@@ -6,10 +6,8 @@ from kedro.pipeline import Node, Pipeline, node
 
 from daformer_kedro.config import Config
 from daformer_kedro.pipelines.naming import task_name
-from daformer_kedro.pipelines.task.evaluation_nodes import (
-    draw_exemplars_node,
-    evaluate_task_node,
-)
+from daformer_kedro.pipelines.task.evaluation_nodes import evaluate_task_node
+from daformer_kedro.pipelines.task.exemplar_nodes import draw_exemplars_node
 from daformer_kedro.pipelines.task.nodes import (
     assemble_task_data_node,
     find_teacher_neighbours_node,
