@@ -27,6 +27,8 @@ ROOT = Path(__file__).parents[1]
 @contextmanager
 def _own_warnings_are_errors() -> Iterator[None]:
     """What Kedro's and MLflow's parts say of each other is not ours to mend."""
+    # MLflow leaves there where the project before this one logged to.
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.filterwarnings("error", module="daformer_kedro")
