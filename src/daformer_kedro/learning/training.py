@@ -92,24 +92,17 @@ def train_task(
         num_old_tasks=0 if teacher is None else teacher.num_tasks,
         bank=bank,
     )
-    optimiser = make_optimiser(
-        model.parameters(),
-        scaled_learning_rate(training.learning_rate, training.batch_size),
-        training.weight_decay,
-    )
-    fitting = Fitting(
+    return _fit(
         phase,
         model,
         data,
+        settings,
         objective=objective,
-        optimiser=optimiser,
-        schedule=make_schedule(optimiser, training, epochs),
+        learning_rate=training.learning_rate,
+        follows_schedule=True,
         teacher=teacher,
-        augmentation=_augmentation(data, settings),
-        mixing=_mixing(model, settings),
-        generator=_generator(data, settings, phase),
+        state=state,
     )
-    return fitting.run(state, training.save_every)
 
 
 def finetune_on_memory(
@@ -146,18 +139,48 @@ def finetune_on_memory(
         precision=resolve_precision(training.precision, data.images.device),
     )
     divergence_off = replace(settings.losses.divergence, weight=0.0)
+    return _fit(
+        phase,
+        model,
+        data,
+        settings,
+        objective=Objective(losses=replace(settings.losses, divergence=divergence_off)),
+        learning_rate=finetuning.learning_rate,
+        follows_schedule=False,
+        state=state,
+    )
+
+
+def _fit(
+    phase: Phase,
+    model: DAFormer,
+    data: TaskImages,
+    settings: LearningSettings,
+    *,
+    objective: Objective,
+    learning_rate: float,
+    follows_schedule: bool,
+    teacher: DAFormer | None = None,
+    state: StateFile | None = None,
+) -> list[EpochRecord]:
+    """What both phases share: the optimiser, and all that draws at random."""
+    training = settings.training
     optimiser = make_optimiser(
         model.parameters(),
-        scaled_learning_rate(finetuning.learning_rate, finetuning.batch_size),
+        scaled_learning_rate(learning_rate, phase.batch_size),
         training.weight_decay,
     )
+    schedule = None
+    if follows_schedule:
+        schedule = make_schedule(optimiser, training, phase.epochs)
     fitting = Fitting(
         phase,
         model,
         data,
-        objective=Objective(losses=replace(settings.losses, divergence=divergence_off)),
+        objective=objective,
         optimiser=optimiser,
-        schedule=None,
+        schedule=schedule,
+        teacher=teacher,
         augmentation=_augmentation(data, settings),
         mixing=_mixing(model, settings),
         generator=_generator(data, settings, phase),
