@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,12 +27,17 @@ ROOT = Path(__file__).parents[1]
 @contextmanager
 def _own_warnings_are_errors() -> Iterator[None]:
     """What Kedro's and MLflow's parts say of each other is not ours to mend."""
-    # MLflow leaves there where the project before this one logged to.
-    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    # MLflow leaves there where this project logs to; the next one must not log there.
+    asked = os.environ.get("MLFLOW_TRACKING_URI")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.filterwarnings("error", module="daformer_kedro")
-        yield
+        try:
+            yield
+        finally:
+            os.environ.pop("MLFLOW_TRACKING_URI", None)
+            if asked is not None:
+                os.environ["MLFLOW_TRACKING_URI"] = asked
 
 
 class Project:
@@ -110,3 +122,79 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("finished") / "project")
     project.run()
     return project
+
+
+class MlflowServer:
+    """``mlflow server`` with SQLite and an artifact folder of its own."""
+
+    def __init__(self, folder: Path, database: Path | None = None) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.database = database or folder / "server.db"
+        self.artifacts = folder / "artifacts"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        words = [
+            *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
+            *("--host", "127.0.0.1", "--port", str(self.port)),
+            *("--backend-store-uri", f"sqlite:///{self.database}"),
+            *("--artifacts-destination", str(self.artifacts)),
+        ]
+        environment = {k: v for k, v in os.environ.items() if "MLFLOW" not in k}
+        with (self.folder / "log.txt").open("ab") as log:
+            self._process = subprocess.Popen(
+                words,
+                cwd=self.folder,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._wait()
+
+    def stop(self) -> None:
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._process = None
+
+    def _wait(self) -> None:
+        for _ in range(600):
+            try:
+                with urllib.request.urlopen(f"{self.uri}/health", timeout=5):
+                    return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.2)
+        raise TimeoutError((self.folder / "log.txt").read_text()[-2000:])
+
+
+@pytest.fixture
+def mlflow_server(tmp_path: Path) -> Iterator[MlflowServer]:
+    """A running server of its own; it ends with the test."""
+    server = MlflowServer(tmp_path / "server")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def compared(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Project, MlflowServer]]:
+    """A project with runs of two seeds, and a server that shows them."""
+    folder = tmp_path_factory.mktemp("compared")
+    project = Project(folder / "project")
+    before = os.getcwd()
+    os.chdir(project.path)
+    for seed in (0, 1):
+        project.run(params={"seed": seed})
+    os.chdir(before)
+    server = MlflowServer(folder / "server", project.path / "mlflow.db")
+    server.start()
+    yield project, server
+    server.stop()

@@ -14,7 +14,7 @@ from kedro.utils import find_kedro_project
 from daformer_kedro.config import Config
 from daformer_kedro.learning.augmentation import Augmentation
 from daformer_kedro.learning.devices import resolve_device
-from daformer_kedro.pipelines import evaluation, ingestion, task
+from daformer_kedro.pipelines import comparison, evaluation, ingestion, task
 from daformer_kedro.pipelines.naming import task_name
 from daformer_kedro.scenario.plan import make_plan
 
@@ -47,9 +47,9 @@ def _check(config: Config) -> None:
 def register_pipelines() -> dict[str, Pipeline]:
     """All pipelines by name: ``ingestion``, ``task_00`` …, ``evaluation``.
 
-    ``__default__`` is all of them. Within a session the settings are the session's;
-    without one (``kedro registry list``) they are those of the environment that
-    ``KEDRO_ENV`` names.
+    ``__default__`` is all of these; ``comparison`` stands apart. Within a session the
+    settings are the session's; without one (``kedro registry list``) they are those of
+    the environment that ``KEDRO_ENV`` names.
     """
     with warnings.catch_warnings():
         # A task takes the checkpoint of the task before by its dotted name. Kedro warns
@@ -65,6 +65,7 @@ def _build_pipelines(config: Config) -> dict[str, Pipeline]:
         pipelines[task_name(number)] = task.create_pipeline(number, config)
     pipelines["evaluation"] = evaluation.create_pipeline(num_tasks, config)
     pipelines["__default__"] = sum(pipelines.values(), Pipeline([]))
+    pipelines["comparison"] = comparison.create_pipeline()
     return pipelines
 
 

@@ -4,8 +4,10 @@ from daformer_kedro.context import ProjectConfigLoader, ProjectContext
 from daformer_kedro.hooks import (
     CacheHooks,
     ConsoleHooks,
+    FinalModelHooks,
     GuardHooks,
     ParentRunHooks,
+    ServerHooks,
     TrackingHooks,
 )
 from daformer_kedro.session import ProjectSession
@@ -26,7 +28,9 @@ HOOKS = (
     GuardHooks(),
     ConsoleHooks(),
     TrackingHooks(),
+    FinalModelHooks(),
     ParentRunHooks(),
+    ServerHooks(),
     CacheHooks(),
 )
 # ParentRunHooks stands in for this plugin's hook.

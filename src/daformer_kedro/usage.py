@@ -1,6 +1,11 @@
-"""How the command line shows a mistake that the user can mend."""
+"""Kedro's command line: how to repeat a run, and how a mistake is shown."""
 
 from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import click
 
@@ -9,3 +14,27 @@ from daformer_kedro.errors import InputError
 
 class UsageError(click.ClickException, InputError):
     """An :class:`InputError` that a command line shows as one message."""
+
+
+def run_command(env: str | None, overrides: Mapping[str, Any]) -> str:
+    """What to type for a run with these settings.
+
+    Args:
+        env: the Kedro environment; ``None`` for the default one.
+        overrides: the parameters given for this run, nested.
+    """
+    words = ["kedro", "run"]
+    if env:
+        words += ["--env", env]
+    if overrides:
+        words += ["--params", ",".join(_dotted(overrides))]
+    return shlex.join(words)
+
+
+def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            text = value if isinstance(value, str) else json.dumps(value)
+            yield f"{prefix}{key}={text}"

@@ -110,7 +110,13 @@ def test_registry_list_shows_the_pipelines_of_the_environment(untouched: Any) ->
     shown = kedro("registry", "list", cwd=untouched.path, KEDRO_ENV="cifar100_10-10")
     names = re.findall(r"^- (\w+)$", shown.stdout, re.M)
     tasks = [f"task_{number:02d}" for number in range(10)]
-    assert names == ["__default__", "evaluation", "ingestion", *tasks]
+    assert names == [
+        "__default__",
+        "comparison",
+        "evaluation",
+        "ingestion",
+        *tasks,
+    ]
 
 
 def test_describe_shows_the_nodes_of_one_task(untouched: Any) -> None:

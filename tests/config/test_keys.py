@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from daformer_kedro.config import Config, run_key, run_name, source_key
+from daformer_kedro.config import (
+    ComparisonConfig,
+    Config,
+    MlflowConfig,
+    run_key,
+    run_name,
+    settings_key,
+    source_key,
+)
 
 CONFIG = Config()
 
@@ -42,3 +50,31 @@ def test_images_are_shared_by_runs_of_one_source() -> None:
     assert source_key(replace(CONFIG, seed=5)) == source_key(CONFIG)
     split = replace(CONFIG.source, split_seed=1)
     assert source_key(replace(CONFIG, source=split)) != source_key(CONFIG)
+
+
+def test_what_is_done_with_results_does_not_change_where_they_lie() -> None:
+    other = replace(
+        CONFIG,
+        comparison=ComparisonConfig(filter="tags.seed = '1'"),
+        mlflow=MlflowConfig(register_model_as="digits"),
+    )
+    assert run_key(other) == run_key(CONFIG)
+    assert settings_key(other) == settings_key(CONFIG)
+
+
+def test_repeats_share_a_settings_key_and_other_runs_do_not() -> None:
+    scenario = replace(CONFIG.scenario, class_order="shuffle")
+    repeat = replace(
+        CONFIG,
+        seed=4,
+        scenario=scenario,
+        source=replace(CONFIG.source, path="elsewhere"),
+        training=replace(CONFIG.training, device="cpu"),
+    )
+    assert settings_key(repeat) == settings_key(CONFIG)
+    others = (
+        replace(CONFIG, scenario=replace(CONFIG.scenario, increment=5)),
+        replace(CONFIG, memory=replace(CONFIG.memory, total=5)),
+        replace(CONFIG, protocol="other"),
+    )
+    assert len({settings_key(config) for config in (CONFIG, *others)}) == 4

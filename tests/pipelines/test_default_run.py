@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -157,3 +158,30 @@ def test_a_second_run_gives_the_same_bytes(finished: Any, project: Any) -> None:
 def test_nothing_temporary_is_left(finished: Any) -> None:
     assert not [path for path in finished.files() if path.name.startswith(".")]
     assert not [path for path in finished.files() if path.parent.name.startswith(".")]
+
+
+def test_the_report_shows_the_run_and_how_to_repeat_it(finished: Any) -> None:
+    text = (finished.folder("08_reporting") / "report.html").read_text()
+    assert "<title>test_S_order-identity_seed0</title>" in text
+    assert "<code>kedro run --env test</code>" in text
+    captions = re.findall("<figcaption>(.*?)</figcaption>", text)
+    assert captions == [
+        "Incremental accuracy",
+        "Accuracy matrix",
+        "Forgetting",
+        "Confusion matrix",
+        "Neighbourhood preservation",
+        "Training curves",
+        "Attention",
+        "Exemplar sheet",
+    ]
+    assert "training.epochs</th><td>2<" in text
+
+
+def test_every_task_has_a_sheet_of_its_exemplars(finished: Any) -> None:
+    sheets = [
+        finished.folder("08_reporting") / task / "exemplar_sheet.png" for task in TASKS
+    ]
+    assert len({sheet.read_bytes() for sheet in sheets}) == 3
+    last = finished.folder("08_reporting") / "exemplar_sheet.png"
+    assert sheets[-1].read_bytes() == last.read_bytes()

@@ -25,6 +25,7 @@ def test_pipelines_follow_the_settings(project: Any) -> None:
         "task_00",
         "task_01",
         "evaluation",
+        "comparison",
     }
     project.context(params={"scenario": {"increment": 1}})
     assert len([name for name in pipelines if name.startswith("task_")]) == 10
@@ -39,6 +40,7 @@ def test_a_task_has_a_node_for_each_stage(project: Any) -> None:
         "task_01.find_teacher_neighbours",
         "task_01.train_task",
         "task_01.select_exemplars",
+        "task_01.draw_exemplars",
         "task_01.finetune_on_memory",
         "task_01.evaluate_task",
     ]
@@ -159,3 +161,19 @@ def test_a_baseline_and_an_environment_merge_key_by_key(project: Any) -> None:
     assert merged["training"]["weight_decay"] == 1e-4  # conf/base
     assert merged["losses"]["knn_distillation"]["weight"] == 0.0  # the baseline
     assert merged["losses"]["knn_distillation"]["num_neighbours"] == 5
+
+
+@pytest.mark.parametrize(
+    ("params", "drawn"),
+    [
+        ({"baseline": "dytox"}, False),
+        ({"model": {"edition": "M", "attention": ["internal"]}}, True),
+    ],
+)
+def test_attention_is_drawn_where_there_is_dual_attention(
+    project: Any, params: dict[str, Any], drawn: bool
+) -> None:
+    project.run(params=params)
+    folder = project.folder("08_reporting")
+    assert (folder / "attention.png").exists() == drawn
+    assert ("Attention</figcaption>" in (folder / "report.html").read_text()) == drawn

@@ -1,11 +1,19 @@
 """Settings as frozen dataclasses, made from Kedro's parameters and validated once."""
 
-from daformer_kedro.config.baselines import BASELINES, apply_baseline
-from daformer_kedro.config.keys import result_settings, run_key, run_name, source_key
+from daformer_kedro.config.baselines import BASELINES, apply_baseline, merge
+from daformer_kedro.config.keys import (
+    result_settings,
+    run_key,
+    run_name,
+    settings_key,
+    source_key,
+)
 from daformer_kedro.config.sections import (
+    SETTINGS,
     AugmentationConfig,
     CacheConfig,
     ClassificationConfig,
+    ComparisonConfig,
     Config,
     DivergenceConfig,
     EvaluationConfig,
@@ -14,6 +22,7 @@ from daformer_kedro.config.sections import (
     LogitDistillationConfig,
     LossesConfig,
     MemoryConfig,
+    MlflowConfig,
     ModelConfig,
     PooledDistillationConfig,
     PreprocessingConfig,
@@ -27,9 +36,11 @@ from daformer_kedro.config.validation import validated
 
 __all__ = [
     "BASELINES",
+    "SETTINGS",
     "AugmentationConfig",
     "CacheConfig",
     "ClassificationConfig",
+    "ComparisonConfig",
     "Config",
     "DivergenceConfig",
     "EvaluationConfig",
@@ -38,6 +49,7 @@ __all__ = [
     "LogitDistillationConfig",
     "LossesConfig",
     "MemoryConfig",
+    "MlflowConfig",
     "ModelConfig",
     "PooledDistillationConfig",
     "PreprocessingConfig",
@@ -47,9 +59,11 @@ __all__ = [
     "SourceConfig",
     "TrainingConfig",
     "apply_baseline",
+    "merge",
     "result_settings",
     "run_key",
     "run_name",
+    "settings_key",
     "source_key",
     "validated",
 ]

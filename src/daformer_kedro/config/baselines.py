@@ -61,13 +61,14 @@ def apply_baseline(
     if name not in BASELINES:
         allowed = ", ".join(BASELINES)
         raise InputError(f"baseline = {name!r} is unknown; allowed: {allowed}")
-    return _merge(_merge(parameters, BASELINES[name]), overrides)
+    return merge(merge(parameters, BASELINES[name]), overrides)
 
 
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings ``base`` with those of ``over`` in their place, key by key."""
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
         both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[key] = _merge(below, value) if both else value  # type: ignore[arg-type]
+        merged[key] = merge(below, value) if both else value  # type: ignore[arg-type]
     return merged

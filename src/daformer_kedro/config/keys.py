@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from daformer_kedro.config.sections import Config
+from daformer_kedro.config.sections import SETTINGS, Config
 
 
 def source_key(config: Config) -> str:
@@ -21,8 +21,8 @@ def result_settings(config: Config) -> dict[str, Any]:
     The device is left out: it is where, not what. So is what only says how to keep
     results and states.
     """
-    settings = asdict(config)
-    settings.pop("cache")
+    sections = asdict(config)
+    settings = {name: sections[name] for name in SETTINGS}
     for name in ("device", "save_every"):
         settings["training"].pop(name)
     return settings
@@ -51,6 +51,20 @@ def run_key(config: Config) -> str:
 def run_name(config: Config) -> str:
     """Name of the run for people: the run key without its digest."""
     return run_key(config).rsplit("_", 1)[0]
+
+
+def settings_key(config: Config) -> str:
+    """The same for runs that are repeats of each other, and different for others.
+
+    Repeats differ in the class order and the seed alone. Where the images lie is
+    left out: it is where, not what.
+    """
+    settings = result_settings(config)
+    settings.pop("seed")
+    settings["scenario"].pop("class_order")
+    settings["source"].pop("path")
+    settings["source"].pop("download")
+    return _digest(settings)
 
 
 def _digest(settings: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ build only the sections they read, so that a stored result depends on those alon
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
@@ -331,6 +332,32 @@ class EvaluationConfig:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class ComparisonConfig:
+    """Which finished runs the comparison reads; no training reads this.
+
+    Attributes:
+        filter: MLflow search filter, such as ``tags.protocol = 'digits'``; empty for
+            all runs of the experiment.
+        experiment: the MLflow experiment.
+    """
+
+    filter: str = ""
+    experiment: Annotated[str, Field(min_length=1)] = "daformer"
+
+
+@dataclass(frozen=True, config=_STRICT)
+class MlflowConfig:
+    """What becomes of the final model in MLflow; no training reads this.
+
+    Attributes:
+        register_model_as: name in MLflow's model registry, ``None`` to log the model
+            and not register it.
+    """
+
+    register_model_as: Annotated[str, Field(min_length=1)] | None = None
+
+
+@dataclass(frozen=True, config=_STRICT)
 class CacheConfig:
     """When stored results are reused; no result depends on it.
 
@@ -347,7 +374,7 @@ class CacheConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class Config:
-    """Every section of the parameters that shapes a result.
+    """Every section of the parameters.
 
     Attributes:
         protocol: name of the benchmark, as runs are grouped by; free text.
@@ -368,6 +395,8 @@ class Config:
     memory: MemoryConfig = Field(default_factory=lambda: MemoryConfig(total=2000))
     finetuning: FinetuningConfig = Field(default_factory=FinetuningConfig)
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+    comparison: ComparisonConfig = Field(default_factory=ComparisonConfig)
+    mlflow: MlflowConfig = Field(default_factory=MlflowConfig)
     cache: CacheConfig = Field(default_factory=CacheConfig)
 
     @classmethod
@@ -387,3 +416,11 @@ class Config:
         """Whether balanced finetuning follows the training of ``task``."""
         has_memory = self.memory.keep != "nothing"
         return has_memory and task > 0 and self.finetuning.epochs > 0
+
+
+SETTINGS = tuple(
+    field.name
+    for field in fields(Config)
+    if field.name not in ("cache", "comparison", "mlflow")
+)
+"""The sections that shape a result; the others say what is done with results."""

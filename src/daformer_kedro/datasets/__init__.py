@@ -1,14 +1,18 @@
 """Kedro datasets of this project."""
 
 from daformer_kedro.datasets.checkpoint import CheckpointDataset
+from daformer_kedro.datasets.figure import FigureDataset
 from daformer_kedro.datasets.image_arrays import ImageArraysDataset
+from daformer_kedro.datasets.mlflow_runs import MlflowRunsDataset
 from daformer_kedro.datasets.stored import StoredDataset
 from daformer_kedro.datasets.tensors import TensorsDataset
 from daformer_kedro.datasets.training_state import TrainingStateDataset
 
 __all__ = [
     "CheckpointDataset",
+    "FigureDataset",
     "ImageArraysDataset",
+    "MlflowRunsDataset",
     "StoredDataset",
     "TensorsDataset",
     "TrainingStateDataset",

@@ -134,8 +134,9 @@ class StoredDataset(AbstractDataset[Any, Any]):
         }
 
     def __getattr__(self, name: str) -> Any:
-        # Kedro-Viz shows a preview where a dataset has such a method.
-        if name in ("preview", "preview_args"):
+        # Kedro-Viz shows a preview where a dataset has such a method, and warns where
+        # that fails: before there is anything to show, there is no method.
+        if name in ("preview", "preview_args") and self.filepath.exists():
             return self._preview_of_inner(name)
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 

@@ -77,6 +77,11 @@ class ParentRunHooks(MlflowHook):
         self._is_mlflow_enabled = False
         if not self._can_log or (plan is not None and plan.is_all_reused):
             return
+        # Asked here, since the run is created before kedro-mlflow would ask.
+        disabled = self.mlflow_config.tracking.disable_tracking.pipelines
+        names = run_params.get("pipeline_names") or [run_params.get("pipeline_name")]
+        if all(name in disabled for name in names):
+            return
         LOGBOOK.attempt(self._close_orphans)
         begin = super().before_pipeline_run
 

@@ -2,7 +2,7 @@
 
 :class:`~daformer_kedro.hooks.parent_run.ParentRunHooks` starts the parent run and logs
 the parameters. Everything else is here. A run log must never cost a result: what cannot
-be logged is said once and left out.
+be sent now is kept, see :class:`~daformer_kedro.hooks.outbox.Outbox`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from mlflow.utils.time import get_current_time_millis
 from daformer_kedro.cache.plan import Decision, Plan, current_plan
 from daformer_kedro.cache.runner import RunInterrupted
 from daformer_kedro.config import Config, run_key
-from daformer_kedro.hooks.logbook import LOGBOOK
+from daformer_kedro.hooks.outbox import Outbox
 from daformer_kedro.hooks.parent_run import PROCESS_TAG, PROJECT_TAG
+from daformer_kedro.hooks.run_facts import fact_tags, image_inputs, table_input
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.progress import EpochRecord, subscribe, unsubscribe
 from daformer_kedro.pipelines.naming import task_name
@@ -38,7 +39,12 @@ _SUMMARY = (
     "forgetting",
     "backward_transfer",
 )
-_SERIES = ("accuracy_after_task", "top5_accuracy_after_task", "num_exemplars")
+_SERIES = (
+    "accuracy_after_task",
+    "top5_accuracy_after_task",
+    "num_exemplars",
+    "num_classes_seen",
+)
 
 
 class TrackingHooks:
@@ -51,6 +57,9 @@ class TrackingHooks:
         self._parent: str | None = None
         self._experiment: str | None = None
         self._children: dict[str, str] = {}
+        self._opened: set[str] = set()
+        self._inputs: set[str] = set()
+        self._outbox = Outbox()
         self._plan: Plan | None = None
         self._reused: list[Decision] = []
         self._project = ""
@@ -65,13 +74,13 @@ class TrackingHooks:
     def before_pipeline_run(self, catalog: CatalogProtocol) -> None:
         """Tag the parent run and listen to the epochs."""
         self._catalog = catalog
-        self._children = {}
+        self._children, self._opened, self._inputs = {}, set(), set()
         self._parent = None
         self._reused = []
         self._plan = current_plan()
         if self._plan is not None:
             self._plan.listen(self._on_decision)
-        LOGBOOK.attempt(self._open_parent)
+        self._open_parent()
         subscribe(self)
 
     def _on_decision(self, decision: Decision) -> None:
@@ -82,12 +91,29 @@ class TrackingHooks:
     def before_node_run(self, node: Node) -> None:
         """Open the task's run before its first node."""
         namespace = node.namespace
-        if namespace and self._parent and namespace not in self._children:
-            LOGBOOK.attempt(lambda: self._open_child(namespace))
+        if namespace and self._parent and namespace not in self._opened:
+            self._opened.add(namespace)
+            self._outbox.send(lambda: self._open_child(namespace))
+
+    @hook_impl
+    def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
+        """Log which images and which samples a run was made from."""
+        namespace, _, name = dataset_name.rpartition(".")
+        if self._parent is None or dataset_name in self._inputs:
+            return
+        if dataset_name == "images" and self._config is not None:
+            inputs = image_inputs(data, self._config)
+        elif name == "samples" and namespace in self._opened:
+            inputs = [table_input(dataset_name, "training", data)]
+        else:
+            return
+        self._inputs.add(dataset_name)
+        self._outbox.send(
+            lambda: self._client_or_raise().log_inputs(self._run_of(namespace), inputs)
+        )
 
     def on_epoch(self, record: EpochRecord) -> None:
         """Log an epoch's losses, learning rate, accuracy and throughput."""
-        child = self._children.get(task_name(record.task))
         values = {
             "learning_rate": record.learning_rate,
             "train_accuracy": record.train_accuracy,
@@ -95,39 +121,40 @@ class TrackingHooks:
             **{f"loss_{name}": value for name, value in record.losses.items()},
         }
         named = {f"{record.phase}/{name}": value for name, value in values.items()}
-        LOGBOOK.attempt(lambda: self._log(child, named, step=record.epoch))
+        self._log(task_name(record.task), named, step=record.epoch)
 
     @hook_impl
     def after_node_run(self, node: Node, outputs: dict[str, Any]) -> None:
         """Log metrics as soon as they are known."""
         own = outputs.get(f"{node.namespace}.metrics")
         if own is not None:
-            LOGBOOK.attempt(lambda: self._log_task(str(node.namespace), own))
+            self._log_task(str(node.namespace), own)
         if "metrics" in outputs:
-            LOGBOOK.attempt(lambda: self._log_run(outputs["metrics"]))
+            self._log_run(outputs["metrics"])
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
         """Attach reports and figures to the run that they belong to."""
-        if "." in dataset_name:
-            namespace, _, name = dataset_name.rpartition(".")
-            run, wanted = self._children.get(namespace), name in _TASK_FILES
-        else:
-            run, wanted = self._parent, "evaluation" in node.tags
-        if run and wanted:
-            path = Path(self._catalog[dataset_name].filepath)
-            LOGBOOK.attempt(
-                lambda: self._client_or_raise().log_artifact(run, str(path))
+        namespace, _, name = dataset_name.rpartition(".")
+        wanted = name in _TASK_FILES if namespace else "evaluation" in node.tags
+        if self._parent and wanted and (not namespace or namespace in self._opened):
+            path = str(self._catalog[dataset_name].filepath)
+            self._outbox.send(
+                lambda: self._client_or_raise().log_artifact(
+                    self._run_of(namespace), path
+                )
             )
 
-    @hook_impl
+    # First: the parent run is still open then.
+
+    @hook_impl(tryfirst=True)
     def after_pipeline_run(self) -> None:
         """Close the tasks' runs; the parent is closed after this."""
         if self._parent and any(d.node == "summarise" for d in self._reused):
-            LOGBOOK.attempt(lambda: self._log_run(self._catalog.load("metrics")))
+            self._log_run(self._catalog.load("metrics"))
         self._close("FINISHED")
 
-    @hook_impl
+    @hook_impl(tryfirst=True)
     def on_pipeline_error(self, error: Exception) -> None:
         """Mark the runs of unfinished tasks as failed, or as killed."""
         self._close("KILLED" if isinstance(error, RunInterrupted) else "FAILED")
@@ -136,12 +163,14 @@ class TrackingHooks:
         run = mlflow.active_run()
         if run is None or self._config is None:
             return
-        self._client = MlflowClient()
-        self._parent, self._experiment = run.info.run_id, run.info.experiment_id
+        client, parent = MlflowClient(), run.info.run_id
+        self._client, self._parent = client, parent
+        self._experiment = run.info.experiment_id
         if self._plan is not None:
-            self._plan.mlflow_runs[None] = self._parent
-        for key, value in self._tags(self._config).items():
-            self._client.set_tag(self._parent, key, value)
+            self._plan.mlflow_runs[None] = parent
+        tags = self._tags(self._config) | fact_tags(self._config)
+        batch = [RunTag(key, value) for key, value in tags.items()]
+        self._outbox.send(lambda: client.log_batch(parent, tags=batch))
 
     def _tags(self, config: Config) -> dict[str, str]:
         return {
@@ -185,19 +214,19 @@ class TrackingHooks:
         rows = values.pop("task_accuracies")
         for task, accuracy in enumerate(rows):
             values[f"accuracy_on_{task_name(task)}"] = accuracy
-        self._log(self._children.get(namespace), values, step=metrics["task"])
+        self._log(namespace, values, step=metrics["task"])
 
     def _log_run(self, metrics: dict[str, Any]) -> None:
-        self._log(self._parent, {name: metrics[name] for name in _SUMMARY}, step=0)
+        self._log("", {name: metrics[name] for name in _SUMMARY}, step=0)
         for name in _SERIES:
             for task, value in enumerate(metrics[name]):
-                self._log(self._parent, {name: value}, step=task)
+                self._log("", {name: value}, step=task)
 
     def _log(
-        self, run: str | None, values: Mapping[str, float | None], step: int
+        self, namespace: str, values: Mapping[str, float | None], step: int
     ) -> None:
-        """Log what is a number, in one request."""
-        if run is None:
+        """Log what is a number, in one request; with no namespace on the parent."""
+        if self._parent is None or (namespace and namespace not in self._opened):
             return
         now = get_current_time_millis()
         known = [
@@ -205,19 +234,30 @@ class TrackingHooks:
             for name, value in values.items()
             if value is not None
         ]
-        self._client_or_raise().log_batch(run, metrics=known)
+        self._outbox.send(
+            lambda: self._client_or_raise().log_batch(
+                self._run_of(namespace), metrics=known
+            )
+        )
+
+    def _run_of(self, namespace: str) -> str:
+        """Id of a task's run, or of the parent; the run may have been opened late."""
+        if not namespace:
+            return str(self._parent)
+        return self._children[namespace]
 
     def _close(self, status: str) -> None:
         unsubscribe(self)
         if self._reused and self._parent:
-            LOGBOOK.attempt(self._log_reused)
-        for run in self._children.values():
-            LOGBOOK.attempt(partial(self._terminate, run, status), must_try=True)
-        self._children = {}
+            self._outbox.send(self._log_reused)
+        for namespace in sorted(self._opened):
+            self._outbox.send(partial(self._terminate, namespace, status))
+        self._outbox.close()
+        self._opened = set()
         self._plan = None
 
-    def _terminate(self, run: str, status: str) -> None:
-        self._client_or_raise().set_terminated(run, status)
+    def _terminate(self, namespace: str, status: str) -> None:
+        self._client_or_raise().set_terminated(self._run_of(namespace), status)
 
     def _client_or_raise(self) -> MlflowClient:
         if self._client is None:
@@ -226,4 +266,10 @@ class TrackingHooks:
 
 
 _TAGS_A_REQUEST = 100  # as many as MLflow takes
-_TASK_FILES = ("metrics", "training_history", "finetuning_history")
+_TASK_FILES = (
+    "metrics",
+    "training_history",
+    "finetuning_history",
+    "predictions",
+    "exemplar_sheet",
+)

@@ -101,6 +101,28 @@ class DualAttention(nn.Module):
         assert attended is not None  # parts names at least one
         return attended
 
+    def attention_weights(
+        self, x: torch.Tensor
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Each softmax by itself, to look at; :meth:`forward` adds them up.
+
+        Args:
+            x: (B, N, D) normalised tokens.
+
+        Returns:
+            External weights (1, B, H, N, N) in edition S or (T, B, H, N, N) in
+            edition M, and internal weights (T, B, H, N, N), queries before keys;
+            ``None`` for a part that is left out.
+        """
+        query = self._split_heads(self.query(x))
+        shape = (-1, *query.shape[:-1], query.shape[-2])
+        external = internal = None
+        if self.external_maps:
+            external = self._external_weights(x, query).view(shape)
+        if self.internal_keys:
+            internal = self._internal_weights(query).view(shape)
+        return external, internal
+
     def _split_heads(self, x: torch.Tensor) -> torch.Tensor:
         return x.unflatten(-1, (self.num_heads, -1)).transpose(-2, -3)
 

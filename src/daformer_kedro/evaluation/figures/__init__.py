@@ -6,6 +6,7 @@ in the names of the pipelines (``task_00``).
 
 from daformer_kedro.evaluation.figures.accuracy_matrix import accuracy_matrix_figure
 from daformer_kedro.evaluation.figures.attention import attention_map_figure
+from daformer_kedro.evaluation.figures.comparison import comparison_figure
 from daformer_kedro.evaluation.figures.confusion import confusion_matrix_figure
 from daformer_kedro.evaluation.figures.exemplars import exemplar_sheet_figure
 from daformer_kedro.evaluation.figures.forgetting import forgetting_figure
@@ -21,6 +22,7 @@ from daformer_kedro.evaluation.figures.training_curves import training_curves_fi
 __all__ = [
     "accuracy_matrix_figure",
     "attention_map_figure",
+    "comparison_figure",
     "confusion_matrix_figure",
     "exemplar_sheet_figure",
     "figure_to_png",

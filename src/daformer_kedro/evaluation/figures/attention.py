@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,35 +15,39 @@ from numpy.typing import NDArray
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.figures import style
 
-_MOST_TASKS = 10
+_MOST_MAPS = 10
 _CELL_INCHES = 1.05
 _SCALE = {"shrink": 0.9, "aspect": 30, "pad": 0.01}
+
+Maps = NDArray[np.floating]
 
 
 def attention_map_figure(
     images: NDArray[np.uint8],
-    external: NDArray[np.floating] | None,
-    internal: NDArray[np.floating] | None,
+    external: Maps | None,
+    internal: Maps | None,
 ) -> Figure:
     """Where external attention and each task's internal attention look.
 
     External and internal attention each have one colour scale for all images. Of
-    more than ten tasks, ten spread evenly are shown, the first and last among
-    them.
+    more than ten maps an image (five of each kind, where both have one a task), as
+    many spread evenly are shown, the first and last among them.
 
     Args:
         images: ``(n, H, W, C)``, C 1 or 3.
-        external: ``(n, h, w)`` share of attention each patch gets; ``None`` for a
-            model without external attention.
+        external: ``(n, 1, h, w)`` share of attention each patch gets, or
+            ``(n, T, h, w)`` for a model with external keys of each task; ``None`` for
+            a model without external attention.
         internal: ``(n, T, h, w)``, the same for each task; ``None`` likewise.
 
     Raises:
         InputError: the arrays differ in n or in the number of axes.
     """
-    _check(images, external, internal)
-    tasks = [] if internal is None else _shown_tasks(internal.shape[1])
+    kinds = {"external": external, "internal": internal}
+    _check(images, kinds)
+    shown = _shown_maps(kinds)
     num_images = len(images)
-    num_columns = 1 + (external is not None) + len(tasks)
+    num_columns = 1 + sum(len(tasks) for tasks in shown.values())
     figure = style.new_figure(
         _CELL_INCHES * num_columns + 1.6, _CELL_INCHES * num_images + 0.9
     )
@@ -52,47 +57,43 @@ def attention_map_figure(
         axes.set_yticks([])
         axes.spines[:].set_visible(False)
     _draw_column(grid[:, 0], images, "image", None)
-    if external is not None:
-        norm = Normalize(0, 100 * float(external.max()))
-        drawn = _draw_column(grid[:, 1], 100 * external, "external", norm)
-        style.add_scale(
-            figure, drawn, list(grid.flat), "External attention (% a patch)", **_SCALE
-        )
-    if internal is not None:
-        norm = Normalize(0, 100 * float(internal[:, tasks].max()))
-        for column, task in zip(grid.T[-len(tasks) :], tasks, strict=True):
-            title = f"internal,\ntask {task}"
-            drawn = _draw_column(column, 100 * internal[:, task], title, norm)
-        style.add_scale(
-            figure, drawn, list(grid.flat), "Internal attention (% a patch)", **_SCALE
-        )
+    columns = iter(grid.T[1:])
+    for kind, tasks in shown.items():
+        maps = kinds[kind]
+        assert maps is not None
+        norm = Normalize(0, 100 * float(maps[:, tasks].max()))
+        for task in tasks:
+            shared = kind == "external" and maps.shape[1] == 1
+            title = kind if shared else f"{kind},\ntask {task}"
+            drawn = _draw_column(next(columns), 100 * maps[:, task], title, norm)
+        label = f"{kind.capitalize()} attention (% a patch)"
+        style.add_scale(figure, drawn, list(grid.flat), label, **_SCALE)
     style.title_above(figure, "Attention of the decoder")
     return figure
 
 
-def _check(
-    images: NDArray[np.uint8],
-    external: NDArray[np.floating] | None,
-    internal: NDArray[np.floating] | None,
-) -> None:
-    expected = (
-        ("images", images, 4),
-        ("external", external, 3),
-        ("internal", internal, 4),
-    )
-    for name, array, num_axes in expected:
+def _check(images: NDArray[np.uint8], kinds: Mapping[str, Maps | None]) -> None:
+    for name, array in {"images": images, **kinds}.items():
         if array is None:
             continue
-        if array.ndim != num_axes or len(array) != len(images) or len(array) == 0:
+        if array.ndim != 4 or len(array) != len(images) or len(array) == 0:
             raise InputError(
-                f"{name} has shape {array.shape}: must have {num_axes} axes and "
+                f"{name} has shape {array.shape}: must have 4 axes and "
                 f"{max(len(images), 1)} images"
             )
 
 
-def _shown_tasks(num_tasks: int) -> list[int]:
-    count = min(num_tasks, _MOST_TASKS)
-    return [int(task) for task in np.linspace(0, num_tasks - 1, count).round()]
+def _shown_maps(kinds: Mapping[str, Maps | None]) -> dict[str, list[int]]:
+    """Which tasks' maps to draw, for each kind of attention that there is."""
+    counts = {kind: maps.shape[1] for kind, maps in kinds.items() if maps is not None}
+    num_many = sum(count > 1 for count in counts.values())
+    most = _MOST_MAPS // max(num_many, 1)
+    return {
+        kind: [
+            int(task) for task in np.linspace(0, count - 1, min(count, most)).round()
+        ]
+        for kind, count in counts.items()
+    }
 
 
 def _draw_column(

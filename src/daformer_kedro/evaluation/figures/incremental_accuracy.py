@@ -33,6 +33,7 @@ def incremental_accuracy_figure(
     num_classes_seen: Sequence[int],
     published: pd.DataFrame | None = None,
     joint: float | None = None,
+    deviations: Mapping[str, Sequence[float]] | None = None,
 ) -> Figure:
     """Curves of our runs, and dashes for results of which only the end is known.
 
@@ -46,6 +47,8 @@ def incremental_accuracy_figure(
             :func:`daformer_kedro.evaluation.published.published_for`; those without
             ``last_top1`` are left out.
         joint: accuracy of our joint training on all classes at once, a fraction of 1.
+        deviations: for labels among the curves, the deviation over repeats after each
+            task, as fractions of 1; drawn as a band.
 
     Raises:
         InputError: a curve is longer than ``num_classes_seen``, or is empty.
@@ -64,6 +67,7 @@ def incremental_accuracy_figure(
     )
     style.draw_grid(axes)
     _draw_curves(axes, curves, num_classes_seen)
+    _draw_bands(axes, curves, num_classes_seen, deviations or {})
     _set_limits(axes, curves, num_classes_seen, marks)
     _draw_marks(axes, marks, height - 1.1)
     if published is not None and not published.empty:
@@ -127,6 +131,28 @@ def _draw_curves(
             clip_on=False,
             zorder=3,
         )
+
+
+def _draw_bands(
+    axes: Axes,
+    curves: Mapping[str, Sequence[float]],
+    num_classes_seen: Sequence[int],
+    deviations: Mapping[str, Sequence[float]],
+) -> None:
+    """One deviation either way of a mean."""
+    for index, (label, values) in enumerate(curves.items()):
+        if label in deviations:
+            mean, deviation = (
+                style.to_percent(numbers) for numbers in (values, deviations[label])
+            )
+            axes.fill_between(
+                num_classes_seen[: len(values)],
+                mean - deviation,
+                mean + deviation,
+                color=style.COLOURS[index % len(style.COLOURS)],
+                alpha=0.18,
+                linewidth=0,
+            )
 
 
 def _set_limits(

@@ -7,9 +7,11 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from daformer_kedro.config import Config, run_name
 from daformer_kedro.evaluation import figures
 from daformer_kedro.evaluation.metrics import summarise
 from daformer_kedro.evaluation.published import published_for
+from daformer_kedro.evaluation.report import render_report
 from daformer_kedro.evaluation.summary import summary_table
 from daformer_kedro.scenario.images import ImageArrays
 from daformer_kedro.scenario.tasks import Scenario
@@ -81,3 +83,14 @@ def draw_exemplars_node(
     return figures.exemplar_sheet_figure(
         chosen, Scenario.from_json(scenario).class_names
     )
+
+
+def write_report_node(metrics: Metrics, run_command: str, **parts: Any) -> str:
+    """One page with everything: results, figures, settings, how to run it again.
+
+    ``parts`` are figures (PNG) and sections of the parameters, by name.
+    """
+    pngs = {name: part for name, part in parts.items() if isinstance(part, bytes)}
+    settings = {name: part for name, part in parts.items() if name not in pngs}
+    title = run_name(Config.from_parameters(settings))
+    return render_report(title, metrics, settings, pngs, run_command)

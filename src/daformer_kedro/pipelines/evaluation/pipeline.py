@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline, node
 
-from daformer_kedro.config import Config
+from daformer_kedro.config import SETTINGS, Config
+from daformer_kedro.pipelines.evaluation.attention_nodes import draw_attention_node
 from daformer_kedro.pipelines.evaluation.nodes import (
     draw_accuracy_node,
     draw_confusion_node,
@@ -13,6 +14,7 @@ from daformer_kedro.pipelines.evaluation.nodes import (
     join_histories_node,
     summarise_node,
     tabulate_node,
+    write_report_node,
 )
 from daformer_kedro.pipelines.naming import task_name
 
@@ -56,7 +58,50 @@ def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
                 tags="figures",
             )
         )
+    if config.model.decoder == "dual_attention":
+        nodes.append(
+            node(
+                draw_attention_node,
+                inputs=["images", f"{tasks[-1]}.samples", f"{tasks[-1]}.checkpoint"],
+                outputs="attention_figure",
+                name="draw_attention",
+                tags="figures",
+            )
+        )
+    nodes.append(_report({name for n in nodes for name in n.outputs}))
     return Pipeline(nodes, tags="evaluation")
+
+
+_REPORT_FIGURES = (
+    "incremental_accuracy_figure",
+    "accuracy_matrix_figure",
+    "forgetting_figure",
+    "confusion_matrix_figure",
+    "neighbourhood_preservation_figure",
+    "training_curves_figure",
+    "attention_figure",
+    "exemplar_sheet",
+)
+"""In the order in which the report shows them."""
+
+
+def _report(made: set[str]) -> Node:
+    figures = {
+        name.removesuffix("_figure"): name for name in _REPORT_FIGURES if name in made
+    }
+    return node(
+        write_report_node,
+        inputs={
+            "metrics": "metrics",
+            "run_command": "run_command",
+            # By section: the run log names settings as the nodes take them.
+            **{name: f"params:{name}" for name in SETTINGS},
+            **figures,
+        },
+        outputs="report",
+        name="write_report",
+        tags="report",
+    )
 
 
 def _histories(tasks: list[str], config: Config) -> list[str]:

@@ -7,6 +7,7 @@ from kedro.pipeline import Node, Pipeline, node
 from daformer_kedro.config import Config
 from daformer_kedro.pipelines.naming import task_name
 from daformer_kedro.pipelines.task.evaluation_nodes import evaluate_task_node
+from daformer_kedro.pipelines.task.exemplar_nodes import draw_exemplars_node
 from daformer_kedro.pipelines.task.nodes import (
     assemble_task_data_node,
     find_teacher_neighbours_node,
@@ -39,6 +40,7 @@ def create_pipeline(task: int, config: Config) -> Pipeline:
         *([_select(task, trained)] if has_memory else []),
         *([_finetune()] if finetunes else []),
         _evaluate(task, has_memory),
+        *([_draw()] if config.memory.keep == "exemplars" else []),
     ]
     parameters = {
         name for n in nodes for name in n.inputs if name.startswith("params:")
@@ -173,4 +175,14 @@ def _evaluate(task: int, has_memory: bool) -> Node:
         outputs=["predictions", "metrics"],
         name="evaluate_task",
         tags="evaluation",
+    )
+
+
+def _draw() -> Node:
+    return node(
+        draw_exemplars_node,
+        inputs=["images", "samples", "exemplars"],
+        outputs="exemplar_sheet",
+        name="draw_exemplars",
+        tags="figures",
     )

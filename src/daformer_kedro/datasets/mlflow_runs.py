@@ -1,0 +1,141 @@
+"""Finished runs of an MLflow experiment as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from kedro.io import AbstractDataset, DatasetError
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from daformer_kedro.errors import InputError
+from daformer_kedro.evaluation.comparison import MEASURES
+
+_TAGS = ("protocol", "edition", "baseline", "settings_key", "run_key")
+_SERIES = ("accuracy_after_task", "num_classes_seen")
+_PAGE = 500
+
+
+class MlflowRunsDataset(AbstractDataset[None, pd.DataFrame]):
+    """Parent runs that are finished and have results; read only.
+
+    Loads a table as :mod:`daformer_kedro.evaluation.comparison` describes it.
+
+    Args:
+        experiment: name of the experiment.
+        filter: MLflow search filter; empty for all.
+        tracking_uri: ``None`` for the one that the session has set.
+        metadata: for plugins such as Kedro-Viz.
+    """
+
+    def __init__(
+        self,
+        *,
+        experiment: str,
+        filter: str = "",
+        tracking_uri: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._experiment = experiment
+        self._filter = filter
+        self._tracking_uri = tracking_uri
+        self.metadata = metadata
+
+    def load(self) -> pd.DataFrame:
+        """Search the experiment.
+
+        Raises:
+            InputError: there is no such experiment, MLflow does not understand the
+                filter, or no finished run matches it.
+        """
+        client = MlflowClient(self._tracking_uri)
+        found = self._search(client)
+        rows = [_row(client, run) for run in found if _is_whole(run)]
+        if not rows:
+            raise InputError(
+                f"comparison.filter = {self._filter!r} matches no finished run with "
+                f"results in the experiment {self._experiment!r} ({len(found)} runs "
+                "were found in all). Runs are made by kedro run and listed by "
+                "kedro mlflow ui."
+            )
+        return pd.DataFrame(rows)
+
+    def _search(self, client: MlflowClient) -> list[Run]:
+        experiment = client.get_experiment_by_name(self._experiment)
+        if experiment is None:
+            raise InputError(
+                f"comparison.experiment = {self._experiment!r} is not in MLflow; the "
+                "first kedro run makes the experiment that conf/base/mlflow.yml names"
+            )
+        found: list[Run] = []
+        token = None
+        while True:
+            try:
+                page = client.search_runs(
+                    [experiment.experiment_id],
+                    self._filter,
+                    max_results=_PAGE,
+                    page_token=token,
+                )
+            except MlflowException as error:
+                raise InputError(
+                    f"comparison.filter = {self._filter!r} is not a filter that MLflow "
+                    "understands, such as tags.protocol = 'digits' and "
+                    f"tags.edition = 'S': {error.message}"
+                ) from error
+            found += page
+            token = page.token
+            if not token:
+                return found
+
+    def save(self, data: None) -> None:
+        """Refuse: runs are written by runs."""
+        raise DatasetError("MlflowRunsDataset is read only")
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"experiment": self._experiment, "filter": self._filter}
+
+
+def _is_whole(run: Run) -> bool:
+    return (
+        run.info.status == "FINISHED"
+        and MLFLOW_PARENT_RUN_ID not in run.data.tags
+        and "average_incremental_accuracy" in run.data.metrics
+        and all(tag in run.data.tags for tag in _TAGS)
+    )
+
+
+def _row(client: MlflowClient, run: Run) -> dict[str, Any]:
+    tags, metrics, params = run.data.tags, run.data.metrics, run.data.params
+    return {
+        "run_id": run.info.run_id,
+        "start_time": run.info.start_time,
+        **{tag: tags[tag] for tag in _TAGS},
+        "memory": _memory(tags.get("memory_keep", "exemplars"), params),
+        **{name: metrics.get(name) for name in MEASURES},
+        **{name: _series(client, run.info.run_id, name) for name in _SERIES},
+        "settings": dict(params),
+    }
+
+
+def _memory(keep: str, params: dict[str, str]) -> str:
+    """The budget in the words of the published table."""
+    if keep != "exemplars":
+        return {"everything": "all data", "nothing": "0"}[keep]
+    total = params.get("memory.total", "None")
+    if total != "None":
+        return total
+    return f"{params.get('memory.per_class', '?')} a class"
+
+
+def _series(client: MlflowClient, run_id: str, name: str) -> list[float]:
+    """A metric over the tasks; the last value where one was logged twice."""
+    history = client.get_metric_history(run_id, name)
+    values = {m.step: m.value for m in sorted(history, key=lambda m: m.timestamp)}
+    return [values[step] for step in sorted(values)]

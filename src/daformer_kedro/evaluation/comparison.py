@@ -1,0 +1,243 @@
+"""Finished runs beside each other: repeats averaged, published results below.
+
+A *run* is a row with ``run_id``, ``protocol``, ``edition``, ``baseline``,
+``settings_key``, ``run_key``, ``start_time``, ``memory`` (exemplars in all, as text),
+the accuracies ``average_incremental_accuracy``, ``last_accuracy``, ``forgetting`` and
+``backward_transfer`` (fractions of 1), the lists ``accuracy_after_task`` and
+``num_classes_seen``, and ``settings`` (a mapping of dotted names to text).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from daformer_kedro.errors import InputError
+from daformer_kedro.evaluation.published import published_for
+
+MEASURES = (
+    "average_incremental_accuracy",
+    "last_accuracy",
+    "forgetting",
+    "backward_transfer",
+)
+_GROUP = ["edition", "baseline", "settings_key"]
+_PUBLISHED_MEASURES = {
+    "average_incremental_accuracy": "average_incremental_top1",
+    "last_accuracy": "last_top1",
+}
+# What repeats may differ in, where they lie or ran, and what the label says.
+_NOT_A_DIFFERENCE = (
+    "seed",
+    "baseline",
+    "scenario.class_order",
+    "source.path",
+    "source.download",
+    "training.device",
+    "model.edition",
+)
+
+
+def check_runs(runs: pd.DataFrame) -> str:
+    """The one protocol of the runs.
+
+    Raises:
+        InputError: there are no runs, or they are of several protocols or divide the
+            classes into other tasks; such numbers must not stand side by side.
+    """
+    if runs.empty:
+        raise InputError("runs is empty: at least one finished run is needed")
+    counts = runs["protocol"].value_counts().sort_index()
+    if len(counts) > 1:
+        found = ", ".join(f"{name} ({count} runs)" for name, count in counts.items())
+        raise InputError(
+            f"comparison.filter matches runs of {len(counts)} protocols: {found}. "
+            "Numbers of different protocols cannot be compared; choose one, such as "
+            f"comparison.filter=\"tags.protocol = '{counts.index[0]}'\""
+        )
+    divisions = runs.drop_duplicates("settings_key")
+    divisions = divisions[~divisions["num_classes_seen"].map(tuple).duplicated()]
+    if len(divisions) > 1:
+        found = "; ".join(
+            f"{list(seen)} classes seen (settings_key {key})"
+            for seen, key in zip(
+                divisions["num_classes_seen"], divisions["settings_key"], strict=True
+            )
+        )
+        raise InputError(
+            f"comparison.filter matches runs with different tasks: {found}. Choose "
+            'one, such as comparison.filter="tags.settings_key = '
+            f"'{divisions['settings_key'].iloc[0]}'\""
+        )
+    return str(counts.index[0])
+
+
+def latest_of_each(runs: pd.DataFrame) -> pd.DataFrame:
+    """One run a configuration: the same run made again is no repeat of it."""
+    ordered = runs.sort_values("start_time", kind="stable")
+    return ordered.drop_duplicates("run_key", keep="last").reset_index(drop=True)
+
+
+def compare(runs: pd.DataFrame) -> pd.DataFrame:
+    """Mean and deviation over repeats, best average first, then published results.
+
+    Repeats are runs of the same settings that differ in the class order and the seed.
+    Only they are averaged.
+
+    Args:
+        runs: see the module; of one protocol.
+
+    Returns:
+        One row a method: ``method``, ``num_runs`` (missing for published results),
+        for each of :data:`MEASURES` its mean **in percent** and ``…_deviation`` (of a
+        sample; missing for a single run), ``memory``, ``differs`` (what makes a row
+        no like for like) and ``source``.
+
+    Raises:
+        InputError: see :func:`check_runs`.
+    """
+    protocol = check_runs(runs)
+    runs = latest_of_each(runs)
+    labels = method_labels(runs)
+    rows = [
+        _own_row(labels[key], group)
+        for key, group in runs.groupby(_GROUP, sort=True, dropna=False)
+    ]
+    own = pd.DataFrame(rows).sort_values(
+        "average_incremental_accuracy", ascending=False, kind="stable"
+    )
+    published = _published_rows(protocol, runs)
+    both = [table for table in (own, published) if not table.empty]
+    return pd.concat(both, ignore_index=True).astype({"num_runs": "Int64"})
+
+
+def mean_curves(runs: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy after each task, averaged over repeats.
+
+    Args:
+        runs: see the module; of one protocol.
+
+    Returns:
+        One row a method and task: ``method``, ``num_runs``, ``task``,
+        ``num_classes_seen``, ``accuracy`` and ``deviation`` (fractions of 1; the
+        deviation is missing for a single run).
+
+    Raises:
+        InputError: see :func:`check_runs`.
+    """
+    check_runs(runs)
+    runs = latest_of_each(runs)
+    labels = method_labels(runs)
+    tables = []
+    for key, group in runs.groupby(_GROUP, sort=True, dropna=False):
+        values = np.array(group["accuracy_after_task"].tolist(), dtype=float)
+        tables.append(
+            pd.DataFrame(
+                {
+                    "method": labels[key],
+                    "num_runs": len(group),
+                    "task": range(values.shape[1]),
+                    "num_classes_seen": group["num_classes_seen"].iloc[0],
+                    "accuracy": values.mean(axis=0),
+                    "deviation": _deviation(values),
+                }
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def method_labels(runs: pd.DataFrame) -> dict[tuple[Hashable, ...], str]:
+    """A label for each group of repeats; different groups have different labels.
+
+    Edition and baseline, and where these are not enough the settings that differ.
+    """
+    groups = {key: group.iloc[0] for key, group in runs.groupby(_GROUP, dropna=False)}
+    labels = {}
+    for key, run in groups.items():
+        label = _method(run)
+        rivals = [other for other in groups.values() if _method(other) == label]
+        if len(rivals) > 1:
+            label = f"{label} ({_differences(run, rivals) or run['settings_key']})"
+        labels[key] = label
+    if len(set(labels.values())) < len(labels):
+        return {key: f"{label}, {key[2]}" for key, label in labels.items()}
+    return labels
+
+
+def _method(run: pd.Series) -> str:
+    if run["baseline"] == "none":
+        return f"DAFormer-{run['edition']}"
+    if run["baseline"] == "dytox":
+        return "DyTox (ours)"
+    return f"{run['baseline']} ({run['edition']})"
+
+
+def _differences(run: pd.Series, rivals: list[pd.Series]) -> str:
+    """The settings of a run in which it differs from others of its name."""
+    own: Mapping[str, str] = run["settings"]
+    names = sorted(
+        name
+        for name in own
+        if name not in _NOT_A_DIFFERENCE
+        and len({rival["settings"].get(name) for rival in rivals}) > 1
+    )
+    return ", ".join(f"{name}={own[name]}" for name in names)
+
+
+def _own_row(label: str, group: pd.DataFrame) -> dict[str, Any]:
+    row: dict[str, Any] = {"method": label, "num_runs": len(group)}
+    for measure in MEASURES:
+        values = 100 * group[measure].to_numpy(dtype=float)
+        row[measure] = values.mean()
+        row[f"{measure}_deviation"] = float(_deviation(values[:, None])[0])
+    return row | {
+        "memory": group["memory"].iloc[0],
+        "differs": "",
+        "source": "this project",
+    }
+
+
+def _deviation(values: np.ndarray) -> np.ndarray:
+    """Sample deviation down the rows; missing for a single row."""
+    if len(values) < 2:
+        return np.full(values.shape[1], np.nan)
+    return values.std(axis=0, ddof=1)
+
+
+def _published_rows(protocol: str, runs: pd.DataFrame) -> pd.DataFrame:
+    benchmark, _, increments = protocol.partition("_")
+    table = published_for(benchmark, increments)
+    budgets = set(runs["memory"])
+    other_tasks = not _follows(increments, runs)
+    rows = []
+    for result in table.to_dict("records"):
+        differs = [str(result["note"])] if result["note"] else []
+        if result["memory"] not in budgets:
+            differs.insert(0, f"memory of {result['memory']}")
+        if other_tasks:
+            differs.insert(0, f"tasks of {increments}")
+        rows.append(
+            {
+                "method": result["method"],
+                "num_runs": pd.NA,
+                **{ours: result[name] for ours, name in _PUBLISHED_MEASURES.items()},
+                "memory": result["memory"],
+                "differs": "; ".join(differs),
+                "source": result["source"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _follows(increments: str, runs: pd.DataFrame) -> bool:
+    """Whether the runs have the tasks that a protocol such as ``10-10`` names."""
+    first, _, later = increments.partition("-")
+    if not (first.isdecimal() and later.isdecimal()):
+        return True
+    return all(
+        list(seen) == [int(first) + task * int(later) for task in range(len(seen))]
+        for seen in runs["num_classes_seen"]
+    )

@@ -1,0 +1,56 @@
+"""Means over repeats of several methods, beside published results."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+
+from daformer_kedro.evaluation.figures import style
+from daformer_kedro.evaluation.figures.incremental_accuracy import (
+    incremental_accuracy_figure,
+)
+
+
+def comparison_figure(curves: pd.DataFrame, published: pd.DataFrame) -> Figure:
+    """Mean accuracy after each task with a band of one deviation either way.
+
+    Args:
+        curves: see :func:`daformer_kedro.evaluation.comparison.mean_curves`.
+        published: the published rows of
+            :func:`daformer_kedro.evaluation.comparison.compare`; those that differ in
+            tasks, memory or otherwise get a star.
+    """
+    means, deviations = {}, {}
+    for (method, num_runs), rows in curves.groupby(["method", "num_runs"], sort=False):
+        label = f"{method}, {num_runs} {'run' if num_runs == 1 else 'runs'}"
+        means[label] = rows["accuracy"].tolist()
+        if rows["deviation"].notna().all():
+            deviations[label] = rows["deviation"].tolist()
+    first = curves[curves["method"] == curves["method"].iloc[0]]
+    starred = published["differs"].astype(str).ne("")
+    stars = {True: " *", False: ""}
+    marks = pd.DataFrame(
+        {
+            "method": published["method"].astype(str) + starred.map(stars),
+            "memory": published["memory"],
+            "last_top1": published["last_accuracy"],
+            "average_incremental_top1": published["average_incremental_accuracy"],
+        }
+    )
+    figure = incremental_accuracy_figure(
+        means,
+        first["num_classes_seen"].tolist(),
+        published=None if marks.empty else marks,
+        deviations=deviations,
+    )
+    notes = []
+    if deviations:
+        notes.append("Bands: one sample deviation over the runs either way.")
+    if starred.any():
+        notes.append("* other memory, tasks or network: see the table.")
+    if notes:
+        legend = figure.legends[0]
+        legend.set_title("\n".join(notes), prop=FontProperties(size=style.NOTE_SIZE))
+        legend.set_alignment("left")
+    return figure

@@ -1,0 +1,5 @@
+"""From many finished runs to one table and one figure."""
+
+from daformer_kedro.pipelines.comparison.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

@@ -1,0 +1,26 @@
+"""Nodes of the comparison pipeline."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from daformer_kedro.evaluation import figures
+from daformer_kedro.evaluation.comparison import compare, mean_curves
+from daformer_kedro.evaluation.comparison_tables import to_latex, to_markdown
+
+
+def compare_runs_node(runs: pd.DataFrame) -> tuple[pd.DataFrame, str, str]:
+    """Mean and deviation over repeats, beside published results, in three formats."""
+    table = compare(runs)
+    return table, to_markdown(table), to_latex(table)
+
+
+def average_runs_node(runs: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy after each task, averaged over repeats."""
+    return mean_curves(runs)
+
+
+def draw_comparison_node(curves: pd.DataFrame, table: pd.DataFrame) -> Figure:
+    """Mean accuracy after each task with its deviation, and published results."""
+    return figures.comparison_figure(curves, table[table["num_runs"].isna()])

@@ -1,0 +1,22 @@
+"""The node that draws a task's exemplars.
+
+Apart from the other nodes, so that a change of figures evaluates nothing anew.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from daformer_kedro.evaluation.figures import exemplar_sheet_figure
+from daformer_kedro.learning.task_data import class_names
+from daformer_kedro.scenario.images import ImageArrays
+
+
+def draw_exemplars_node(
+    images: ImageArrays, samples: pd.DataFrame, exemplars: pd.DataFrame
+) -> Figure:
+    """The images that the rehearsal memory holds after the task, best first."""
+    groups = exemplars.sort_values(["target", "rank"]).groupby("target")
+    chosen = [images.train_images[rows["index"].to_numpy()] for _, rows in groups]
+    return exemplar_sheet_figure(chosen, class_names(samples))
