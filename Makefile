@@ -10,7 +10,7 @@ UV_VERSION := 0.13.9
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run mlflow viz viz-site test lint format lock clean-runs
+.PHONY: help install install-dev run mlflow viz test lint format lock clean-runs
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,14 +40,11 @@ run: install ## learn the embedded digits task by task
 mlflow: install ## compare runs in the browser
 	PATH="$(CURDIR)/$(BIN):$$PATH" kedro mlflow ui
 
-viz: install ## look at the pipelines in the browser
-	$(BIN)/kedro viz run
-
-viz-site: install ## build the same as a static site in build/; it needs no network
+viz: install ## build the pipelines as a static site in build/, which needs no network
 	$(BIN)/kedro viz build --include-previews
 	sed -i.bak '/fonts\.g[a-z]*\.com/d' build/index.html build/404.html
 	rm build/index.html.bak build/404.html.bak
-	@echo "Open it with: $(BIN)/python -m http.server --directory build"
+	@echo "Look at it with: $(BIN)/python -m http.server --directory build"
 
 # make clean-runs KEEP=3 does not ask
 clean-runs: install ## remove results of older settings, and say how much that frees

@@ -88,6 +88,12 @@ class Project:
             )
             return session.load_context()
 
+    def load(self, name: str, env: str = "test") -> Any:
+        """An entry of the catalog, with the settings of the environment."""
+        context = self.context(env)
+        with _own_warnings_are_errors():
+            return context.catalog.load(name)
+
     def _provide_database(self) -> None:
         """A copy of MLflow's empty database, which takes seconds to make."""
         path = self.path / "mlflow.db"

@@ -28,7 +28,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
     """Applies the baseline to the parameters and offers keys to the other files.
 
     Resolvers for the catalog and for ``mlflow.yml``: ``${run_key:}``,
-    ``${source_key:}``, ``${run_name:}``, ``${run_command:}``,
+    ``${joint_run_key:}``, ``${source_key:}``, ``${run_name:}``, ``${run_command:}``,
     ``${comparison_filter:}``, ``${comparison_experiment:}``, ``${tracking_uri:}`` and
     ``${artifact_location:}``.
     """
@@ -50,6 +50,12 @@ class ProjectConfigLoader(OmegaConfigLoader):
             InputError: see :meth:`daformer_kedro.config.Config.from_parameters`.
         """
         return Config.from_parameters(self["parameters"])
+
+    def _joint_config(self) -> Config:
+        """The same settings with the baseline ``joint``, the upper bound."""
+        given = {**(self.runtime_params or {}), "baseline": "joint"}
+        parameters = {**super().__getitem__("parameters"), "baseline": "joint"}
+        return Config.from_parameters(apply_baseline(parameters, given))
 
     def _with_local_server(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Lay ``conf/local/mlflow.yml`` over the settings, whatever the environment.
@@ -78,6 +84,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
         given = os.environ.get("MLFLOW_TRACKING_URI")
         values = {
             "run_key": run_key(config),
+            "joint_run_key": run_key(self._joint_config()),
             "source_key": source_key(config),
             "run_name": run_name(config),
             "run_command": run_command(self.env, self.runtime_params or {}),

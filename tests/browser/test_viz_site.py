@@ -19,12 +19,10 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def site(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What ``make viz-site`` builds, for a project that has run."""
+    """What ``make viz`` builds, for a project that has run."""
     folder = tmp_path_factory.mktemp("site") / "project"
     shutil.copytree(finished.path, folder)
-    recipe = re.search(
-        r"^viz-site:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.M
-    )
+    recipe = re.search(r"^viz:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.M)
     assert recipe
     commands = [line.strip().lstrip("@") for line in recipe[1].splitlines()]
     assert commands[0].startswith("$(BIN)/kedro viz build")

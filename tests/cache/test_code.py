@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from daformer_kedro.cache.code import code_of, function_name
+from daformer_kedro.cache.code import code_fingerprint, code_of, function_name
 from daformer_kedro.pipelines.evaluation.nodes import draw_confusion_node
 from daformer_kedro.pipelines.ingestion.nodes import order_classes_node
 from daformer_kedro.pipelines.task.evaluation_nodes import evaluate_task_node
@@ -72,6 +72,18 @@ def test_what_is_computed_counts_and_how_it_is_written_does_not(
     before = code_of(node_of(toy))
     (toy / file).write_text(content)
     assert (code_of(node_of(toy)) != before) == changes
+
+
+@pytest.mark.parametrize(
+    ("content", "changes"), [("VALUE = 4\n", True), ("VALUE = 2  # two\n", False)]
+)
+def test_a_fingerprint_is_of_the_whole_package(
+    toy: Path, content: str, changes: bool
+) -> None:
+    node_of(toy)
+    before = code_fingerprint("toyproject")
+    (toy / "unused.py").write_text(content)
+    assert (code_fingerprint("toyproject") != before) == changes
 
 
 def test_this_projects_nodes_depend_on_what_they_use() -> None:

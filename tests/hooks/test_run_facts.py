@@ -60,6 +60,7 @@ def test_tags_say_what_code_it_was() -> None:
     tags = fact_tags(Config())
     assert len(tags["git_commit"]) == 40
     assert tags["git_dirty"] in ("true", "false")
+    assert len(tags["code_fingerprint"]) == 12
     assert tags["memory_keep"] == "exemplars"
 
 

@@ -85,6 +85,10 @@ def test_joint_trains_on_all_classes_seen(project: Any) -> None:
     table = pd.read_parquet(data)
     assert set(table["target"]) == set(range(10))
     assert len(table) == 1437
+    # Now every other run of these settings has an upper bound to show.
+    bound = project.load("joint_metrics")
+    accuracy = json.loads((project.folder("08_reporting") / "metrics.json").read_text())
+    assert bound["last_accuracy"] == accuracy["last_accuracy"]
 
 
 @pytest.mark.parametrize("baseline", ["replay", "dytox"])

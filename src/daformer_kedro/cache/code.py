@@ -33,6 +33,20 @@ def code_of(*things: Callable[..., Any] | type) -> dict[str, str]:
     return found
 
 
+def code_fingerprint(package: str = PACKAGE) -> str:
+    """A digest of a whole package: the same where nothing but comments changed."""
+    root = _root(package)
+    if root is None:
+        return "unknown"
+    digests = []
+    for path in sorted((root / package).rglob("*.py")):
+        name = ".".join(path.relative_to(root).with_suffix("").parts)
+        facts = path.stat()
+        digest, _, _ = _read(path, name, facts.st_mtime_ns, facts.st_size)
+        digests.append(f"{name} {digest}")
+    return _digest("\n".join(digests))
+
+
 def function_name(function: Callable[..., Any]) -> str:
     """Module and name, and the arguments that ``partial`` has bound."""
     name = _name(_unwrapped(function))

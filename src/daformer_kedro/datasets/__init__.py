@@ -4,6 +4,7 @@ from daformer_kedro.datasets.checkpoint import CheckpointDataset
 from daformer_kedro.datasets.figure import FigureDataset
 from daformer_kedro.datasets.image_arrays import ImageArraysDataset
 from daformer_kedro.datasets.mlflow_runs import MlflowRunsDataset
+from daformer_kedro.datasets.optional_json import OptionalJSONDataset
 from daformer_kedro.datasets.stored import StoredDataset
 from daformer_kedro.datasets.tensors import TensorsDataset
 from daformer_kedro.datasets.training_state import TrainingStateDataset
@@ -13,6 +14,7 @@ __all__ = [
     "FigureDataset",
     "ImageArraysDataset",
     "MlflowRunsDataset",
+    "OptionalJSONDataset",
     "StoredDataset",
     "TensorsDataset",
     "TrainingStateDataset",

@@ -14,6 +14,7 @@ import torch
 from mlflow.entities import Dataset, DatasetInput, InputTag
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
+from daformer_kedro.cache.code import code_fingerprint
 from daformer_kedro.config import Config, settings_key
 from daformer_kedro.scenario.images import ImageArrays
 
@@ -27,6 +28,7 @@ def fact_tags(config: Config) -> dict[str, str]:
         "settings_key": settings_key(config),
         "memory_keep": config.memory.keep,
         "torch": torch.__version__,
+        "code_fingerprint": code_fingerprint(),
         **_git_tags(),
     }
 

@@ -38,9 +38,15 @@ def join_histories_node(*histories: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw_accuracy_node(
-    metrics: Metrics, protocol: str, model: dict[str, Any]
+    metrics: Metrics,
+    protocol: str,
+    model: dict[str, Any],
+    joint_metrics: Metrics | None = None,
 ) -> tuple[Figure, Figure, Figure, Figure]:
-    """Accuracy matrix, accuracy after each task, forgetting, neighbourhoods kept."""
+    """Accuracy matrix, accuracy after each task, forgetting, neighbourhoods kept.
+
+    The upper bound is drawn where joint training has run with the same settings.
+    """
     matrix = metrics["accuracy_matrix"]
     benchmark, _, increments = protocol.partition("_")
     published = published_for(benchmark, increments)
@@ -53,6 +59,7 @@ def draw_accuracy_node(
             curve,
             metrics["num_classes_seen"],
             published=None if published.empty else published,
+            joint=None if joint_metrics is None else joint_metrics["last_accuracy"],
         ),
         figures.forgetting_figure(matrix),
         figures.neighbourhood_preservation_figure(

@@ -46,7 +46,7 @@ def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
             outputs="history",
             name="join_histories",
         ),
-        *_figures(tasks[-1]),
+        *_figures(tasks[-1], config),
     ]
     if config.memory.keep == "exemplars":
         nodes.append(
@@ -113,11 +113,13 @@ def _histories(tasks: list[str], config: Config) -> list[str]:
     return names
 
 
-def _figures(last_task: str) -> list[Node]:
+def _figures(last_task: str, config: Config) -> list[Node]:
+    # A run of the upper bound has no other one above it.
+    bound = [] if config.baseline == "joint" else ["joint_metrics"]
     return [
         node(
             draw_accuracy_node,
-            inputs=["metrics", "params:protocol", "params:model"],
+            inputs=["metrics", "params:protocol", "params:model", *bound],
             outputs=[
                 "accuracy_matrix_figure",
                 "incremental_accuracy_figure",

@@ -1,0 +1,54 @@
+"""A JSON file of another run, which may not be there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kedro.io import AbstractDataset, DatasetError
+
+
+class OptionalJSONDataset(AbstractDataset[None, Any]):
+    """Loads a JSON file, or ``None`` where there is none; read only.
+
+    For what makes a result richer and is not needed for it.
+
+    Args:
+        filepath: local path of the file.
+        metadata: for plugins such as Kedro-Viz.
+
+    Attributes:
+        filepath: the same, as a path.
+    """
+
+    def __init__(
+        self, *, filepath: str, metadata: dict[str, Any] | None = None
+    ) -> None:
+        self.filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> Any:
+        """Read the file, if it is there.
+
+        Raises:
+            DatasetError: it is there and is not JSON.
+        """
+        try:
+            text = self.filepath.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise DatasetError(f"{self.filepath} is damaged: {error}") from error
+
+    def save(self, data: None) -> None:
+        """Refuse: the other run writes it."""
+        raise DatasetError(f"{self.filepath} is read only here")
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": PurePosixPath(self.filepath)}

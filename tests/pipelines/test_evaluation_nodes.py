@@ -1,0 +1,24 @@
+"""Nodes of the evaluation pipeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from daformer_kedro.pipelines.evaluation.nodes import draw_accuracy_node
+
+METRICS = {
+    "accuracy_matrix": [[0.9], [0.5, 0.7]],
+    "accuracy_after_task": [0.9, 0.6],
+    "num_classes_seen": [2, 4],
+    "neighbourhood_preservation": [None, 0.4],
+    "last_accuracy": 0.6,
+}
+
+
+@pytest.mark.parametrize("joint", [None, {"last_accuracy": 0.876}])
+def test_the_upper_bound_is_drawn_where_it_is_known(joint: Any) -> None:
+    _, figure, _, _ = draw_accuracy_node(METRICS, "digits", {"edition": "S"}, joint)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert ("87.6  our joint training" in texts) == (joint is not None)
