@@ -1,0 +1,205 @@
+"""Seconds and memory of one optimisation step, as tasks grow, beside the textbook's.
+
+    python benchmarks/steps.py                            # 32 x 32, batch 32
+    python benchmarks/steps.py --image-size 224 --patch-size 16 --batch-size 4
+    python benchmarks/steps.py --device cuda --batch-size 128
+
+For each number of tasks T, steps of the package (``daformer_kedro.learning.fitting``,
+without augmentation and mixing) and of ``benchmarks/baseline.py`` take turns on the
+same weights and images; both have a teacher where T > 1. Memory is what the step takes
+above the resident set before it, each measured in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+from baseline import PlainDAFormer, Sizes, training_step
+
+from daformer_kedro.config import LossesConfig
+from daformer_kedro.learning.devices import resolve_precision
+from daformer_kedro.learning.objective import Objective
+from daformer_kedro.learning.optimisation import make_optimiser
+from daformer_kedro.model import DAFormer
+from daformer_kedro.model.reference import from_reference_state_dict
+
+LOSSES = LossesConfig()
+LOSSES = type(LOSSES)(knn_distillation=type(LOSSES.knn_distillation)(weight=0.0))
+LEARNING_RATE = 1e-4
+Step = Callable[[], float]
+
+
+def make_steps(options: argparse.Namespace, num_tasks: int) -> dict[str, Step]:
+    """A step of each implementation, on the same weights, images and targets."""
+    torch.manual_seed(0)
+    device = torch.device(options.device)
+    sizes = Sizes(options.image_size, options.patch_size)
+    task_sizes = [options.classes] * num_tasks
+    plain = PlainDAFormer(sizes, task_sizes).to(device)
+    plain.freeze_old_tasks()
+    plain_teacher = None
+    if num_tasks > 1:
+        plain_teacher = PlainDAFormer(sizes, task_sizes[:-1]).to(device)
+    images = torch.randn(
+        options.batch_size, 3, sizes.image_size, sizes.image_size, device=device
+    )
+    targets = torch.rand(options.batch_size, sum(task_sizes), device=device)
+    own, teacher = (
+        None if model is None else from_reference_state_dict(model.state_dict())
+        for model in (plain, plain_teacher)
+    )
+    assert own is not None
+    return {
+        "textbook": _plain_step(plain, plain_teacher, images, targets),
+        "package": _own_step(
+            own.to(device),
+            None if teacher is None else teacher.to(device).eval(),
+            images,
+            targets,
+        ),
+    }
+
+
+def _plain_step(
+    model: PlainDAFormer,
+    teacher: PlainDAFormer | None,
+    images: torch.Tensor,
+    targets: torch.Tensor,
+) -> Step:
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(trainable, lr=LEARNING_RATE, weight_decay=1e-6)
+    return lambda: training_step(model, teacher, optimiser, images, targets)
+
+
+def _own_step(
+    model: DAFormer,
+    teacher: DAFormer | None,
+    images: torch.Tensor,
+    targets: torch.Tensor,
+) -> Step:
+    model.freeze_for_training()
+    model.eval()  # without stochastic depth, as the other; gradients flow
+    optimiser = make_optimiser(model.parameters(), LEARNING_RATE, 1e-6)
+    objective = Objective(LOSSES, 0 if teacher is None else teacher.num_classes)
+    rows = torch.arange(len(images), device=images.device)
+    precision = resolve_precision("auto", images.device)
+
+    def autocast() -> torch.autocast | nullcontext[None]:
+        if precision == torch.float32:
+            return nullcontext()
+        return torch.autocast(images.device.type, dtype=precision)
+
+    def step() -> float:
+        with torch.inference_mode(), autocast():
+            taught = None if teacher is None else teacher(images).float()
+        with autocast():
+            student = model(images)
+        terms = objective.terms(student.float(), taught, targets, rows)
+        total = torch.stack(tuple(terms.values())).sum()
+        total.backward()
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        return 0.0  # read once an epoch, not at every step
+
+    return step
+
+
+def seconds(options: argparse.Namespace, num_tasks: int) -> dict[str, list[float]]:
+    """Durations of steps that take turns, after one of each to warm up."""
+    steps = make_steps(options, num_tasks)
+    measured: dict[str, list[float]] = {name: [] for name in steps}
+    for repetition in range(options.repetitions + 1):
+        for name, step in steps.items():
+            _synchronise(options.device)
+            started = time.perf_counter()
+            step()
+            _synchronise(options.device)
+            if repetition:
+                measured[name].append(time.perf_counter() - started)
+    return measured
+
+
+def _synchronise(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+
+
+def _peak(options: argparse.Namespace) -> float:
+    """Bytes that a step takes above what was there before it."""
+    step = make_steps(options, options.tasks[0])[options.memory_of]
+    if options.device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        step()
+        return torch.cuda.max_memory_allocated() - before
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of the set-up
+    before = _status("VmRSS")
+    step()
+    return _status("VmHWM") - before
+
+
+def _status(field: str) -> float:
+    """Bytes of a field of this process's status, as Linux keeps it."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    words = next(line for line in lines if line.startswith(field)).split()
+    return 1024 * float(words[1])
+
+
+def memory(options: argparse.Namespace, num_tasks: int, name: str) -> float:
+    """The same, of a fresh process."""
+    words = [sys.executable, __file__, "--memory-of", name, "--tasks", str(num_tasks)]
+    for option in ("image_size", "patch_size", "batch_size", "classes", "device"):
+        words += [f"--{option.replace('_', '-')}", str(getattr(options, option))]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    return float(json.loads(done.stdout))
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--tasks", default="1,10,50")
+    parser.add_argument("--image-size", type=int, default=32)
+    parser.add_argument("--patch-size", type=int, default=4)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--classes", type=int, default=2, help="of each task")
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    options.tasks = [int(number) for number in str(options.tasks).split(",")]
+    return options
+
+
+def main() -> None:
+    """Print a row for each number of tasks."""
+    options = parse()
+    if options.memory_of:
+        print(json.dumps(_peak(options)))
+        return
+    print("| T | textbook | package | ratio | textbook's memory | package's | ratio |")
+    print("| --- " * 7 + "|")
+    for num_tasks in options.tasks:
+        measured = seconds(options, num_tasks)
+        plain, own = (statistics.median(v) for v in measured.values())
+        ratio = statistics.median(
+            a / b for a, b in zip(*measured.values(), strict=True)
+        )
+        sizes = [memory(options, num_tasks, name) / 2**30 for name in measured]
+        print(
+            f"| {num_tasks} | {plain:.2f} s | {own:.2f} s | {ratio:.2f} | "
+            f"{sizes[0]:.2f} GiB | {sizes[1]:.2f} GiB | {sizes[0] / sizes[1]:.2f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
