@@ -52,7 +52,12 @@ def test_the_table_names_every_setting_of_its_sections(
 ) -> None:
     sections = ("model", "training", "augmentation", "losses", "memory", "finetuning")
     settings = leaves({name: parameters[name] for name in sections})
-    ours = {"training.initial_epochs", "training.device", "training.precision"}
+    ours = {
+        "training.initial_epochs",
+        "training.device",
+        "training.precision",
+        "training.compile",
+    }
     ours |= {"augmentation.random_resized_crop", "memory.per_class"}
     ours |= {"training.save_every"}
     ours |= {name for name in settings if name.startswith("losses.knn_distillation.")}

@@ -201,7 +201,8 @@ class TrainingConfig:
         sharpness: see :class:`SharpnessConfig`.
         freeze_old_tasks: keep older tasks' keys and heads as they are.
         device: ``auto`` takes a GPU where there is one.
-        precision: ``auto`` takes bfloat16 where the device computes it natively.
+        precision: ``auto`` takes bfloat16 on GPUs that compute it natively.
+        compile: ``auto`` compiles the encoder's blocks on GPUs (``torch.compile``).
         save_every: epochs between two savings of the whole state of an unfinished
             training, from which it can go on; no result depends on it.
     """
@@ -219,6 +220,7 @@ class TrainingConfig:
     freeze_old_tasks: bool = True
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: Literal["auto", "off"] = "auto"
     save_every: PositiveInt = 10
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from daformer_kedro.config import SharpnessConfig
 from daformer_kedro.learning.augmentation import Augmentation
+from daformer_kedro.learning.devices import autocast
 from daformer_kedro.learning.mixing import Mixed, Mixing
 from daformer_kedro.learning.neighbourhood import concatenate_tasks
 from daformer_kedro.learning.objective import Objective
@@ -262,8 +263,4 @@ class Fitting:
         return [p for p in self.model.parameters() if p.grad is not None]
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(
-            self.data.images.device.type,
-            dtype=self.phase.precision,
-            enabled=self.phase.precision != torch.float32,
-        )
+        return autocast(self.data.images.device, self.phase.precision)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -16,7 +18,8 @@ from daformer_kedro.config import (
     TrainingConfig,
 )
 from daformer_kedro.learning.augmentation import Augmentation
-from daformer_kedro.learning.devices import resolve_precision
+from daformer_kedro.learning.compilation import compile_encoder, wants_compilation
+from daformer_kedro.learning.devices import autocast, resolve_precision
 from daformer_kedro.learning.fitting import Fitting, Phase, TaskImages
 from daformer_kedro.learning.mixing import Mixing
 from daformer_kedro.learning.neighbourhood import FeatureBank
@@ -30,6 +33,8 @@ from daformer_kedro.learning.progress import EpochRecord
 from daformer_kedro.learning.seeding import make_generator
 from daformer_kedro.model import DAFormer
 from daformer_kedro.storage.state_file import StateFile
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -165,6 +170,7 @@ def _fit(
 ) -> list[EpochRecord]:
     """What both phases share: the optimiser, and all that draws at random."""
     training = settings.training
+    _accelerate(phase, model, teacher, training, data.images.device)
     optimiser = make_optimiser(
         model.parameters(),
         scaled_learning_rate(learning_rate, phase.batch_size),
@@ -186,6 +192,30 @@ def _fit(
         generator=_generator(data, settings, phase),
     )
     return fitting.run(state, training.save_every)
+
+
+def _accelerate(
+    phase: Phase,
+    model: DAFormer,
+    teacher: DAFormer | None,
+    training: TrainingConfig,
+    device: torch.device,
+) -> None:
+    """Compile where that is wanted, and say what ``auto`` came to."""
+    compiles = wants_compilation(training.compile, device)
+    if compiles:
+        context = autocast(device, phase.precision)
+        compiles = compile_encoder(model, phase.batch_size, context)
+    if compiles and teacher is not None:
+        compile_encoder(teacher, phase.batch_size, context, trains=False)
+    _say_choice(device.type, str(phase.precision).removeprefix("torch."), compiles)
+
+
+@cache
+def _say_choice(device: str, precision: str, compiles: bool) -> None:
+    """Once for each choice."""
+    how = "compiled blocks" if compiles else "no compilation"
+    _LOGGER.info("training on %s in %s, %s", device, precision, how)
 
 
 def _generator(
