@@ -30,7 +30,8 @@ class SourceConfig:
     """Where images come from.
 
     Attributes:
-        name: kind of source; ``digits`` is embedded, the others need ``path``.
+        name: kind of source; ``digits`` is embedded, the others need ``path``
+            (``fashion_mnist`` only where Debian's package is not installed).
         path: folder of the data set; relative paths start at the working
             directory.
         test_fraction: share of each class held out, for sources without a test set.
@@ -38,14 +39,28 @@ class SourceConfig:
             runs with several seeds are tested on the same images.
         classes: the subset to keep, as class names or labels; ``None`` keeps all.
         download: fetch the data set through torchvision when it is not at ``path``.
+        dataset: class of :mod:`continuum.datasets`, for ``name: continuum``.
+        on_error: what a damaged image file does: ``fail`` ends the run with its name,
+            ``skip`` leaves it out and lists it. Skipping decodes every file once.
     """
 
-    name: Literal["digits", "cifar10", "cifar100"] = "digits"
+    name: Literal[
+        "digits",
+        "cifar10",
+        "cifar100",
+        "fashion_mnist",
+        "imagenet100",
+        "imagenet1000",
+        "image_folder",
+        "continuum",
+    ] = "digits"
     path: str | None = None
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     split_seed: NonNegativeInt = 0
     classes: tuple[str | int, ...] | None = None
     download: bool = False
+    dataset: Annotated[str, Field(min_length=1)] | None = None
+    on_error: Literal["fail", "skip"] = "fail"
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -58,11 +73,29 @@ class ScenarioConfig:
             permutation of the labels.
         initial_increment: classes of the first task; ``None`` means ``increment``.
         increment: classes of every later task, or one number a later task.
+        tasks: folders in ``source.path`` that arrive one after the other, one a task;
+            their classes are learned in that order, and the increments are not read.
     """
 
     class_order: Literal["identity", "shuffle"] | int | tuple[int, ...] = "identity"
     initial_increment: PositiveInt | None = None
     increment: PositiveInt | tuple[PositiveInt, ...] = 2
+    tasks: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> ScenarioConfig:
+        if self.tasks is None:
+            return self
+        if not self.tasks or len(set(self.tasks)) < len(self.tasks):
+            raise ValueError(
+                f"tasks = {list(self.tasks)} must name at least one folder, each once"
+            )
+        if self.class_order != "identity":
+            raise ValueError(
+                f"class_order = {self.class_order!r} with tasks: classes are learned "
+                "in the order in which their folders arrive; it must be identity"
+            )
+        return self
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,13 +34,13 @@ class ImageArrays:
     class_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        _check_class_names(self.class_names)
+        check_class_names(self.class_names)
         for split, images, labels in (
             ("train", self.train_images, self.train_labels),
             ("test", self.test_images, self.test_labels),
         ):
             _check_images(f"{split}_images", images)
-            _check_labels(f"{split}_labels", labels, len(images), self.class_names)
+            check_labels(f"{split}_labels", labels, len(images), self.class_names)
         if self.train_images.shape[1:] != self.test_images.shape[1:]:
             raise InputError(
                 f"test_images are {self.test_images.shape[1:]} (H, W, C), but "
@@ -61,8 +62,21 @@ class ImageArrays:
         """Number of classes."""
         return len(self.class_names)
 
+    def view(
+        self, split: Literal["train", "test"], rows: NDArray[np.integer] | list[int]
+    ) -> NDArray[np.uint8]:
+        """Return images as they are tested, (n, H, W, C).
 
-def _check_class_names(class_names: tuple[str, ...]) -> None:
+        Args:
+            split: which split the rows count in.
+            rows: (n,) rows of that split.
+        """
+        images = self.train_images if split == "train" else self.test_images
+        return images[rows]
+
+
+def check_class_names(class_names: tuple[str, ...]) -> None:
+    """Refuse no class at all, and two of one name."""
     if not class_names:
         raise InputError("class_names is empty; at least one class is needed")
     repeated = sorted({name for name in class_names if class_names.count(name) > 1})
@@ -80,12 +94,13 @@ def _check_images(name: str, images: NDArray[np.uint8]) -> None:
         )
 
 
-def _check_labels(
+def check_labels(
     name: str,
     labels: NDArray[np.int64],
     num_images: int,
     class_names: tuple[str, ...],
 ) -> None:
+    """Refuse labels that do not fit the images or the classes, and absent classes."""
     if labels.dtype != np.int64:
         raise InputError(f"{name} are {labels.dtype}; they must be int64")
     if labels.shape != (num_images,):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from daformer_kedro.scenario.sources.image_decoding import (
+from daformer_kedro.scenario.image_decoding import (
     ImageDecodingError,
     decode_rgb,
 )
