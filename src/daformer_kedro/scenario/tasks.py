@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daformer_kedro.errors import InputError
+from daformer_kedro.scenario.image_files import ImageFiles
 from daformer_kedro.scenario.images import ImageArrays
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ class Scenario:
 
 
 def split_tasks(
-    images: ImageArrays,
+    images: ImageArrays | ImageFiles,
     class_order: Sequence[int],
     task_sizes: Sequence[int],
 ) -> pd.DataFrame:
