@@ -60,7 +60,7 @@ def register_pipelines() -> dict[str, Pipeline]:
 
 def _build_pipelines(config: Config) -> dict[str, Pipeline]:
     num_tasks = make_plan(config).num_tasks
-    pipelines = {"ingestion": ingestion.create_pipeline(num_tasks)}
+    pipelines = {"ingestion": ingestion.create_pipeline(num_tasks, config)}
     for number in range(num_tasks):
         pipelines[task_name(number)] = task.create_pipeline(number, config)
     pipelines["evaluation"] = evaluation.create_pipeline(num_tasks, config)

@@ -38,14 +38,28 @@ class SourceConfig:
             runs with several seeds are tested on the same images.
         classes: the subset to keep, as class names or labels; ``None`` keeps all.
         download: fetch the data set through torchvision when it is not at ``path``.
+        dataset: of source ``continuum``, the name of a class in its ``datasets``.
+        on_error: files that cannot be read end the run (``fail``), or are left out
+            and listed (``skip``), which decodes every file once.
     """
 
-    name: Literal["digits", "cifar10", "cifar100"] = "digits"
+    name: Literal[
+        "digits",
+        "cifar10",
+        "cifar100",
+        "fashion_mnist",
+        "continuum",
+        "image_folder",
+        "imagenet100",
+        "imagenet1000",
+    ] = "digits"
     path: str | None = None
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     split_seed: NonNegativeInt = 0
     classes: tuple[str | int, ...] | None = None
     download: bool = False
+    dataset: str | None = None
+    on_error: Literal["fail", "skip"] = "fail"
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -58,11 +72,23 @@ class ScenarioConfig:
             permutation of the labels.
         initial_increment: classes of the first task; ``None`` means ``increment``.
         increment: classes of every later task, or one number a later task.
+        tasks: of source ``image_folder``, the folders that arrived one after another;
+            each is a task, and classes go by arrival, whatever the settings above.
     """
 
     class_order: Literal["identity", "shuffle"] | int | tuple[int, ...] = "identity"
     initial_increment: PositiveInt | None = None
     increment: PositiveInt | tuple[PositiveInt, ...] = 2
+    tasks: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> ScenarioConfig:
+        if self.tasks is not None and self.class_order != "identity":
+            raise ValueError(
+                f"class_order = {self.class_order!r} must be identity with tasks = "
+                f"{list(self.tasks)}, whose classes go by arrival"
+            )
+        return self
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -110,16 +136,32 @@ class ModelConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class PreprocessingConfig:
-    """Normalisation ``(x / 255 - mean) / std``, one number a channel."""
+    """From an image to what the network reads.
+
+    Attributes:
+        mean: of ``(x / 255 - mean) / std``, one number a channel.
+        std: likewise.
+        image_size: side of the square that is cut from images that are files; images
+            in arrays have a size of their own.
+        resize: short side of such an image before the centre crop of the test
+            transform; ``None`` for ``image_size``.
+    """
 
     mean: tuple[float, ...] = (0.5,)
     std: tuple[PositiveFloat, ...] = (0.5,)
+    image_size: PositiveInt | None = None
+    resize: PositiveInt | None = None
 
     @model_validator(mode="after")
     def _check(self) -> PreprocessingConfig:
         if len(self.mean) != len(self.std):
             raise ValueError(
                 f"mean has {len(self.mean)} channels and std has {len(self.std)}"
+            )
+        if self.resize is not None and self.resize < (self.image_size or 0):
+            raise ValueError(
+                f"resize = {self.resize} must be at least image_size = "
+                f"{self.image_size}, which is cut from it"
             )
         return self
 

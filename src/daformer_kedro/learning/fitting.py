@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from daformer_kedro.config import SharpnessConfig
 from daformer_kedro.learning.augmentation import Augmentation
 from daformer_kedro.learning.devices import autocast
+from daformer_kedro.learning.file_images import FileImages
 from daformer_kedro.learning.mixing import Mixed, Mixing
 from daformer_kedro.learning.neighbourhood import concatenate_tasks
 from daformer_kedro.learning.objective import Objective
@@ -29,15 +31,44 @@ class DivergenceError(RuntimeError):
 
 @dataclass(frozen=True)
 class TaskImages:
-    """The images of one phase, resident on the device.
+    """The images of one phase: resident on the device, or files read ahead of need.
 
     Attributes:
-        images: (N, C, H, W) uint8.
-        targets: (N,) int64, positions in the class order.
+        images: (N, C, H, W) uint8, or files of as many images.
+        targets: (N,) int64 on the device, positions in the class order.
     """
 
-    images: Tensor
+    images: Tensor | FileImages
     targets: Tensor
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model trains."""
+        return self.targets.device
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square images, in pixels."""
+        if isinstance(self.images, FileImages):
+            return self.images.image_size
+        return self.images.shape[-1]
+
+    def batches(
+        self, rows: Sequence[Tensor], generator: torch.Generator
+    ) -> Iterator[Tensor]:
+        """The images of each batch, (B, C, H, W) uint8 on the device.
+
+        Args:
+            rows: positions of each batch's images.
+            generator: source of chance for files, of which another part is shown
+                each time.
+        """
+        if isinstance(self.images, FileImages):
+            for batch in self.images.random_batches(rows, generator):
+                yield batch.to(self.device, non_blocking=True)
+        else:
+            for chosen in rows:
+                yield self.images[chosen]
 
 
 @dataclass(frozen=True)
@@ -172,8 +203,9 @@ class Fitting:
             self.generator,
         )
         sums: dict[str, Tensor] = {}
-        for rows in batches:
-            for name, value in self._step(rows).items():
+        pixels = self.data.batches(batches, self.generator)
+        for rows, images in zip(batches, pixels, strict=True):
+            for name, value in self._step(rows, images).items():
                 sums[name] = sums[name] + value if name in sums else value
         # The one synchronisation with the device: all sums in one copy.
         values = torch.stack([value.float() for value in sums.values()]).tolist()
@@ -203,9 +235,9 @@ class Fitting:
                 "training.clip_norm"
             )
 
-    def _step(self, rows: Tensor) -> dict[str, Tensor]:
+    def _step(self, rows: Tensor, pixels: Tensor) -> dict[str, Tensor]:
         """One optimisation step; returns detached loss terms, total and accuracy."""
-        images = self.augmentation(self.data.images[rows], self.generator)
+        images = self.augmentation(pixels, self.generator)
         mixed = self.mixing(images, self.data.targets[rows], self.generator)
         # A mixed image is most of all the heavier of its two.
         anchors = torch.where(mixed.weight >= 0.5, rows, rows.flip(0))
@@ -263,4 +295,4 @@ class Fitting:
         return [p for p in self.model.parameters() if p.grad is not None]
 
     def _autocast(self) -> torch.autocast:
-        return autocast(self.data.images.device, self.phase.precision)
+        return autocast(self.data.device, self.phase.precision)

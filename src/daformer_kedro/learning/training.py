@@ -20,6 +20,7 @@ from daformer_kedro.config import (
 from daformer_kedro.learning.augmentation import Augmentation
 from daformer_kedro.learning.compilation import compile_encoder, wants_compilation
 from daformer_kedro.learning.devices import autocast, resolve_precision
+from daformer_kedro.learning.file_images import FileImages
 from daformer_kedro.learning.fitting import Fitting, Phase, TaskImages
 from daformer_kedro.learning.mixing import Mixing
 from daformer_kedro.learning.neighbourhood import FeatureBank
@@ -86,7 +87,7 @@ def train_task(
         repeats=settings.augmentation.repeats,
         sharpness=SharpnessConfig() if first and not sharp.first_task else sharp,
         clip_norm=training.clip_norm,
-        precision=resolve_precision(training.precision, data.images.device),
+        precision=resolve_precision(training.precision, data.device),
     )
     bank = None
     if features is not None and neighbours is not None:
@@ -141,7 +142,7 @@ def finetune_on_memory(
         batch_size=finetuning.batch_size,
         repeats=settings.augmentation.repeats,
         clip_norm=training.clip_norm,
-        precision=resolve_precision(training.precision, data.images.device),
+        precision=resolve_precision(training.precision, data.device),
     )
     divergence_off = replace(settings.losses.divergence, weight=0.0)
     return _fit(
@@ -170,7 +171,7 @@ def _fit(
 ) -> list[EpochRecord]:
     """What both phases share: the optimiser, and all that draws at random."""
     training = settings.training
-    _accelerate(phase, model, teacher, training, data.images.device)
+    _accelerate(phase, model, teacher, training, data.device)
     optimiser = make_optimiser(
         model.parameters(),
         scaled_learning_rate(learning_rate, phase.batch_size),
@@ -221,15 +222,19 @@ def _say_choice(device: str, precision: str, compiles: bool) -> None:
 def _generator(
     data: TaskImages, settings: LearningSettings, phase: Phase
 ) -> torch.Generator:
-    return make_generator(settings.seed, phase.task, phase.name, data.images.device)
+    return make_generator(settings.seed, phase.task, phase.name, data.device)
 
 
 def _augmentation(data: TaskImages, settings: LearningSettings) -> Augmentation:
+    config = settings.augmentation
+    if isinstance(data.images, FileImages):
+        # Whoever decodes a file crops it, at its full resolution.
+        config = replace(config, random_resized_crop=None)
     return Augmentation(
-        settings.augmentation,
-        image_size=data.images.shape[-1],
+        config,
+        image_size=data.image_size,
         preprocessing=settings.preprocessing,
-        device=data.images.device,
+        device=data.device,
     )
 
 

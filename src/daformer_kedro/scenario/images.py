@@ -1,13 +1,16 @@
-"""The images of a source, as arrays."""
+"""The images of a source: as arrays, or as files."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daformer_kedro.errors import InputError
+from daformer_kedro.scenario.image_files import ImageFiles
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +49,18 @@ class ImageArrays:
                 f"train_images are {self.train_images.shape[1:]}; they must agree"
             )
 
+    def view(
+        self, split: Literal["train", "test"], rows: Iterable[int]
+    ) -> NDArray[np.uint8]:
+        """Some images of a split, (n, H, W, C) uint8; of a map only these are read.
+
+        Args:
+            split: ``train`` or ``test``.
+            rows: positions in the split.
+        """
+        images = self.train_images if split == "train" else self.test_images
+        return images[np.asarray(rows)]
+
     @property
     def image_size(self) -> int:
         """Side of the square images, in pixels."""
@@ -60,6 +75,10 @@ class ImageArrays:
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
+
+
+Images = ImageArrays | ImageFiles
+"""What a source gives."""
 
 
 def _check_class_names(class_names: tuple[str, ...]) -> None:

@@ -36,7 +36,10 @@ def make_plan(config: Config) -> Plan:
             memory is smaller than the classes, the patch size does not divide the
             image, or the normalisation has another number of channels.
     """
-    source = describe_source(config.source)
+    stream = config.scenario.tasks
+    source = describe_source(
+        config.source, image_size=config.preprocessing.image_size, stream=stream
+    )
     plan = Plan(
         source=source,
         class_order=resolve_class_order(
@@ -45,7 +48,8 @@ def make_plan(config: Config) -> Plan:
             num_classes=source.num_classes,
             seed=config.seed,
         ),
-        task_sizes=resolve_task_sizes(
+        task_sizes=source.task_sizes
+        or resolve_task_sizes(
             source.num_classes,
             config.scenario.initial_increment,
             config.scenario.increment,

@@ -13,7 +13,7 @@ from daformer_kedro.evaluation.metrics import summarise
 from daformer_kedro.evaluation.published import published_for
 from daformer_kedro.evaluation.report import render_report
 from daformer_kedro.evaluation.summary import summary_table
-from daformer_kedro.scenario.images import ImageArrays
+from daformer_kedro.scenario.images import Images
 from daformer_kedro.scenario.tasks import Scenario
 
 Metrics = dict[str, Any]
@@ -82,17 +82,22 @@ def draw_training_node(history: pd.DataFrame) -> Figure:
 
 
 def draw_exemplars_node(
-    images: ImageArrays, exemplars: pd.DataFrame, scenario: dict[str, Any]
+    images: Images, exemplars: pd.DataFrame, scenario: dict[str, Any]
 ) -> Figure:
     """The images that the rehearsal memory holds, best first."""
     groups = exemplars.sort_values(["target", "rank"]).groupby("target")
-    chosen = [images.train_images[rows["index"].to_numpy()] for _, rows in groups]
+    chosen = [images.view("train", rows["index"]) for _, rows in groups]
     return figures.exemplar_sheet_figure(
         chosen, Scenario.from_json(scenario).class_names
     )
 
 
-def write_report_node(metrics: Metrics, run_command: str, **parts: Any) -> str:
+def write_report_node(
+    metrics: Metrics,
+    run_command: str,
+    skipped_files: pd.DataFrame | None = None,
+    **parts: Any,
+) -> str:
     """One page with everything: results, figures, settings, how to run it again.
 
     ``parts`` are figures (PNG) and sections of the parameters, by name.
@@ -100,4 +105,7 @@ def write_report_node(metrics: Metrics, run_command: str, **parts: Any) -> str:
     pngs = {name: part for name, part in parts.items() if isinstance(part, bytes)}
     settings = {name: part for name, part in parts.items() if name not in pngs}
     title = run_name(Config.from_parameters(settings))
-    return render_report(title, metrics, settings, pngs, run_command)
+    skipped = None
+    if skipped_files is not None:
+        skipped = list(skipped_files.astype(str).itertuples(index=False, name=None))
+    return render_report(title, metrics, settings, pngs, run_command, skipped)

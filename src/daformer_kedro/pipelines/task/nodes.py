@@ -49,7 +49,7 @@ from daformer_kedro.learning.training import (
 )
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
-from daformer_kedro.scenario.images import ImageArrays
+from daformer_kedro.scenario.images import Images
 from daformer_kedro.storage.state_file import StateFile
 
 Parameters = dict[str, Any]
@@ -63,7 +63,7 @@ def assemble_task_data_node(
 
 
 def find_teacher_neighbours_node(
-    images: ImageArrays,
+    images: Images,
     task_data: pd.DataFrame,
     teacher: Checkpoint,
     knn_distillation: Parameters,
@@ -76,7 +76,7 @@ def find_teacher_neighbours_node(
     )
     features, _ = extract(
         teacher.build(resolve_device(device)),
-        select_images(images.train_images, task_data["index"]),
+        select_images(images, "train", task_data["index"]),
         teacher.preprocessing,
         validated(EvaluationConfig, evaluation, "evaluation").batch_size,
     )
@@ -85,7 +85,7 @@ def find_teacher_neighbours_node(
 
 
 def train_task_node(
-    images: ImageArrays,
+    images: Images,
     samples: pd.DataFrame,
     task_data: pd.DataFrame,
     model: Parameters,
@@ -113,7 +113,7 @@ def train_task_node(
     in_bank = neighbourhood if _uses_bank(settings.losses) else None
     records = train_task(
         student,
-        _task_images(images, task_data, device),
+        _task_images(images, task_data, device, settings),
         settings,
         teacher=None if previous is None else previous.build(device),
         state=state,
@@ -123,7 +123,7 @@ def train_task_node(
 
 
 def select_exemplars_node(
-    images: ImageArrays,
+    images: Images,
     task_data: pd.DataFrame,
     trained: Checkpoint,
     memory: Parameters,
@@ -140,7 +140,7 @@ def select_exemplars_node(
     model = trained.build(resolve_device(device))
     features, _ = extract(
         model,
-        select_images(images.train_images, candidates["index"]),
+        select_images(images, "train", candidates["index"]),
         trained.preprocessing,
         validated(EvaluationConfig, evaluation, "evaluation").batch_size,
     )
@@ -155,7 +155,7 @@ def select_exemplars_node(
 
 
 def finetune_on_memory_node(
-    images: ImageArrays,
+    images: Images,
     samples: pd.DataFrame,
     exemplars: pd.DataFrame,
     trained: Checkpoint,
@@ -174,7 +174,7 @@ def finetune_on_memory_node(
     model.remove_divergence_head()
     records = finetune_on_memory(
         model,
-        _task_images(images, exemplars, device),
+        _task_images(images, exemplars, device, settings),
         settings,
         validated(FinetuningConfig, finetuning, "finetuning"),
         state,
@@ -204,10 +204,15 @@ def _uses_bank(losses: LossesConfig) -> bool:
 
 
 def _task_images(
-    images: ImageArrays, rows: pd.DataFrame, device: torch.device
+    images: Images,
+    rows: pd.DataFrame,
+    device: torch.device,
+    settings: LearningSettings,
 ) -> TaskImages:
+    area = settings.augmentation.random_resized_crop
+    chosen = select_images(images, "train", rows["index"], area)
     return TaskImages(
-        images=select_images(images.train_images, rows["index"]).to(device),
+        images=chosen.to(device) if isinstance(chosen, Tensor) else chosen,
         targets=torch.from_numpy(rows["target"].to_numpy(copy=True)).to(device),
     )
 

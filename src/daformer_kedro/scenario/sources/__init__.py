@@ -7,17 +7,34 @@ from dataclasses import dataclass
 
 from daformer_kedro.config import SourceConfig
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario.images import ImageArrays
+from daformer_kedro.scenario.image_files import ImageFiles
+from daformer_kedro.scenario.images import ImageArrays, Images
 from daformer_kedro.scenario.sources.cifar import CIFAR10, CIFAR100
 from daformer_kedro.scenario.sources.class_subset import keep_classes, resolve_classes
+from daformer_kedro.scenario.sources.continuum_data import CONTINUUM
 from daformer_kedro.scenario.sources.digits import DIGITS
+from daformer_kedro.scenario.sources.fashion_mnist import FASHION_MNIST
+from daformer_kedro.scenario.sources.file_index import index_files
+from daformer_kedro.scenario.sources.file_source import FileSource
+from daformer_kedro.scenario.sources.image_folder import IMAGE_FOLDER
+from daformer_kedro.scenario.sources.imagenet import IMAGENET100, IMAGENET1000
 from daformer_kedro.scenario.sources.source import Source
 
 SOURCES: Mapping[str, Source] = {
     "digits": DIGITS,
     "cifar10": CIFAR10,
     "cifar100": CIFAR100,
+    "fashion_mnist": FASHION_MNIST,
+    "continuum": CONTINUUM,
 }
+"""Small images, which are read into arrays."""
+
+FILE_SOURCES: Mapping[str, FileSource] = {
+    "image_folder": IMAGE_FOLDER,
+    "imagenet100": IMAGENET100,
+    "imagenet1000": IMAGENET1000,
+}
+"""Images that stay files."""
 
 
 @dataclass(frozen=True)
@@ -29,21 +46,49 @@ class SourceDescription:
         num_classes: classes in use, after ``source.classes``.
         image_size: side of the square images, in pixels.
         num_channels: channels of an image.
+        task_sizes: classes of each task, where the source says so itself.
     """
 
     name: str
     num_classes: int
     image_size: int
     num_channels: int
+    task_sizes: tuple[int, ...] | None = None
 
 
-def describe_source(config: SourceConfig) -> SourceDescription:
-    """Describe a source without its data.
+def describe_source(
+    config: SourceConfig,
+    *,
+    image_size: int | None = None,
+    stream: tuple[str, ...] | None = None,
+) -> SourceDescription:
+    """Describe a source without its images; of files, the folders must be there.
+
+    Args:
+        config: section ``source`` of the parameters.
+        image_size: ``preprocessing.image_size``, for sources of files.
+        stream: ``scenario.tasks``, folders that arrive over time.
 
     Raises:
-        InputError: ``source.classes`` names a class twice, an unknown one or none, or
-            the source is not known.
+        InputError: ``source.classes`` names a class twice, an unknown one or none,
+            the source is not known, or settings do not fit it.
     """
+    if config.name in FILE_SOURCES:
+        files = FILE_SOURCES[config.name].facts(config, stream)
+        labels = resolve_classes(config.classes, files.class_names, config.name)
+        if stream is not None and config.classes is not None:
+            raise InputError(
+                "source.classes and scenario.tasks: give one of them; a stream takes "
+                "the classes that its folders hold"
+            )
+        return SourceDescription(
+            name=config.name,
+            num_classes=len(labels),
+            image_size=_needed(image_size, config),
+            num_channels=3,
+            task_sizes=files.task_sizes,
+        )
+    _refuse_file_settings(config, image_size, stream)
     facts = _source_of(config).facts(config)
     labels = resolve_classes(config.classes, facts.class_names, config.name)
     return SourceDescription(
@@ -54,13 +99,34 @@ def describe_source(config: SourceConfig) -> SourceDescription:
     )
 
 
-def read_source(config: SourceConfig) -> ImageArrays:
-    """Read all images of a source, with labels and class names after ``classes``.
+def read_source(
+    config: SourceConfig,
+    *,
+    image_size: int | None = None,
+    resize: int | None = None,
+    stream: tuple[str, ...] | None = None,
+) -> Images:
+    """Read all images of a source, or list its files, after ``classes``.
+
+    Args:
+        config: section ``source`` of the parameters.
+        image_size: ``preprocessing.image_size``, for sources of files.
+        resize: ``preprocessing.resize``, likewise; ``None`` for ``image_size``.
+        stream: ``scenario.tasks``, folders that arrive over time.
 
     Raises:
         InputError: the settings do not fit the source, or its data is missing,
             damaged or incomplete.
     """
+    if config.name in FILE_SOURCES:
+        size = _needed(image_size, config)
+        source = FILE_SOURCES[config.name]
+        return index_files(source, config, size, resize or size, stream)
+    _refuse_file_settings(config, image_size, stream)
+    return _read_arrays(config)
+
+
+def _read_arrays(config: SourceConfig) -> ImageArrays:
     source = _source_of(config)
     class_names = source.facts(config).class_names
     labels = resolve_classes(config.classes, class_names, config.name)
@@ -78,10 +144,45 @@ def read_source(config: SourceConfig) -> ImageArrays:
         raise InputError(f"source {config.name}{where}: {error}") from error
 
 
+def _needed(image_size: int | None, config: SourceConfig) -> int:
+    if image_size is None:
+        raise InputError(
+            f"preprocessing.image_size = null: source {config.name} has images of "
+            "many sizes; say which size the network reads, such as 64 or 224"
+        )
+    return image_size
+
+
+def _refuse_file_settings(
+    config: SourceConfig, image_size: int | None, stream: tuple[str, ...] | None
+) -> None:
+    if image_size is not None:
+        raise InputError(
+            f"preprocessing.image_size = {image_size}: images of {config.name} have "
+            f"a size of their own; it is for {', '.join(FILE_SOURCES)}"
+        )
+    if stream is not None:
+        raise InputError(
+            f"scenario.tasks = {list(stream)}: only source image_folder has folders "
+            f"that arrive over time, not {config.name}"
+        )
+
+
 def _source_of(config: SourceConfig) -> Source:
     try:
         return SOURCES[config.name]
     except KeyError:
+        allowed = ", ".join((*SOURCES, *FILE_SOURCES))
         raise InputError(
-            f"source.name = {config.name!r} is not known; allowed: {', '.join(SOURCES)}"
+            f"source.name = {config.name!r} is not known; allowed: {allowed}"
         ) from None
+
+
+__all__ = [
+    "FILE_SOURCES",
+    "SOURCES",
+    "ImageFiles",
+    "SourceDescription",
+    "describe_source",
+    "read_source",
+]

@@ -1,0 +1,122 @@
+"""Image files of any kind to RGB pixels of the size that a network reads."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from daformer_kedro.errors import InputError
+
+_NUM_ATTEMPTS = 10
+_RATIO = (3 / 4, 4 / 3)
+_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I", "F")
+_MOST_PIXELS = 1 << 28
+
+
+def open_rgb(path: Path) -> Image.Image:
+    """Decode a file, whatever its mode, as 8-bit RGB, upright.
+
+    The format is told by the content, not by the name. Grey and palette images become
+    RGB, transparent ones lie on white, 16-bit grey is scaled to 8 bits, and an
+    orientation that a camera has noted is applied.
+
+    Raises:
+        InputError: the file is missing, damaged, cut off or no image; it is named.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                raise ValueError(f"has {image.width} x {image.height} pixels, too many")
+            image.load()
+            return _rgb(ImageOps.exif_transpose(image))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: is not there") from error
+    except Exception as error:  # Pillow's decoders raise many kinds on damaged bytes
+        raise InputError(f"{path}: cannot be read as an image: {error}") from error
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode in _SIXTEEN_BIT:
+        levels = np.asarray(image, dtype=np.float64)
+        scale = 257.0 if levels.max(initial=0) > 255 else 1.0
+        grey = (levels / scale).round().clip(0, 255).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    if image.has_transparency_data:
+        above = image.convert("RGBA")
+        white = Image.new("RGBA", above.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, above).convert("RGB")
+    return image.convert("RGB")
+
+
+def test_view(image: Image.Image, resize: int, size: int) -> NDArray[np.uint8]:
+    """Short side to ``resize``, bicubic and antialiased, then the central square.
+
+    Args:
+        image: RGB, of any size.
+        resize: pixels of the short side.
+        size: side S of the square, at most ``resize``.
+
+    Returns:
+        (S, S, 3) uint8.
+    """
+    short = min(image.size)
+    width, height = (max(resize, round(side * resize / short)) for side in image.size)
+    left, top = (width - size) // 2, (height - size) // 2
+    scaled = image.resize((width, height), Image.Resampling.BICUBIC)
+    return np.asarray(scaled.crop((left, top, left + size, top + size)))
+
+
+test_view.__test__ = False  # type: ignore[attr-defined]  # by its name a test's
+
+
+def random_view(
+    image: Image.Image, area: tuple[float, float], size: int, seed: int
+) -> NDArray[np.uint8]:
+    """A random resized crop (Szegedy et al., CVPR 2015).
+
+    The area is uniform in its range and the logarithm of the aspect ratio uniform
+    between those of 3/4 and 4/3. The first of ten attempts that fits is placed
+    uniformly; where none fits, the largest central box of an allowed shape is taken.
+
+    Args:
+        image: RGB, of any size.
+        area: smallest and largest share of the image.
+        size: side S of the result.
+        seed: source of all chance.
+
+    Returns:
+        (S, S, 3) uint8, bicubic and antialiased.
+    """
+    box = _draw_box(image.width, image.height, area, np.random.default_rng(seed))
+    scaled = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
+    return np.asarray(scaled)
+
+
+def _draw_box(
+    width: int,
+    height: int,
+    area: tuple[float, float],
+    chance: np.random.Generator,
+) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a random crop."""
+    low, high = (math.log(ratio) for ratio in _RATIO)
+    pixels = width * height * chance.uniform(*area, _NUM_ATTEMPTS)
+    ratios = np.exp(chance.uniform(low, high, _NUM_ATTEMPTS))
+    widths = np.sqrt(pixels * ratios).round().astype(int)
+    heights = np.sqrt(pixels / ratios).round().astype(int)
+    place = chance.random(2)
+    fits = (widths <= width) & (heights <= height) & (widths > 0) & (heights > 0)
+    if fits.any():
+        first = int(fits.argmax())
+        across, down = int(widths[first]), int(heights[first])
+        left = int(place[0] * (width - across + 1))
+        top = int(place[1] * (height - down + 1))
+    else:
+        across = max(1, min(width, round(height * _RATIO[1])))
+        down = max(1, min(height, round(width / _RATIO[0])))
+        left, top = (width - across) // 2, (height - down) // 2
+    return left, top, left + across, top + down

@@ -1,0 +1,104 @@
+"""Images that stay files: an index, in memory without a pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daformer_kedro.errors import InputError
+from daformer_kedro.scenario.image_decoding import open_rgb, test_view
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFiles:
+    """Paths and labels of all images of a source.
+
+    Attributes:
+        root: absolute folder that the paths start from.
+        train_paths: (N,) relative paths with forward slashes, of training images.
+        train_labels: (N,) int64 in 0..num_classes - 1.
+        test_paths: (M,) of test images.
+        test_labels: (M,) int64.
+        class_names: one name a class, in label order.
+        image_size: side S of the square that the network reads, in pixels.
+        resize: short side of an image before the centre crop of the test view.
+        skipped: ``path: reason`` of files that were left out.
+        task_sizes: classes of each task, where folders arrive over time.
+
+    Raises:
+        InputError: a class has no image in one of the two splits.
+    """
+
+    root: Path
+    train_paths: NDArray[np.str_]
+    train_labels: NDArray[np.int64]
+    test_paths: NDArray[np.str_]
+    test_labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    image_size: int
+    resize: int
+    skipped: tuple[str, ...] = ()
+    task_sizes: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for split in ("train", "test"):
+            labels = getattr(self, f"{split}_labels")
+            counts = np.bincount(labels, minlength=self.num_classes)
+            absent = [self.class_names[label] for label in np.flatnonzero(counts == 0)]
+            if absent:
+                raise InputError(
+                    f"{self.root}: no {split} image of {', '.join(absent[:10])}; every "
+                    "class needs at least one to train and one to test"
+                )
+
+    @property
+    def num_channels(self) -> int:
+        """Channels of an image: files are read as RGB."""
+        return 3
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    def view(
+        self, split: Literal["train", "test"], rows: Iterable[int]
+    ) -> NDArray[np.uint8]:
+        """Test view of some images, decoded now: (n, S, S, 3) uint8.
+
+        Args:
+            split: ``train`` or ``test``.
+            rows: positions in the split.
+        """
+        paths = self.train_paths if split == "train" else self.test_paths
+        chosen = paths[np.asarray(rows)]
+        pixels = np.empty((len(chosen), self.image_size, self.image_size, 3), np.uint8)
+        for place, path in enumerate(chosen):
+            image = open_rgb(self.root / str(path))
+            pixels[place] = test_view(image, self.resize, self.image_size)
+        return pixels
+
+    def first_classes(self, num_classes: int) -> ImageFiles:
+        """The images of the first classes alone, with the same rows.
+
+        Rows of a split must be in label order, as a stream of folders has them.
+        """
+        ends = {
+            split: int(np.searchsorted(getattr(self, f"{split}_labels"), num_classes))
+            for split in ("train", "test")
+        }
+        return ImageFiles(
+            root=self.root,
+            train_paths=self.train_paths[: ends["train"]],
+            train_labels=self.train_labels[: ends["train"]],
+            test_paths=self.test_paths[: ends["test"]],
+            test_labels=self.test_labels[: ends["test"]],
+            class_names=self.class_names[:num_classes],
+            image_size=self.image_size,
+            resize=self.resize,
+        )

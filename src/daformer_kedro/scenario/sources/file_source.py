@@ -1,0 +1,61 @@
+"""What a source of files has to offer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from daformer_kedro.config import SourceConfig
+from daformer_kedro.errors import InputError
+from daformer_kedro.scenario.sources.class_tree import LabelledPaths
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What the names of folders say.
+
+    Attributes:
+        class_names: names of all classes, in label order.
+        task_sizes: classes of each folder of a stream; ``None`` without one.
+    """
+
+    class_names: tuple[str, ...]
+    task_sizes: tuple[int, ...] | None = None
+
+
+class FileSource(Protocol):
+    """A kind of source whose images stay files."""
+
+    def facts(self, config: SourceConfig, stream: Sequence[str] | None) -> FileFacts:
+        """Return what is known without listing files.
+
+        Raises:
+            InputError: folders are missing or do not fit.
+        """
+
+    def list_files(
+        self, config: SourceConfig, stream: Sequence[str] | None
+    ) -> tuple[LabelledPaths, LabelledPaths]:
+        """List training and test images; labels as in ``facts``.
+
+        Raises:
+            InputError: folders are missing, empty or do not fit.
+        """
+
+
+def folder_of(config: SourceConfig) -> Path:
+    """The folder that ``source.path`` names, absolute.
+
+    Raises:
+        InputError: there is no such setting, or no such folder.
+    """
+    if config.path is None:
+        raise InputError(
+            f"source.path = null: source {config.name} needs the folder of its images"
+        )
+    path = Path(config.path).expanduser().resolve()
+    if not path.is_dir():
+        raise InputError(f"source.path = {config.path}: is no folder")
+    return path
