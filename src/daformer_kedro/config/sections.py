@@ -189,6 +189,7 @@ class TrainingConfig:
     """One task's training.
 
     Attributes:
+        schedule: which of :data:`SCHEDULES` the parameters were made for.
         epochs: epochs a task.
         initial_epochs: epochs of the first task, ``None`` for ``epochs``.
         batch_size: images a step.
@@ -206,6 +207,7 @@ class TrainingConfig:
             training, from which it can go on; no result depends on it.
     """
 
+    schedule: Literal["published", "short"] = "published"
     epochs: PositiveInt = 500
     initial_epochs: PositiveInt | None = None
     batch_size: PositiveInt = 128

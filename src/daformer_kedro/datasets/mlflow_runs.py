@@ -117,6 +117,7 @@ def _row(client: MlflowClient, run: Run) -> dict[str, Any]:
         "run_id": run.info.run_id,
         "start_time": run.info.start_time,
         **{tag: tags[tag] for tag in _TAGS},
+        "schedule": tags.get("schedule", "published"),
         "memory": _memory(tags.get("memory_keep", "exemplars"), params),
         **{name: metrics.get(name) for name in MEASURES},
         **{name: _series(client, run.info.run_id, name) for name in _SERIES},

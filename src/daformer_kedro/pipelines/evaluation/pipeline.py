@@ -117,7 +117,13 @@ def _figures(last_task: str) -> list[Node]:
     return [
         node(
             draw_accuracy_node,
-            inputs=["metrics", "params:protocol", "params:model"],
+            inputs=[
+                "metrics",
+                "params:protocol",
+                "params:model.edition",
+                "params:baseline",
+                "params:training.schedule",
+            ],
             outputs=[
                 "accuracy_matrix_figure",
                 "incremental_accuracy_figure",
