@@ -37,8 +37,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
     Resolvers for the catalog and for ``mlflow.yml``: ``${run_key:}``,
     ``${source_key:}``, ``${run_name:}``, ``${run_command:}``,
-    ``${comparison_filter:}``, ``${comparison_experiment:}``, ``${tracking_uri:}`` and
-    ``${artifact_location:}``.
+    ``${comparison_filter:}``, ``${comparison_run_keys:}``,
+    ``${comparison_experiment:}``, ``${tracking_uri:}`` and ``${artifact_location:}``.
     """
 
     def __getitem__(self, key: str) -> dict[str, Any]:
@@ -131,6 +131,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
             "run_name": run_name(config),
             "run_command": run_command(self.env, self.runtime_params or {}),
             "comparison_filter": config.comparison.filter,
+            "comparison_run_keys": config.comparison.run_keys,
             "comparison_experiment": config.comparison.experiment,
             "tracking_uri": given or f"sqlite:///{project}/mlflow.db",
             "artifact_location": f"{project}/mlartifacts",

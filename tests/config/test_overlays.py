@@ -68,9 +68,7 @@ def test_a_schedule_sets_the_length_and_strength_of_training_alone() -> None:
         ),
     ],
 )
-def test_unknown_overlays_are_refused(
-    parameters: dict[str, Any], message: str
-) -> None:
+def test_unknown_overlays_are_refused(parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         apply_overlays(parameters, {})
 

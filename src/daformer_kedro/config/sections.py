@@ -340,10 +340,13 @@ class ComparisonConfig:
     Attributes:
         filter: MLflow search filter, such as ``tags.protocol = 'digits'``; empty for
             all runs of the experiment.
+        run_keys: of the runs that the filter finds, only those with these keys;
+            ``None`` for all. ``make benchmark`` sets it to its grid.
         experiment: the MLflow experiment.
     """
 
     filter: str = ""
+    run_keys: tuple[str, ...] | None = None
     experiment: Annotated[str, Field(min_length=1)] = "daformer"
 
 
