@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from kedro.framework.project import settings
@@ -98,18 +99,25 @@ class Grid:
             UnfinishedRunError: a run failed or was interrupted; no other is begun.
         """
         total = len(self.runs)
+        is_stopped = Event()
+
+        def finish(number: int, run: _CellRun) -> None:
+            if is_stopped.is_set():
+                return
+            try:
+                run.finish(f"[{number}/{total}]", is_shown=jobs == 1)
+            except BaseException:
+                is_stopped.set()  # before this worker takes the next cell
+                raise
+
         with ThreadPoolExecutor(jobs) as pool:
-            futures = [
-                pool.submit(run.finish, f"[{number}/{total}]", is_shown=jobs == 1)
-                for number, run in enumerate(self.runs, start=1)
-            ]
+            futures = [pool.submit(finish, *cell) for cell in enumerate(self.runs, 1)]
             try:
                 for future in futures:
                     future.result()
-            except BaseException:
-                # Runs under way end by themselves: Ctrl+C reaches them too.
-                pool.shutdown(cancel_futures=True)
-                raise
+            finally:
+                # After Ctrl+C too; runs under way end by themselves, it reaches them.
+                is_stopped.set()
         return [run.folder for run in self.runs]
 
 
