@@ -140,6 +140,15 @@ def test_an_environment_is_valid(protocol: str) -> None:
     Config.from_parameters(parameters(protocol))
 
 
+@pytest.mark.parametrize("protocol", [p for p in PROTOCOLS if "cifar" in p])
+def test_a_short_schedule_keeps_the_protocol(protocol: str) -> None:
+    long = parameters(protocol)
+    short = parameters(protocol, training={"schedule": "short"})
+    assert Config.from_parameters(short).training.epochs < long["training"]["epochs"]
+    kept = set(long) - {"training", "augmentation", "finetuning"}
+    assert {key: short[key] for key in kept} == {key: long[key] for key in kept}
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_the_memory_can_be_given_a_class(protocol: str) -> None:
     memory = parameters(protocol, memory={"per_class": 20})["memory"]
