@@ -24,6 +24,15 @@ def test_the_key_reads_as_protocol_edition_order_and_seed() -> None:
     assert run_name(replay) == "digits_S_replay_order-identity_seed3"
 
 
+def test_the_short_schedule_is_named_and_has_keys_of_its_own() -> None:
+    training = replace(CONFIG.training, schedule="short")
+    short = replace(CONFIG, training=training)
+    assert run_name(short) == "digits_S_short_order-identity_seed0"
+    joint = replace(short, baseline="joint")
+    assert run_name(joint) == "digits_S_joint_short_order-identity_seed0"
+    assert settings_key(short) != settings_key(CONFIG)
+
+
 def test_an_explicit_class_order_is_not_spelt_out() -> None:
     scenario = replace(CONFIG.scenario, class_order=(1, 0))
     assert run_name(replace(CONFIG, scenario=scenario)).endswith("order-custom_seed0")

@@ -41,16 +41,17 @@ def result_settings(config: Config) -> dict[str, Any]:
 def run_key(config: Config) -> str:
     """Folder of one configuration's results.
 
-    Protocol, edition, baseline (if any), class order and seed for the reader, then a
-    digest of every setting that can change a result, so that no two configurations
-    share a folder: see :func:`result_settings`.
+    Protocol, edition, baseline (if any), schedule (unless published), class order and
+    seed for the reader, then a digest of every setting that can change a result, so
+    that no two configurations share a folder: see :func:`result_settings`.
     """
     settings = result_settings(config)
-    order = config.scenario.class_order
+    order, schedule = config.scenario.class_order, config.training.schedule
     parts = [
         config.protocol,
         config.model.edition,
         *([] if config.baseline == "none" else [config.baseline]),
+        *([] if schedule == "published" else [schedule]),
         f"order-{order if isinstance(order, str | int) else 'custom'}",
         f"seed{config.seed}",
         _digest(settings),

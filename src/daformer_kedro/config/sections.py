@@ -231,6 +231,7 @@ class TrainingConfig:
     """One task's training.
 
     Attributes:
+        schedule: which of :data:`SCHEDULES` the parameters were made for.
         epochs: epochs a task.
         initial_epochs: epochs of the first task, ``None`` for ``epochs``.
         batch_size: images a step.
@@ -249,6 +250,7 @@ class TrainingConfig:
             training, from which it can go on; no result depends on it.
     """
 
+    schedule: Literal["published", "short"] = "published"
     epochs: PositiveInt = 500
     initial_epochs: PositiveInt | None = None
     batch_size: PositiveInt = 128
@@ -382,10 +384,13 @@ class ComparisonConfig:
     Attributes:
         filter: MLflow search filter, such as ``tags.protocol = 'digits'``; empty for
             all runs of the experiment.
+        run_keys: of the runs that the filter finds, only those with these keys;
+            ``None`` for all. ``make benchmark`` sets it to its grid.
         experiment: the MLflow experiment.
     """
 
     filter: str = ""
+    run_keys: tuple[str, ...] | None = None
     experiment: Annotated[str, Field(min_length=1)] = "daformer"
 
 

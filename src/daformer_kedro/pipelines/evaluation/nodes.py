@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from daformer_kedro.config import Config, run_name
 from daformer_kedro.evaluation import figures
+from daformer_kedro.evaluation.comparison import method_name
 from daformer_kedro.evaluation.metrics import summarise
 from daformer_kedro.evaluation.published import published_for
 from daformer_kedro.evaluation.report import render_report
@@ -40,7 +41,9 @@ def join_histories_node(*histories: pd.DataFrame) -> pd.DataFrame:
 def draw_accuracy_node(
     metrics: Metrics,
     protocol: str,
-    model: dict[str, Any],
+    edition: str,
+    baseline: str,
+    schedule: str,
     joint_metrics: Metrics | None = None,
 ) -> tuple[Figure, Figure, Figure, Figure]:
     """Accuracy matrix, accuracy after each task, forgetting, neighbourhoods kept.
@@ -50,7 +53,8 @@ def draw_accuracy_node(
     matrix = metrics["accuracy_matrix"]
     benchmark, _, increments = protocol.partition("_")
     published = published_for(benchmark, increments)
-    curve = {f"DAFormer-{model['edition']}": metrics["accuracy_after_task"]}
+    name = method_name(edition, baseline, schedule)
+    curve = {name: metrics["accuracy_after_task"]}
     return (
         figures.accuracy_matrix_figure(
             matrix, [str(task) for task in range(len(matrix))]
@@ -104,7 +108,10 @@ def write_report_node(
     """
     pngs = {name: part for name, part in parts.items() if isinstance(part, bytes)}
     settings = {name: part for name, part in parts.items() if name not in pngs}
-    title = run_name(Config.from_parameters(settings))
+    config = Config.from_parameters(settings)
+    title = run_name(config)
+    if config.training.schedule != "published":
+        title += f" – {config.training.schedule} schedule, not the published one"
     skipped = None
     if skipped_files is not None:
         skipped = list(skipped_files.astype(str).itertuples(index=False, name=None))

@@ -123,7 +123,14 @@ def _figures(last_task: str, config: Config) -> list[Node]:
     return [
         node(
             draw_accuracy_node,
-            inputs=["metrics", "params:protocol", "params:model", *bound],
+            inputs=[
+                "metrics",
+                "params:protocol",
+                "params:model.edition",
+                "params:baseline",
+                "params:training.schedule",
+                *bound,
+            ],
             outputs=[
                 "accuracy_matrix_figure",
                 "incremental_accuracy_figure",
