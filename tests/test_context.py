@@ -91,3 +91,14 @@ def test_an_unknown_parent_is_named(conf: Path) -> None:
 def test_only_environments_extend(conf: Path) -> None:
     with pytest.raises(InputError, match="not in --params"):
         parameters(conf, "near", extends="far")
+
+
+def test_a_user_s_schedule_wins_over_an_environment_s(conf: Path) -> None:
+    (conf / "quick").mkdir()
+    (conf / "quick" / "parameters.yml").write_text(
+        yaml.safe_dump({"training": {"schedule": "short"}})
+    )
+    assert parameters(conf, "quick")["training"]["epochs"] != 1
+    overrides = {"training": {"schedule": "published"}}
+    found = parameters(conf, "quick", **overrides)["training"]
+    assert (found["schedule"], found["epochs"]) == ("published", 1)

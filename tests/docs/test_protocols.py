@@ -11,7 +11,6 @@ import yaml
 
 from daformer_kedro.config import Config
 from daformer_kedro.context import ProjectConfigLoader
-from daformer_kedro.errors import InputError
 from daformer_kedro.scenario.class_order import (
     published_class_orders,
     resolve_class_order,
@@ -35,9 +34,6 @@ ROWS = re.findall(
     re.M,
 )
 PROTOCOLS = [f"{row[0]}_{row[1]}" for row in ROWS]
-NEEDS_IMAGENET = pytest.mark.xfail(
-    raises=InputError, strict=True, reason="the sources of ImageNet are yet to come"
-)
 
 
 def published(row: tuple[str, ...]) -> dict[str, str]:
@@ -129,13 +125,7 @@ def test_a_protocol_has_its_tasks_and_class_orders(row: tuple[str, ...]) -> None
     assert len(found) == len(orders)
 
 
-@pytest.mark.parametrize(
-    "protocol",
-    [
-        pytest.param(name, marks=[NEEDS_IMAGENET] if "imagenet" in name else [])
-        for name in PROTOCOLS
-    ],
-)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_an_environment_is_valid(protocol: str) -> None:
     Config.from_parameters(parameters(protocol))
 
