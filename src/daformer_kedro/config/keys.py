@@ -9,6 +9,9 @@ from typing import Any
 
 from daformer_kedro.config.sections import SETTINGS, Config
 
+PLACES = ("device", "devices", "engine", "nnodes", "rendezvous")
+"""Settings of ``training`` that say where to train."""
+
 
 def source_key(config: Config) -> str:
     """Folder of the ingested images: the source and a digest of its settings."""
@@ -18,12 +21,12 @@ def source_key(config: Config) -> str:
 def result_settings(config: Config) -> dict[str, Any]:
     """Every setting that can change a result, as plain values.
 
-    The device is left out: it is where, not what. So is what only says how to keep
-    results and states.
+    Devices and machines are left out: they are where, not what. So is what only says
+    how to keep results and states.
     """
     sections = asdict(config)
     settings = {name: sections[name] for name in SETTINGS}
-    for name in ("device", "save_every"):
+    for name in (*PLACES, "save_every"):
         settings["training"].pop(name)
     return settings
 

@@ -17,6 +17,7 @@ from daformer_kedro.config import (
 )
 from daformer_kedro.learning.augmentation import Augmentation
 from daformer_kedro.learning.devices import resolve_precision
+from daformer_kedro.learning.distributed.ranks import ALONE, Ranks
 from daformer_kedro.learning.fitting import Fitting, Phase, TaskImages
 from daformer_kedro.learning.mixing import Mixing
 from daformer_kedro.learning.neighbourhood import FeatureBank
@@ -52,6 +53,7 @@ def train_task(
     features: Tensor | None = None,
     neighbours: Tensor | None = None,
     state: StateFile | None = None,
+    ranks: Ranks = ALONE,
 ) -> list[EpochRecord]:
     """Train the newest task of ``model`` in place.
 
@@ -63,6 +65,7 @@ def train_task(
         features: (N, E) of the un-augmented data under the teacher.
         neighbours: (N, K) among them; needed for KNN distillation over the data set.
         state: where to go on from, and to save to every ``training.save_every`` epochs.
+        ranks: the processes that train the model together.
 
     Returns:
         One record an epoch.
@@ -100,6 +103,7 @@ def train_task(
         objective=objective,
         learning_rate=training.learning_rate,
         follows_schedule=True,
+        ranks=ranks,
         teacher=teacher,
         state=state,
     )
@@ -111,6 +115,7 @@ def finetune_on_memory(
     settings: LearningSettings,
     finetuning: FinetuningConfig,
     state: StateFile | None = None,
+    ranks: Ranks = ALONE,
 ) -> list[EpochRecord]:
     """Balanced finetuning in place: heads, keys and decoder, on the memory alone.
 
@@ -123,6 +128,7 @@ def finetune_on_memory(
         settings: see :class:`LearningSettings`.
         finetuning: epochs, batch size and learning rate.
         state: where to go on from, and to save to every ``training.save_every`` epochs.
+        ranks: the processes that train the model together.
 
     Returns:
         One record an epoch.
@@ -147,6 +153,7 @@ def finetune_on_memory(
         objective=Objective(losses=replace(settings.losses, divergence=divergence_off)),
         learning_rate=finetuning.learning_rate,
         follows_schedule=False,
+        ranks=ranks,
         state=state,
     )
 
@@ -160,6 +167,7 @@ def _fit(
     objective: Objective,
     learning_rate: float,
     follows_schedule: bool,
+    ranks: Ranks,
     teacher: DAFormer | None = None,
     state: StateFile | None = None,
 ) -> list[EpochRecord]:
@@ -180,6 +188,7 @@ def _fit(
         objective=objective,
         optimiser=optimiser,
         schedule=schedule,
+        ranks=ranks,
         teacher=teacher,
         augmentation=_augmentation(data, settings),
         mixing=_mixing(model, settings),
