@@ -23,7 +23,11 @@ MAX_RESTARTS = 3
 _WORKER = "daformer_kedro.learning.distributed.worker"
 _SOURCE = Path(__file__).parents[3]
 _RUN_ID = "daformer"
-_CHATTER = "torch.distributed.elastic.multiprocessing.api"
+_CHATTER = (
+    "torch.distributed.elastic.multiprocessing.api",
+    "torch.distributed.elastic.rendezvous.dynamic_rendezvous",
+    "torch.distributed.launcher.api",
+)
 _LINES_SHOWN = 15
 
 
@@ -89,7 +93,7 @@ def launch(
         local_addr=address,
         shutdown_timeout=5,
     )
-    with _importable_package(), _silence():
+    with importable_package(), _silence():
         try:
             elastic_launch(config, sys.executable)("-m", _WORKER, *arguments)
         except ChildFailedError as error:
@@ -119,7 +123,7 @@ def _last_lines(logs: Path, local_rank: int) -> str:
 
 
 @contextmanager
-def _importable_package() -> Iterator[None]:
+def importable_package() -> Iterator[None]:
     """Let processes that are started here import this package."""
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(
@@ -137,10 +141,12 @@ def _importable_package() -> Iterator[None]:
 @contextmanager
 def _silence() -> Iterator[None]:
     """Without the launcher's own words on each process, which are said in ours."""
-    logger = logging.getLogger(_CHATTER)
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
+    loggers = [logging.getLogger(name) for name in _CHATTER]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
