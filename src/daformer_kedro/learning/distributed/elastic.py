@@ -91,7 +91,6 @@ def launch(
         max_restarts=MAX_RESTARTS,
         logs_specs=DefaultLogsSpecs(log_dir=str(logs), redirects=Std.ALL),
         local_addr=address,
-        shutdown_timeout=5,
     )
     with importable_package(), _silence():
         try:
