@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.elastic.multiprocessing.errors import (
     ChildFailedError,
     ProcessFailure,
@@ -18,6 +18,7 @@ from torch.distributed.elastic.multiprocessing.errors import (
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from daformer_kedro.config import TrainingConfig
+from daformer_kedro.learning.distributed.job import JobFolder
 
 MAX_RESTARTS = 3
 _WORKER = "daformer_kedro.learning.distributed.worker"
@@ -50,8 +51,7 @@ def run(folder: Path, training: TrainingConfig) -> None:
         # Port 0: any that is free.
         "localhost:0" if training.rendezvous is None else training.rendezvous,
         is_host=True,
-        logs=folder / "logs",
-        arguments=(str(folder),),
+        folder=folder,
         address="localhost" if is_local else None,
     )
 
@@ -62,8 +62,7 @@ def launch(
     rendezvous: str,
     *,
     is_host: bool,
-    logs: Path,
-    arguments: tuple[str, ...] = (),
+    folder: Path | None = None,
     address: str | None = None,
 ) -> None:
     """Start ranks on this machine, as soon as all machines are there.
@@ -73,8 +72,7 @@ def launch(
         num_machines: that take part.
         rendezvous: ``HOST:PORT`` where they find each other.
         is_host: whether that is this process.
-        logs: folder of what ranks print.
-        arguments: of each rank.
+        folder: of the job, on the machine that has it.
         address: of this machine; ``None`` looks it up.
 
     Raises:
@@ -89,23 +87,26 @@ def launch(
         rdzv_endpoint=rendezvous,
         rdzv_configs={"is_host": is_host},
         max_restarts=MAX_RESTARTS,
-        logs_specs=DefaultLogsSpecs(log_dir=str(logs), redirects=Std.ALL),
+        logs_specs=DefaultLogsSpecs(log_dir=os.devnull),
         local_addr=address,
     )
     with importable_package(), _silence():
         try:
+            arguments = [] if folder is None else [str(folder)]
             elastic_launch(config, sys.executable)("-m", _WORKER, *arguments)
         except ChildFailedError as error:
-            raise RanksFailedError(_explain(error, logs)) from error
+            raise RanksFailedError(_explain(error, folder)) from error
 
 
-def _explain(error: ChildFailedError, logs: Path) -> str:
+def _explain(error: ChildFailedError, folder: Path | None) -> str:
     number, failure = error.get_first_failure()
-    said = _last_lines(logs, failure.local_rank)
-    return (
+    text = (
         f"rank {number} {_end_of(failure)}, and the ranks were started "
-        f"{MAX_RESTARTS + 1} times. What it said last:\n{said}"
+        f"{MAX_RESTARTS + 1} times"
     )
+    if folder is None:
+        return text
+    return f"{text}. What it said last:\n{_last_lines(folder, number)}"
 
 
 def _end_of(failure: ProcessFailure) -> str:
@@ -114,10 +115,10 @@ def _end_of(failure: ProcessFailure) -> str:
     return f"ended with exit status {failure.exitcode}"
 
 
-def _last_lines(logs: Path, local_rank: int) -> str:
-    """The end of what the rank printed, the last time it was started."""
-    files = sorted(logs.glob(f"*/attempt_*/{local_rank}/stderr.log"))
-    text = files[-1].read_text(errors="replace") if files else ""
+def _last_lines(folder: Path, rank: int) -> str:
+    """The end of what a rank printed."""
+    path = JobFolder(folder).log_path(rank)
+    text = path.read_text(errors="replace") if path.exists() else ""
     return "\n".join(text.splitlines()[-_LINES_SHOWN:]) or "(nothing)"
 
 

@@ -181,6 +181,10 @@ class JobFolder:
         """The images' file, which ranks map into memory and share."""
         return self.path / _IMAGES
 
+    def log_path(self, rank: int) -> Path:
+        """The file of what a rank prints."""
+        return self.path / f"rank_{rank}.log"
+
     def write_result(self, model: DAFormer, records: list[EpochRecord]) -> None:
         """Store the weights and the history, whole or not at all."""
         weights = {name: value.cpu() for name, value in model.state_dict().items()}

@@ -9,10 +9,8 @@ import argparse
 import logging
 import os
 import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
 
 # The other machine's end of a training is no reason for torch to print its stack.
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
@@ -37,17 +35,14 @@ def join(rendezvous: str, num_machines: int, num_ranks: int) -> None:
     """
     _LOGGER.info("Waiting for trainings at %s; Ctrl+C ends this", rendezvous)
     while True:
-        with tempfile.TemporaryDirectory(prefix="daformer_") as logs:
-            try:
-                launch(
-                    num_ranks, num_machines, rendezvous, is_host=False, logs=Path(logs)
-                )
-                _LOGGER.info("Took part in a training")
-            except RanksFailedError as error:
-                _LOGGER.warning("%s", error)
-            except (RendezvousError, RuntimeError) as error:
-                # Between two trainings nobody is there.
-                _LOGGER.debug("%s", error)
+        try:
+            launch(num_ranks, num_machines, rendezvous, is_host=False)
+            _LOGGER.info("Took part in a training")
+        except RanksFailedError as error:
+            _LOGGER.warning("%s", error)
+        except (RendezvousError, RuntimeError) as error:
+            # Between two trainings nobody is there.
+            _LOGGER.debug("%s", error)
         time.sleep(_SECONDS_BETWEEN)
 
 

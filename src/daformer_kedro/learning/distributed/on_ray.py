@@ -5,11 +5,11 @@ Ray is an optional part of the installation and imported only where it is asked 
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from daformer_kedro.config import TrainingConfig
@@ -31,7 +31,7 @@ def check() -> None:
     Raises:
         InputError: it is not; says how to install it.
     """
-    if importlib.util.find_spec("ray") is None:
+    if find_spec("ray") is None:
         raise InputError(
             "training.engine = 'ray' needs Ray Train, which is not installed: "
             'pip install "daformer_kedro[ray]"; allowed without it: torch'

@@ -24,6 +24,8 @@ _POLL_SECONDS = 0.2
 def main() -> None:
     """Join the process group that the environment describes, and run the job."""
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    if path is not None:
+        _print_to(JobFolder(path).log_path(int(os.environ["RANK"])))
     parent = os.getppid()
     threading.Thread(target=_watch, args=(path, parent), daemon=True).start()
     local_count = int(os.environ["LOCAL_WORLD_SIZE"])
@@ -37,6 +39,13 @@ def main() -> None:
             os._exit(0)
         raise
     dist.destroy_process_group()
+
+
+def _print_to(path: Path) -> None:
+    """Keep what this process and its libraries print out of the run's display."""
+    with path.open("ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
 
 
 def _watch(path: Path | None, parent: int) -> None:
