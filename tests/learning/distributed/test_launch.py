@@ -19,8 +19,9 @@ import torch
 import torch.distributed as dist
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.learning.distributed import launch, on_ray
+from daformer_kedro.learning.distributed import elastic, launch, on_ray
 from daformer_kedro.learning.distributed.elastic import RanksFailedError
+from daformer_kedro.learning.distributed.job import JobFolder
 from daformer_kedro.learning.distributed.launch import check_launch, run_phase
 from daformer_kedro.learning.distributed.rank import run_rank
 from daformer_kedro.learning.fitting import DivergenceError
@@ -196,6 +197,21 @@ def test_a_second_machine_takes_part(cases: ModuleType, alone: Any) -> None:
         said = other.communicate(timeout=60)[0].decode()
     assert said.splitlines()[-1] == "Took part in a training"
     assert "Traceback" not in said
+
+
+def test_ranks_that_fail_each_time_are_named_with_what_they_said(
+    tmp_path: Path, cases: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(elastic, "_WORKER", "this_module_is_not_there")
+    for rank in range(2):
+        JobFolder(tmp_path).log_path(rank).write_text("first\nout of memory\n")
+    training = replace(cases.SETTINGS.training, devices=2)
+    with pytest.raises(
+        RanksFailedError,
+        match=r"(?s)^rank \d ended with exit status 1, and the ranks were started 4 "
+        r"times\. What it said last:.first.out of memory$",
+    ):
+        elastic.run(tmp_path, training)
 
 
 def test_a_missing_ray_is_named_with_how_to_install_it(
