@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from daformer_kedro.config import (
     ComparisonConfig,
@@ -50,8 +53,17 @@ def test_any_setting_that_changes_results_changes_the_key() -> None:
     assert len(keys) == 4
 
 
-def test_the_device_does_not() -> None:
-    training = replace(CONFIG.training, device="cpu")
+@pytest.mark.parametrize(
+    "places",
+    [
+        {"device": "cpu"},
+        {"devices": 4},
+        {"devices": 2, "nnodes": 2, "rendezvous": "host:29400"},
+        {"engine": "ray"},
+    ],
+)
+def test_where_it_was_trained_does_not(places: dict[str, Any]) -> None:
+    training = replace(CONFIG.training, **places)
     assert run_key(replace(CONFIG, training=training)) == run_key(CONFIG)
 
 

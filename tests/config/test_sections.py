@@ -32,6 +32,32 @@ def test_nested_sections_become_frozen_dataclasses() -> None:
             r"^training\.batch_size = -3 must be greater than 0$",
         ),
         ({"training": {"learning_rate": float("nan")}}, r"learning_rate = nan must"),
+        (
+            {"training": {"batch_size": 64, "devices": 3}},
+            r"^training: batch_size = 64 must be a multiple of training\.devices = 3$",
+        ),
+        (
+            {
+                "training": {
+                    "batch_size": 6,
+                    "devices": 2,
+                    "nnodes": 2,
+                    "rendezvous": "a:1",
+                }
+            },
+            r"^training: batch_size = 6 .*devices = 2 times training\.nnodes = 2$",
+        ),
+        (
+            {
+                "training": {"batch_size": 6, "devices": 3},
+                "finetuning": {"batch_size": 8},
+            },
+            r"finetuning\.batch_size = 8 must be a multiple of training\.devices = 3$",
+        ),
+        ({"training": {"nnodes": 2}}, r"^training: rendezvous = None: HOST:PORT is"),
+        ({"training": {"rendezvous": "a:1"}}, r"^training: rendezvous = 'a:1': HOST"),
+        ({"training": {"rendezvous": "a"}}, r"^training\.rendezvous = 'a' must match"),
+        ({"training": {"engine": "mpi"}}, r"^training\.engine = 'mpi' must be 'torch'"),
         ({"training": {"device": "tpu"}}, r"^training\.device = 'tpu' must match"),
         ({"model": {"edition": "L"}}, r"^model\.edition = 'L' must be 'S' or 'M'$"),
         (

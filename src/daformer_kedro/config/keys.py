@@ -9,6 +9,9 @@ from typing import Any
 
 from daformer_kedro.config.sections import SETTINGS, Config
 
+PLACES = ("device", "devices", "engine", "nnodes", "rendezvous")
+"""Settings of ``training`` that say where to train."""
+
 
 def source_key(config: Config) -> str:
     """Folder of the ingested images: the source and a digest of what reads it."""
@@ -25,13 +28,14 @@ def source_key(config: Config) -> str:
 def result_settings(config: Config) -> dict[str, Any]:
     """Every setting that can change a result, as plain values.
 
-    The device is left out: it is where, not what. So is what only says how to keep
-    results and states. Of folders that arrive over time the first one stands for all,
-    so that what was learnt from it stays where it is when another one comes.
+    Devices and machines are left out: they are where, not what. So is what only says
+    how to keep results and states. Of folders that arrive over time the first one
+    stands for all, so that what was learnt from it stays where it is when another one
+    comes.
     """
     sections = asdict(config)
     settings = {name: sections[name] for name in SETTINGS}
-    for name in ("device", "save_every"):
+    for name in (*PLACES, "save_every"):
         settings["training"].pop(name)
     folders = settings["scenario"]["tasks"]
     settings["scenario"]["tasks"] = None if folders is None else folders[:1]

@@ -248,6 +248,11 @@ class TrainingConfig:
         compile: ``auto`` compiles the encoder's blocks on GPUs (``torch.compile``).
         save_every: epochs between two savings of the whole state of an unfinished
             training, from which it can go on; no result depends on it.
+        devices: ranks on each machine, one a device; they share every batch.
+        engine: who starts the ranks: ``torch`` (PyTorch's elastic launcher) or ``ray``.
+        nnodes: machines that take part.
+        rendezvous: ``HOST:PORT`` of this machine where the others find it; with
+            ``nnodes`` above 1 and the engine ``torch`` alone.
     """
 
     schedule: Literal["published", "short"] = "published"
@@ -266,6 +271,45 @@ class TrainingConfig:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: Literal["auto", "off"] = "auto"
     save_every: PositiveInt = 10
+    devices: PositiveInt = 1
+    engine: Literal["torch", "ray"] = "torch"
+    nnodes: PositiveInt = 1
+    rendezvous: Annotated[str, Field(pattern=r"^[^\s:]+:\d+$")] | None = None
+
+    @property
+    def num_ranks(self) -> int:
+        """Processes that train together, on all machines."""
+        return self.devices * self.nnodes
+
+    @property
+    def starts_ranks(self) -> bool:
+        """Whether training leaves this process."""
+        return self.num_ranks > 1 or self.engine == "ray"
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainingConfig:
+        check_batch_size("batch_size", self.batch_size, self)
+        needs_rendezvous = self.nnodes > 1 and self.engine == "torch"
+        if needs_rendezvous != (self.rendezvous is not None):
+            raise ValueError(
+                f"rendezvous = {self.rendezvous!r}: HOST:PORT is needed with nnodes "
+                f"above 1 and engine torch, and has no use otherwise (nnodes = "
+                f"{self.nnodes}, engine = {self.engine})"
+            )
+        return self
+
+
+def check_batch_size(key: str, batch_size: int, training: TrainingConfig) -> None:
+    """Make sure that a batch can be shared evenly.
+
+    Raises:
+        ValueError: it cannot; names both settings.
+    """
+    if batch_size % training.num_ranks:
+        ranks = f"training.devices = {training.devices}"
+        if training.nnodes > 1:
+            ranks += f" times training.nnodes = {training.nnodes}"
+        raise ValueError(f"{key} = {batch_size} must be a multiple of {ranks}")
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -447,6 +491,14 @@ class Config:
     comparison: ComparisonConfig = Field(default_factory=ComparisonConfig)
     mlflow: MlflowConfig = Field(default_factory=MlflowConfig)
     cache: CacheConfig = Field(default_factory=CacheConfig)
+
+    @model_validator(mode="after")
+    def _check(self) -> Config:
+        if self.finetuning.epochs and self.memory.keep != "nothing":
+            check_batch_size(
+                "finetuning.batch_size", self.finetuning.batch_size, self.training
+            )
+        return self
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Config:

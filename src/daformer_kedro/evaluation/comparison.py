@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from daformer_kedro.config.keys import PLACES
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.published import published_for
 
@@ -38,7 +39,7 @@ _NOT_A_DIFFERENCE = (
     "scenario.class_order",
     "source.path",
     "source.download",
-    "training.device",
+    *(f"training.{name}" for name in PLACES),
     "model.edition",
 )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +53,6 @@ class FileImages:
         num_workers: int | None = None,
     ) -> None:
         self.image_size = image_size
-        self.has_random_views = area is not None
         self._order: Order = []
         self._files = _Files(root, paths, image_size, resize or image_size, area)
         if num_workers is None:
@@ -63,6 +63,24 @@ class FileImages:
 
     def __len__(self) -> int:
         return len(self._files)
+
+    def to_plain(self) -> dict[str, Any]:
+        """What finds the images, as plain values."""
+        files = self._files
+        return {
+            "root": str(files.root),
+            "paths": files.paths.tolist(),
+            "image_size": self.image_size,
+            "resize": files.resize,
+            "area": files.area,
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> FileImages:
+        """From what :meth:`to_plain` gave."""
+        root, paths = Path(plain["root"]), np.array(plain["paths"], np.str_)
+        options = {name: plain[name] for name in ("image_size", "resize", "area")}
+        return cls(root, paths, **options)
 
     def random_batches(
         self, batches: Sequence[Tensor], generator: torch.Generator
@@ -130,22 +148,22 @@ class _Files(Dataset[Tensor]):
         resize: int,
         area: tuple[float, float] | None,
     ) -> None:
-        self._root = root
+        self.root = root
         # An array, not a list: workers would copy a list's pages as they count
         # references to its strings.
-        self._paths = paths
-        self._image_size = image_size
-        self._resize = resize
-        self._area = area
+        self.paths = paths
+        self.image_size = image_size
+        self.resize = resize
+        self.area = area
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self.paths)
 
     def __getitem__(self, row_and_seed: tuple[int, int]) -> Tensor:
         row, seed = row_and_seed
-        image = open_rgb(self._root / str(self._paths[row]))
-        if self._area is None or seed == _TEST_VIEW:
-            pixels = test_view(image, self._resize, self._image_size)
+        image = open_rgb(self.root / str(self.paths[row]))
+        if self.area is None or seed == _TEST_VIEW:
+            pixels = test_view(image, self.resize, self.image_size)
         else:
-            pixels = random_view(image, self._area, self._image_size, seed)
+            pixels = random_view(image, self.area, self.image_size, seed)
         return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))

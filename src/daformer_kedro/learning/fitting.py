@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from daformer_kedro.config import SharpnessConfig
 from daformer_kedro.learning.augmentation import Augmentation
 from daformer_kedro.learning.devices import autocast
+from daformer_kedro.learning.distributed.ranks import ALONE, Ranks, Share
 from daformer_kedro.learning.file_images import FileImages
 from daformer_kedro.learning.mixing import Mixed, Mixing
 from daformer_kedro.learning.neighbourhood import concatenate_tasks
@@ -113,6 +114,7 @@ class Fitting:
         schedule: sets the learning rate before each epoch; ``None`` keeps it.
         generator: source of all chance, on the model's device.
         teacher: frozen model of the task before.
+        ranks: the processes that train this model together.
     """
 
     def __init__(
@@ -128,6 +130,7 @@ class Fitting:
         schedule: Scheduler | None,
         generator: torch.Generator,
         teacher: DAFormer | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.phase = phase
         self.model = model
@@ -138,6 +141,7 @@ class Fitting:
         self.optimiser = optimiser
         self.schedule = schedule
         self.generator = generator
+        self.ranks = ranks
         self.teacher = None
         if teacher is not None and objective.uses_teacher:
             self.teacher = teacher.eval()
@@ -156,7 +160,7 @@ class Fitting:
         Raises:
             DivergenceError: a loss is not finite at the end of an epoch.
         """
-        state = None if state_file is None else state_file.load()
+        state = self.ranks.load(state_file)
         if state is not None:
             self.load_state_dict(state)
             for record in self.history:
@@ -166,6 +170,7 @@ class Fitting:
             if self.schedule is not None:
                 self.schedule.step(epoch)
             record = self._run_epoch(epoch)
+            self.ranks.check_agreement(self.model)
             self.history.append(record)
             is_due = (epoch + 1) % save_every == 0 or epoch + 1 == self.phase.epochs
             if state_file is not None and is_due:
@@ -241,13 +246,15 @@ class Fitting:
         mixed = self.mixing(images, self.data.targets[rows], self.generator)
         # A mixed image is most of all the heavier of its two.
         anchors = torch.where(mixed.weight >= 0.5, rows, rows.flip(0))
+        share = self.ranks.share(len(rows))
         with torch.inference_mode(), self._autocast():
-            taught = self._teach(mixed.images)
-        student, terms = self._losses(mixed, taught, anchors)
+            taught = self._teach(mixed.images, share)
+        student, terms = self._losses(mixed, taught, anchors, share)
         total = torch.stack(tuple(terms.values())).sum()
         total.backward()
+        share.sum_gradients(self._trainable())
         if self.phase.sharpness.rho > 0:
-            self._sharpness_aware_gradient(mixed, taught, anchors)
+            self._sharpness_aware_gradient(mixed, taught, anchors, share)
         trainable = self._trainable()
         if self.phase.clip_norm is not None:
             nn.utils.clip_grad_norm_(trainable, self.phase.clip_norm)
@@ -261,35 +268,47 @@ class Fitting:
         return {**measured, "total": total.detach(), "accuracy": right.float().mean()}
 
     def _sharpness_aware_gradient(
-        self, mixed: Mixed, taught: DAFormerOutput | None, anchors: Tensor
+        self,
+        mixed: Mixed,
+        taught: DAFormerOutput | None,
+        anchors: Tensor,
+        share: Share,
     ) -> None:
         """Replace the gradients by those at the worst point near the weights."""
         sharpness = self.phase.sharpness
         trainable = self._trainable()
         saved = ascend(trainable, sharpness.rho, adaptive=sharpness.adaptive)
         self.optimiser.zero_grad(set_to_none=True)
-        _, terms = self._losses(mixed, taught, anchors)
+        _, terms = self._losses(mixed, taught, anchors, share)
         torch.stack(tuple(terms.values())).sum().backward()
+        share.sum_gradients(trainable)
         restore(trainable, saved)
 
     def _losses(
-        self, mixed: Mixed, taught: DAFormerOutput | None, anchors: Tensor
+        self,
+        mixed: Mixed,
+        taught: DAFormerOutput | None,
+        anchors: Tensor,
+        share: Share,
     ) -> tuple[DAFormerOutput, dict[str, Tensor]]:
         with self._autocast():
             student = self.model(
-                mixed.images,
+                share.of(mixed.images),
                 generator=self.generator,
                 return_blocks=self.objective.uses_blocks,
+                part=share.part,
             )
         # Losses in float32: softmax and cross-entropy lose too much in bfloat16.
-        student = student.float()
+        student = share.joined(student.float())
         return student, self.objective.terms(student, taught, mixed.targets, anchors)
 
-    def _teach(self, images: Tensor) -> DAFormerOutput | None:
+    def _teach(self, images: Tensor, share: Share) -> DAFormerOutput | None:
         if self.teacher is None:
             return None
-        output = self.teacher(images, return_blocks=self.objective.uses_blocks)
-        return output.float()
+        output = self.teacher(
+            share.of(images), return_blocks=self.objective.uses_blocks
+        )
+        return share.joined(output.float())
 
     def _trainable(self) -> list[nn.Parameter]:
         return [p for p in self.model.parameters() if p.grad is not None]

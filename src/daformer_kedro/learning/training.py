@@ -20,6 +20,7 @@ from daformer_kedro.config import (
 from daformer_kedro.learning.augmentation import Augmentation
 from daformer_kedro.learning.compilation import compile_encoder, wants_compilation
 from daformer_kedro.learning.devices import autocast, resolve_precision
+from daformer_kedro.learning.distributed.ranks import ALONE, Ranks
 from daformer_kedro.learning.file_images import FileImages
 from daformer_kedro.learning.fitting import Fitting, Phase, TaskImages
 from daformer_kedro.learning.mixing import Mixing
@@ -58,6 +59,7 @@ def train_task(
     features: Tensor | None = None,
     neighbours: Tensor | None = None,
     state: StateFile | None = None,
+    ranks: Ranks = ALONE,
 ) -> list[EpochRecord]:
     """Train the newest task of ``model`` in place.
 
@@ -69,6 +71,7 @@ def train_task(
         features: (N, E) of the un-augmented data under the teacher.
         neighbours: (N, K) among them; needed for KNN distillation over the data set.
         state: where to go on from, and to save to every ``training.save_every`` epochs.
+        ranks: the processes that train the model together.
 
     Returns:
         One record an epoch.
@@ -106,6 +109,7 @@ def train_task(
         objective=objective,
         learning_rate=training.learning_rate,
         follows_schedule=True,
+        ranks=ranks,
         teacher=teacher,
         state=state,
     )
@@ -117,6 +121,7 @@ def finetune_on_memory(
     settings: LearningSettings,
     finetuning: FinetuningConfig,
     state: StateFile | None = None,
+    ranks: Ranks = ALONE,
 ) -> list[EpochRecord]:
     """Balanced finetuning in place: heads, keys and decoder, on the memory alone.
 
@@ -129,6 +134,7 @@ def finetune_on_memory(
         settings: see :class:`LearningSettings`.
         finetuning: epochs, batch size and learning rate.
         state: where to go on from, and to save to every ``training.save_every`` epochs.
+        ranks: the processes that train the model together.
 
     Returns:
         One record an epoch.
@@ -153,6 +159,7 @@ def finetune_on_memory(
         objective=Objective(losses=replace(settings.losses, divergence=divergence_off)),
         learning_rate=finetuning.learning_rate,
         follows_schedule=False,
+        ranks=ranks,
         state=state,
     )
 
@@ -166,12 +173,14 @@ def _fit(
     objective: Objective,
     learning_rate: float,
     follows_schedule: bool,
+    ranks: Ranks,
     teacher: DAFormer | None = None,
     state: StateFile | None = None,
 ) -> list[EpochRecord]:
     """What both phases share: the optimiser, and all that draws at random."""
     training = settings.training
-    _accelerate(phase, model, teacher, training, data.device)
+    batch_size = phase.batch_size // ranks.count
+    _accelerate(phase, model, teacher, training, data.device, batch_size)
     optimiser = make_optimiser(
         model.parameters(),
         scaled_learning_rate(learning_rate, phase.batch_size),
@@ -187,6 +196,7 @@ def _fit(
         objective=objective,
         optimiser=optimiser,
         schedule=schedule,
+        ranks=ranks,
         teacher=teacher,
         augmentation=_augmentation(data, settings),
         mixing=_mixing(model, settings),
@@ -201,14 +211,15 @@ def _accelerate(
     teacher: DAFormer | None,
     training: TrainingConfig,
     device: torch.device,
+    batch_size: int,
 ) -> None:
     """Compile where that is wanted, and say what ``auto`` came to."""
     compiles = wants_compilation(training.compile, device)
     if compiles:
         context = autocast(device, phase.precision)
-        compiles = compile_encoder(model, phase.batch_size, context)
+        compiles = compile_encoder(model, batch_size, context)
     if compiles and teacher is not None:
-        compile_encoder(teacher, phase.batch_size, context, trains=False)
+        compile_encoder(teacher, batch_size, context, trains=False)
     _say_choice(device.type, str(phase.precision).removeprefix("torch."), compiles)
 
 

@@ -25,6 +25,7 @@ from daformer_kedro.config import (
     validated,
 )
 from daformer_kedro.learning.devices import resolve_device
+from daformer_kedro.learning.distributed.launch import run_phase
 from daformer_kedro.learning.extraction import extract
 from daformer_kedro.learning.fitting import TaskImages
 from daformer_kedro.learning.growth import model_for_task
@@ -100,7 +101,7 @@ def train_task_node(
 ) -> tuple[Checkpoint, pd.DataFrame]:
     """Train the task's keys and head, and what all tasks share, beside a teacher."""
     settings = _settings(training, losses, augmentation, preprocessing, seed)
-    device = resolve_device(settings.training.device)
+    device = _home(settings.training)
     student = model_for_task(
         previous,
         validated(ModelConfig, model, "model"),
@@ -111,7 +112,8 @@ def train_task_node(
         divergence=settings.losses.divergence.weight > 0,
     ).to(device)
     in_bank = neighbourhood if _uses_bank(settings.losses) else None
-    records = train_task(
+    records = run_phase(
+        train_task,
         student,
         _task_images(images, task_data, device, settings),
         settings,
@@ -169,15 +171,16 @@ def finetune_on_memory_node(
 ) -> tuple[Checkpoint, pd.DataFrame]:
     """Finetune heads, keys and decoder on the balanced memory alone."""
     settings = _settings(training, losses, augmentation, preprocessing, seed)
-    device = resolve_device(settings.training.device)
+    device = _home(settings.training)
     model = trained.build(device)
     model.remove_divergence_head()
-    records = finetune_on_memory(
+    records = run_phase(
+        finetune_on_memory,
         model,
         _task_images(images, exemplars, device, settings),
         settings,
-        validated(FinetuningConfig, finetuning, "finetuning"),
-        state,
+        finetuning=validated(FinetuningConfig, finetuning, "finetuning"),
+        state=state,
     )
     return _checkpoint(model, settings, samples), history_table(records)
 
@@ -196,6 +199,11 @@ def _settings(
         preprocessing=validated(PreprocessingConfig, preprocessing, "preprocessing"),
         seed=seed,
     )
+
+
+def _home(training: TrainingConfig) -> torch.device:
+    """Where model and images are put together; ranks bring them to their devices."""
+    return resolve_device("cpu" if training.starts_ranks else training.device)
 
 
 def _uses_bank(losses: LossesConfig) -> bool:
