@@ -77,3 +77,11 @@ def test_a_file_that_goes_bad_is_named_in_one_line(folder: Path, workers: int) -
     with pytest.raises(InputError, match=r"6\.png: cannot be read") as caught:
         list(files(folder, workers).test_batches(4))
     assert str(caught.value).count("\n") == 0
+
+
+def test_files_are_found_again_from_plain_values(folder: Path) -> None:
+    images = files(folder, area=(0.1, 0.5))
+    again = FileImages.from_plain(images.to_plain())
+    rows = [torch.tensor([2, 5])]
+    one, other = (next(i.random_batches(rows, generator())) for i in (images, again))
+    assert torch.equal(one, other)
