@@ -10,7 +10,7 @@ UV_VERSION := 0.13.9
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run benchmark mlflow viz test lint format lock clean-runs
+.PHONY: help install install-dev run benchmark bench mlflow viz test lint format lock clean-runs
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,12 @@ benchmark: install ## every run of a grid, finished ones excepted, and their tab
 	$(BIN)/python -m daformer_kedro.benchmark $(if $(PROTOCOL),--protocol $(PROTOCOL)) \
 	  $(if $(ORDERS),--orders $(ORDERS)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	  $(if $(EDITIONS),--editions $(EDITIONS)) $(if $(BASELINES),--baselines $(BASELINES)) $(ARGS)
+
+bench: install ## measure steps, augmentation, ingestion and what Kedro and MLflow cost
+	$(BIN)/python benchmarks/steps.py
+	$(BIN)/python benchmarks/augmentation.py
+	$(BIN)/python benchmarks/ingestion.py
+	$(BIN)/python benchmarks/overhead.py
 
 mlflow: install ## compare runs in the browser
 	PATH="$(CURDIR)/$(BIN):$$PATH" kedro mlflow ui
