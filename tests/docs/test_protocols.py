@@ -73,6 +73,10 @@ def same(one: Any, other: Any) -> bool:
         return bool(one == other)
 
 
+def same_as(found: dict[str, Any], key: str, value: str) -> bool:
+    return same(lookup(found, key), yaml.safe_load(value))
+
+
 def test_the_documents_name_every_protocol() -> None:
     assert PROTOCOLS == [
         "cifar100_10-10",
@@ -101,7 +105,7 @@ def test_an_environment_holds_the_published_values(row: tuple[str, ...]) -> None
     wrong = {
         key: lookup(found, key)
         for key, value in published(row).items()
-        if not same(lookup(found, key), yaml.safe_load(value))
+        if not same_as(found, key, value)
     }
     assert wrong == {}
     assert found["protocol"] == f"{row[0]}_{row[1]}"
@@ -128,6 +132,18 @@ def test_a_protocol_has_its_tasks_and_class_orders(row: tuple[str, ...]) -> None
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_an_environment_is_valid(protocol: str) -> None:
     Config.from_parameters(parameters(protocol))
+
+
+def test_the_short_schedule_is_the_documented_one() -> None:
+    rows = re.findall(
+        r"^\| `([\w.]+)`[^|]*\| [^|`]+ \| ([\d.e-]+) \|$", TEXT, re.MULTILINE
+    )
+    short = parameters("cifar100_10-10", training={"schedule": "short"})
+    assert {key: float(lookup(short, key)) for key, _ in rows} == {
+        key: float(value) for key, value in rows
+    }
+    changed = {key for key, value in SHARED.items() if not same_as(short, key, value)}
+    assert changed == {key for key, _ in rows}
 
 
 @pytest.mark.parametrize("protocol", [p for p in PROTOCOLS if "cifar" in p])

@@ -16,12 +16,11 @@ SCHEDULES: Mapping[str, Mapping[str, Any]] = {
             "min_learning_rate": 1e-5,
             "warmup_epochs": 5,
             "warmup_learning_rate": 1e-6,
-            "weight_decay": 1e-4,
             "clip_norm": 1.0,
             "sharpness": {"rho": 0.0},
         },
-        "augmentation": {"mixup_alpha": 0.2, "repeats": 1},
-        "finetuning": {"epochs": 20, "batch_size": 128, "learning_rate": 2e-3},
+        "augmentation": {"repeats": 1},
+        "finetuning": {"epochs": 20, "batch_size": 128, "learning_rate": 5e-4},
     },
 }
 """What each schedule changes in the parameters; explicit ``--params`` still win.
