@@ -10,7 +10,7 @@ UV_VERSION := 0.13.9
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run mlflow viz test lint format lock clean-runs
+.PHONY: help install install-dev run benchmark bench mlflow viz test lint format lock clean-runs
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,19 @@ install-dev: $(VENV)/.installed-dev ## the same, with what tests and linters nee
 
 run: install ## learn the embedded digits task by task
 	$(BIN)/kedro run $(ARGS)
+
+# make benchmark PROTOCOL=cifar100_10-10 ORDERS=1,2,3 EDITIONS=S,M BASELINES=none,replay
+#   SEEDS=0,1,2 ARGS="--params source.path=DIR"; all but PROTOCOL may be left out
+benchmark: install ## every run of a grid, finished ones excepted, and their table
+	$(BIN)/python -m daformer_kedro.benchmark $(if $(PROTOCOL),--protocol $(PROTOCOL)) \
+	  $(if $(ORDERS),--orders $(ORDERS)) $(if $(SEEDS),--seeds $(SEEDS)) \
+	  $(if $(EDITIONS),--editions $(EDITIONS)) $(if $(BASELINES),--baselines $(BASELINES)) $(ARGS)
+
+bench: install ## measure steps, augmentation, ingestion and what Kedro and MLflow cost
+	$(BIN)/python benchmarks/steps.py
+	$(BIN)/python benchmarks/augmentation.py
+	$(BIN)/python benchmarks/ingestion.py
+	$(BIN)/python benchmarks/overhead.py
 
 mlflow: install ## compare runs in the browser
 	PATH="$(CURDIR)/$(BIN):$$PATH" kedro mlflow ui
@@ -66,5 +79,5 @@ format: install-dev ## apply the style
 lock: | $(VENV)/bin/uv ## pin the newest versions that fit pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --universal --python-version 3.11 \
 	  --no-header --no-annotate --output-file requirements.lock
-	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra dev --universal --python-version 3.11 \
+	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra dev --extra ray --universal --python-version 3.11 \
 	  --no-header --no-annotate --constraint requirements.lock --output-file requirements-dev.lock

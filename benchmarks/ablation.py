@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-from kedro.framework.session import KedroSession
-from kedro.framework.startup import bootstrap_project
+
+from daformer_kedro.errors import InputError
+from daformer_kedro.grid import Cell, Grid, UnfinishedRunError
 
 ROOT = Path(__file__).parents[1]
 _EDITIONS = {
@@ -50,67 +47,32 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--only", help="variants whose name contains this text")
     arguments = parser.parse_args()
-    seeds = [int(seed) for seed in arguments.seeds.split(",")]
     names = [name for name in VARIANTS if (arguments.only or "") in name]
-    bootstrap_project(ROOT)
     for environment in arguments.environments:
         env, _, path = environment.partition("=")
-        cells = [(name, seed) for name in names for seed in seeds]
-        with ThreadPoolExecutor(arguments.jobs) as pool:
-            folders = list(
-                pool.map(lambda cell: _finished(env, path, *cell), cells)  # noqa: B023
-            )
-        results = dict(zip(cells, folders, strict=True))
+        results = _results(env, path, names, arguments.seeds.split(","), arguments.jobs)
         print(f"\n## {env}, seeds {arguments.seeds}\n")
-        print(_table({n: [results[n, s] for s in seeds] for n in names}))
+        print(_table(results))
 
 
-def _parameters(path: str, name: str, seed: int) -> dict[str, str]:
-    given = {**VARIANTS[name], "seed": str(seed)}
-    return {**given, "source.path": path} if path else given
-
-
-def _finished(env: str, path: str, name: str, seed: int) -> Path:
-    """Folder of the results; runs what has not been run."""
-    parameters = _parameters(path, name, seed)
-    folder = _result_folder(env, parameters)
-    if not (folder / "metrics.json").exists():
-        pairs = ",".join(f"{key}={value}" for key, value in parameters.items())
-        command = ["run", "--params", pairs]
-        if env != "digits":
-            command += ["--env", env]
-        kedro = Path(sys.executable).with_name("kedro")
-        print(f"{env} {name} seed {seed}", file=sys.stderr, flush=True)
-        done = subprocess.run(
-            [str(kedro), *command], cwd=ROOT, env=os.environ, capture_output=True
+def _results(
+    env: str, path: str, names: Sequence[str], seeds: Sequence[str], jobs: int
+) -> dict[str, list[Path]]:
+    """Folders of the results of each variant, one a seed."""
+    source = {"source.path": path} if path else {}
+    cells = [
+        Cell(
+            None if env == "digits" else env,
+            {**VARIANTS[name], "seed": seed, **source},
         )
-        if done.returncode:
-            sys.exit(f"kedro {' '.join(command)} failed:\n{done.stdout.decode()}")
-    return folder
-
-
-def _result_folder(env: str, parameters: dict[str, str]) -> Path:
-    nested: dict[str, Any] = {}
-    for key, value in parameters.items():
-        *sections, last = key.split(".")
-        inner = nested
-        for section in sections:
-            inner = inner.setdefault(section, {})
-        inner[last] = _number_or_text(value)
-    session = KedroSession.create(
-        ROOT, env=None if env == "digits" else env, runtime_params=nested
-    )
-    catalog = session.load_context().catalog
-    return Path(catalog["metrics"].filepath).parent
-
-
-def _number_or_text(text: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+        for name in names
+        for seed in seeds
+    ]
+    try:
+        folders = iter(Grid(ROOT, cells).finish(jobs))
+    except (InputError, UnfinishedRunError) as error:
+        sys.exit(str(error))
+    return {name: [next(folders) for _ in seeds] for name in names}
 
 
 def _table(results: dict[str, Sequence[Path]]) -> str:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from kedro.config import OmegaConfigLoader
+from kedro.config import MissingConfigException, OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.project import PACKAGE_NAME, pipelines
 from omegaconf import OmegaConf
@@ -14,7 +14,8 @@ from omegaconf import OmegaConf
 from daformer_kedro import pipeline_registry
 from daformer_kedro.config import (
     Config,
-    apply_baseline,
+    apply_overlays,
+    lay_over,
     merge,
     run_key,
     run_name,
@@ -23,19 +24,26 @@ from daformer_kedro.config import (
 from daformer_kedro.errors import InputError
 from daformer_kedro.usage import UsageError, run_command
 
+_PARENT = "extends"
+"""The key by which an environment names the one whose parameters it starts from."""
+
 
 class ProjectConfigLoader(OmegaConfigLoader):
-    """Applies the baseline to the parameters and offers keys to the other files.
+    """Puts the parameters together and offers keys to the other files.
+
+    Parameters lie in layers, each over those before: ``conf/base``, the environments
+    that this one ``extends`` (the farthest first), the environment, the schedule, the
+    baseline, ``--params``.
 
     Resolvers for the catalog and for ``mlflow.yml``: ``${run_key:}``,
     ``${joint_run_key:}``, ``${source_key:}``, ``${run_name:}``, ``${run_command:}``,
-    ``${comparison_filter:}``, ``${comparison_experiment:}``, ``${tracking_uri:}`` and
-    ``${artifact_location:}``.
+    ``${comparison_filter:}``, ``${comparison_run_keys:}``,
+    ``${comparison_experiment:}``, ``${tracking_uri:}`` and ``${artifact_location:}``.
     """
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         if key == "parameters":
-            return apply_baseline(super().__getitem__(key), self.runtime_params or {})
+            return self._parameters(super().__getitem__(key))
         if key in ("catalog", "mlflow"):
             self._register_keys()
         if key == "mlflow":
@@ -53,9 +61,53 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
     def _joint_config(self) -> Config:
         """The same settings with the baseline ``joint``, the upper bound."""
-        given = {**(self.runtime_params or {}), "baseline": "joint"}
-        parameters = {**super().__getitem__("parameters"), "baseline": "joint"}
-        return Config.from_parameters(apply_baseline(parameters, given))
+        merged = super().__getitem__("parameters")
+        return Config.from_parameters(self._parameters(merged, baseline="joint"))
+
+    def _parameters(self, merged: dict[str, Any], **more: Any) -> dict[str, Any]:
+        """Lay everything over ``merged``, Kedro's own merge of base and environment.
+
+        ``more`` is laid over ``--params``.
+        """
+        overrides = {**(self.runtime_params or {}), **more}
+        if _PARENT in overrides:
+            raise InputError(
+                f"{_PARENT} = {overrides[_PARENT]!r}: allowed in "
+                "conf/<environment>/parameters.yml only, not in --params"
+            )
+        # The user's choice of schedule and baseline goes before an environment's.
+        for layer in (*self._environment_layers(), overrides):
+            merged = lay_over(merged, layer)
+        merged.pop(_PARENT, None)
+        return apply_overlays(merged, overrides)
+
+    def _environment_layers(self) -> list[dict[str, Any]]:
+        """Parameters of the environment, after those of its ancestors."""
+        if "parameters" in self.data:  # set by hand, for this loader alone
+            return []
+        layers: list[dict[str, Any]] = []
+        names: list[str] = []
+        name = self.env or self.default_run_env
+        while name:
+            if name in names:
+                circle = " → ".join([*names, name])
+                raise InputError(f"{_PARENT} = {name!r} leads in a circle: {circle}")
+            try:
+                layer = self.load_and_merge_dir_config(
+                    self._get_conf_env_path(name),
+                    self.config_patterns["parameters"],
+                    "parameters",
+                    set(),
+                )
+            except MissingConfigException as error:
+                raise InputError(
+                    f"{_PARENT} = {name!r} in conf/{names[-1]} must be the name of "
+                    f"another environment; there is no conf/{name}"
+                ) from error
+            names.append(name)
+            layers.insert(0, layer)
+            name = layer.get(_PARENT)
+        return layers
 
     def _with_local_server(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Lay ``conf/local/mlflow.yml`` over the settings, whatever the environment.
@@ -89,6 +141,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
             "run_name": run_name(config),
             "run_command": run_command(self.env, self.runtime_params or {}),
             "comparison_filter": config.comparison.filter,
+            "comparison_run_keys": config.comparison.run_keys,
             "comparison_experiment": config.comparison.experiment,
             "tracking_uri": given or f"sqlite:///{project}/mlflow.db",
             "artifact_location": f"{project}/mlartifacts",

@@ -13,7 +13,7 @@ from kedro.utils import find_kedro_project
 
 from daformer_kedro.config import Config
 from daformer_kedro.learning.augmentation import Augmentation
-from daformer_kedro.learning.devices import resolve_device
+from daformer_kedro.learning.distributed.launch import check_launch
 from daformer_kedro.pipelines import comparison, evaluation, ingestion, task
 from daformer_kedro.pipelines.naming import task_name
 from daformer_kedro.scenario.plan import make_plan
@@ -35,7 +35,7 @@ def use_settings(config: Config) -> None:
 def _check(config: Config) -> None:
     """Find out before anything runs what would fail after hours."""
     plan = make_plan(config)
-    resolve_device(config.training.device)
+    check_launch(config.training)
     Augmentation(
         config.augmentation,
         image_size=plan.source.image_size,
@@ -60,7 +60,7 @@ def register_pipelines() -> dict[str, Pipeline]:
 
 def _build_pipelines(config: Config) -> dict[str, Pipeline]:
     num_tasks = make_plan(config).num_tasks
-    pipelines = {"ingestion": ingestion.create_pipeline(num_tasks)}
+    pipelines = {"ingestion": ingestion.create_pipeline(num_tasks, config)}
     for number in range(num_tasks):
         pipelines[task_name(number)] = task.create_pipeline(number, config)
     pipelines["evaluation"] = evaluation.create_pipeline(num_tasks, config)

@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 from daformer_kedro.cache.runner import RunInterrupted
 from daformer_kedro.datasets import stored
 from daformer_kedro.errors import InputError
-from daformer_kedro.hooks import parent_run
+from daformer_kedro.hooks import final_model, parent_run
 from daformer_kedro.learning.progress import EpochRecord, observed_by
 from daformer_kedro.storage.lock import Lock
 from daformer_kedro.storage.processes import identity
@@ -193,7 +193,10 @@ def test_a_run_without_database_is_not_logged_and_goes_on(
     assert caplog.text.count("some of this run is not logged") == 1
 
 
-def test_runs_of_killed_processes_are_closed_and_others_are_not(copy: Any) -> None:
+@pytest.mark.parametrize("is_all_reused", [False, True])
+def test_runs_of_killed_processes_are_closed_and_others_are_not(
+    copy: Any, is_all_reused: bool
+) -> None:
     code = "from daformer_kedro.storage.processes import identity; print(identity())"
     dead = subprocess.check_output([sys.executable, "-c", code], text=True).strip()
     client = MlflowClient(f"sqlite:///{copy.path}/mlflow.db")
@@ -211,8 +214,26 @@ def test_runs_of_killed_processes_are_closed_and_others_are_not(copy: Any) -> No
             "other project": {parent_run.PROCESS_TAG: dead},
         }.items()
     }
-    copy.file("results.csv").unlink()
-    copy.again()
+    if not is_all_reused:
+        copy.file("results.csv").unlink()
+    assert bool(copy.again()) != is_all_reused
     states = {name: client.get_run(run).info.status for name, run in made.items()}
     assert states.pop("killed") == "KILLED"
     assert set(states.values()) == {"RUNNING"}
+
+
+def test_a_run_that_ended_between_its_results_and_its_log_is_logged_when_gone_on_with(
+    fresh: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(final_model, "log_model", lambda *_: interrupt())
+        with pytest.raises(KeyboardInterrupt):
+            fresh.plain()
+    assert fresh.plain() == set()
+    client = MlflowClient(f"sqlite:///{fresh.path}/mlflow.db")
+    experiment = client.get_experiment_by_name("daformer")
+    assert experiment is not None
+    latest = client.search_runs([experiment.experiment_id], max_results=1)[0]
+    assert latest.info.status == "FINISHED"
+    assert latest.data.metrics["average_incremental_accuracy"] > 0
+    assert "reused.summarise" in latest.data.tags

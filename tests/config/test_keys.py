@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from daformer_kedro.config import (
     ComparisonConfig,
@@ -24,6 +27,15 @@ def test_the_key_reads_as_protocol_edition_order_and_seed() -> None:
     assert run_name(replay) == "digits_S_replay_order-identity_seed3"
 
 
+def test_the_short_schedule_is_named_and_has_keys_of_its_own() -> None:
+    training = replace(CONFIG.training, schedule="short")
+    short = replace(CONFIG, training=training)
+    assert run_name(short) == "digits_S_short_order-identity_seed0"
+    joint = replace(short, baseline="joint")
+    assert run_name(joint) == "digits_S_joint_short_order-identity_seed0"
+    assert settings_key(short) != settings_key(CONFIG)
+
+
 def test_an_explicit_class_order_is_not_spelt_out() -> None:
     scenario = replace(CONFIG.scenario, class_order=(1, 0))
     assert run_name(replace(CONFIG, scenario=scenario)).endswith("order-custom_seed0")
@@ -41,8 +53,17 @@ def test_any_setting_that_changes_results_changes_the_key() -> None:
     assert len(keys) == 4
 
 
-def test_the_device_does_not() -> None:
-    training = replace(CONFIG.training, device="cpu")
+@pytest.mark.parametrize(
+    "places",
+    [
+        {"device": "cpu"},
+        {"devices": 4},
+        {"devices": 2, "nnodes": 2, "rendezvous": "host:29400"},
+        {"engine": "ray"},
+    ],
+)
+def test_where_it_was_trained_does_not(places: dict[str, Any]) -> None:
+    training = replace(CONFIG.training, **places)
     assert run_key(replace(CONFIG, training=training)) == run_key(CONFIG)
 
 

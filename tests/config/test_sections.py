@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from daformer_kedro.config import Config, MemoryConfig, apply_baseline, validated
+from daformer_kedro.config import Config, MemoryConfig, validated
 from daformer_kedro.errors import InputError
 
 
@@ -32,6 +32,32 @@ def test_nested_sections_become_frozen_dataclasses() -> None:
             r"^training\.batch_size = -3 must be greater than 0$",
         ),
         ({"training": {"learning_rate": float("nan")}}, r"learning_rate = nan must"),
+        (
+            {"training": {"batch_size": 64, "devices": 3}},
+            r"^training: batch_size = 64 must be a multiple of training\.devices = 3$",
+        ),
+        (
+            {
+                "training": {
+                    "batch_size": 6,
+                    "devices": 2,
+                    "nnodes": 2,
+                    "rendezvous": "a:1",
+                }
+            },
+            r"^training: batch_size = 6 .*devices = 2 times training\.nnodes = 2$",
+        ),
+        (
+            {
+                "training": {"batch_size": 6, "devices": 3},
+                "finetuning": {"batch_size": 8},
+            },
+            r"finetuning\.batch_size = 8 must be a multiple of training\.devices = 3$",
+        ),
+        ({"training": {"nnodes": 2}}, r"^training: rendezvous = None: HOST:PORT is"),
+        ({"training": {"rendezvous": "a:1"}}, r"^training: rendezvous = 'a:1': HOST"),
+        ({"training": {"rendezvous": "a"}}, r"^training\.rendezvous = 'a' must match"),
+        ({"training": {"engine": "mpi"}}, r"^training\.engine = 'mpi' must be 'torch'"),
         ({"training": {"device": "tpu"}}, r"^training\.device = 'tpu' must match"),
         ({"model": {"edition": "L"}}, r"^model\.edition = 'L' must be 'S' or 'M'$"),
         (
@@ -58,6 +84,10 @@ def test_nested_sections_become_frozen_dataclasses() -> None:
         ({"seed": "x"}, r"^seed = 'x' must be a valid integer"),
         ({"protocol": "a/b"}, r"^protocol = 'a/b' must match pattern"),
         ({"training": 3}, r"^training = 3 must be a dictionary"),
+        (
+            {"training": {"schedule": "long"}},
+            r"^training\.schedule = 'long' must be 'published' or 'short'$",
+        ),
         ({"baseline": "replya"}, r"^baseline = 'replya' must be 'none', 'finetune'"),
     ],
 )
@@ -83,27 +113,3 @@ def test_a_section_alone_is_named_by_its_key() -> None:
         validated(MemoryConfig, {"totl": 3}, "memory")
     with pytest.raises(InputError, match=r"^memory = 3 must be a mapping"):
         validated(MemoryConfig, 3, "memory")  # type: ignore[arg-type]
-
-
-def test_a_baseline_changes_the_parameters_and_explicit_ones_win() -> None:
-    parameters = {
-        "baseline": "finetune",
-        "memory": {"keep": "exemplars", "total": 100},
-        "finetuning": {"epochs": 7, "batch_size": 4},
-    }
-    merged = apply_baseline(parameters, {})
-    assert merged["memory"] == {"keep": "nothing", "total": 100}
-    assert merged["finetuning"] == {"epochs": 0, "batch_size": 4}
-    assert merged["losses"]["logit_distillation"] == {"enabled": False}
-
-    explicit = apply_baseline(parameters, {"finetuning": {"epochs": 7}})
-    assert explicit["finetuning"]["epochs"] == 7
-    assert explicit["memory"]["keep"] == "nothing"
-    assert parameters["memory"]["keep"] == "exemplars"
-
-
-def test_an_unknown_baseline_is_refused() -> None:
-    with pytest.raises(
-        InputError, match=r"baseline = 'ewc' is unknown; allowed: none,"
-    ):
-        apply_baseline({"baseline": "ewc"}, {})

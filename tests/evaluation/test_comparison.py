@@ -15,6 +15,7 @@ def run(last: float = 0.8, **values: object) -> dict[str, object]:
         "protocol": "cifar100_10-10",
         "edition": "S",
         "baseline": "none",
+        "schedule": "published",
         "settings_key": "aaaa",
         "run_key": f"run_{last}",
         "start_time": 0,
@@ -83,6 +84,26 @@ def test_editions_and_baselines_have_names_of_their_own() -> None:
         "replay (S)",
         "DyTox (ours)",
     }
+
+
+def test_a_short_schedule_is_never_taken_for_the_published_one() -> None:
+    alone = table(run(schedule="short"))
+    assert list(method_labels(alone).values()) == ["DAFormer-S, short schedule"]
+    settings = {"training.schedule": "short", "training.epochs": "9"}
+    runs = table(
+        run(0.5),
+        run(0.6, schedule="short", settings_key="s", settings=settings),
+        run(0.7, baseline="replay", schedule="short", settings_key="r"),
+        run(0.8, baseline="dytox", schedule="short", settings_key="d"),
+    )
+    compared = own(compare(runs))
+    assert compared["method"].tolist() == [
+        "DyTox (ours), short schedule",
+        "replay (S), short schedule",
+        "DAFormer-S, short schedule",
+        "DAFormer-S",
+    ]
+    assert set(mean_curves(runs)["method"]) == set(compared["method"])
 
 
 def test_groups_that_cannot_be_told_apart_keep_their_keys() -> None:

@@ -13,6 +13,7 @@ from daformer_kedro.learning.task_data import (
     samples_of_task,
     select_images,
 )
+from daformer_kedro.scenario.images import ImageArrays
 
 # Classes 0 and 1 in task 0, 2 in task 1; two training and one test image each.
 SAMPLES = pd.DataFrame(
@@ -48,9 +49,18 @@ def test_new_samples_come_first_and_exemplars_are_marked() -> None:
 
 def test_images_are_picked_by_row_with_channels_first() -> None:
     stored = np.arange(4 * 2 * 2 * 3, dtype=np.uint8).reshape(4, 2, 2, 3)
-    chosen = select_images(stored, pd.Series([2, 0], index=[7, 9]))
+    chosen = select_images(arrays(stored), "train", pd.Series([2, 0], index=[7, 9]))
+    assert isinstance(chosen, torch.Tensor)
     assert chosen.shape == (2, 3, 2, 2)
     assert chosen.dtype == torch.uint8
     assert chosen[0, 1].tolist() == stored[2, :, :, 1].tolist()
-    grey = select_images(stored[..., :1], pd.Series([1]))
+    grey = select_images(arrays(stored[..., :1]), "test", pd.Series([1]))
+    assert isinstance(grey, torch.Tensor)
     assert grey.stride() == (4, 4, 2, 1)
+    assert grey[0, 0].tolist() == stored[2, :, :, 0].tolist()
+
+
+def arrays(stored: np.ndarray) -> ImageArrays:
+    """The test split holds the same images backwards."""
+    labels = np.zeros(len(stored), np.int64)
+    return ImageArrays(stored, labels, stored[::-1], labels, ("a",))

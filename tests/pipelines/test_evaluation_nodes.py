@@ -19,6 +19,8 @@ METRICS = {
 
 @pytest.mark.parametrize("joint", [None, {"last_accuracy": 0.876}])
 def test_the_upper_bound_is_drawn_where_it_is_known(joint: Any) -> None:
-    _, figure, _, _ = draw_accuracy_node(METRICS, "digits", {"edition": "S"}, joint)
+    _, figure, _, _ = draw_accuracy_node(
+        METRICS, "digits", "S", "none", "published", joint
+    )
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert ("87.6  our joint training" in texts) == (joint is not None)

@@ -137,6 +137,7 @@ REFUSED = [
     ({"baseline": "ewc"}, r"baseline = 'ewc' is unknown"),
     ({"augmentation": {"rand_augment": "rand-x9"}}, r"augmentation\.rand_augment"),
     ({"training": {"device": "cuda:77"}}, r"training\.device = 'cuda:77'"),
+    ({"training": {"devices": 3}}, r"batch_size = 64 .*training\.devices = 3"),
     ({"preprocessing": {"mean": [0, 0], "std": [1, 1]}}, r"preprocessing\.mean"),
 ]
 

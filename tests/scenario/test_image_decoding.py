@@ -1,73 +1,110 @@
-import io
-from collections.abc import Callable
+"""Files of every kind become RGB pixels, or are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from daformer_kedro.scenario.image_decoding import (
-    ImageDecodingError,
-    decode_rgb,
+from daformer_kedro.errors import InputError
+from daformer_kedro.scenario.image_decoding import open_rgb, random_view
+from daformer_kedro.scenario.image_decoding import test_view as central_view
+
+RED = (200, 30, 60)
+
+
+def saved(path: Path, image: Image.Image, **options: object) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def pixel(path: Path) -> tuple[int, ...]:
+    image = open_rgb(path)
+    assert image.mode == "RGB"
+    return image.getpixel((0, 0))
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "expected"),
+    [
+        ("rgb.png", Image.new("RGB", (3, 2), RED), RED),
+        ("grey.png", Image.new("L", (3, 2), 77), (77, 77, 77)),
+        ("bits.png", Image.new("1", (3, 2), 1), (255, 255, 255)),
+        ("alpha.png", Image.new("RGBA", (3, 2), (200, 30, 60, 0)), (255, 255, 255)),
+        ("grey_alpha.png", Image.new("LA", (3, 2), (9, 255)), (9, 9, 9)),
+        ("palette.png", Image.new("RGB", (3, 2), RED).quantize(4), RED),
+        ("deep.png", Image.fromarray(np.full((2, 3), 65535, np.uint16)), (255,) * 3),
+        ("mid.png", Image.fromarray(np.full((2, 3), 25700, np.uint16)), (100,) * 3),
+        ("cmyk.tif", Image.new("CMYK", (3, 2), (0, 255, 255, 0)), (255, 0, 0)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
-
-Encode = Callable[..., bytes]
-PIXELS = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-
-
-def test_png_comes_back_exactly(png: Encode) -> None:
-    np.testing.assert_array_equal(decode_rgb(png(PIXELS), 32), PIXELS)
+def test_every_mode_becomes_rgb(
+    tmp_path: Path, name: str, image: Image.Image, expected: tuple[int, ...]
+) -> None:
+    assert pixel(saved(tmp_path / name, image)) == expected
 
 
-def test_grey_png_fills_all_channels(png: Encode) -> None:
-    grey = PIXELS[..., 0]
-    decoded = decode_rgb(png(grey), 32)
-    np.testing.assert_array_equal(decoded, np.stack([grey] * 3, axis=-1))
+def test_the_content_tells_the_format(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", (2, 2), RED).save(path, format="PNG")
+    assert pixel(path) == RED
 
 
-def test_palette_png_is_looked_up(png: Encode) -> None:
-    pixels = np.zeros((32, 32, 3), np.uint8)
-    pixels[:16] = (10, 200, 30)
-    np.testing.assert_array_equal(
-        decode_rgb(png(pixels, "P"), 32)[0, 0] > 100, [0, 1, 0]
-    )
+def test_a_camera_s_orientation_is_applied(tmp_path: Path) -> None:
+    image = Image.new("RGB", (2, 1))
+    image.putpixel((0, 0), (255, 0, 0))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees, clockwise
+    upright = open_rgb(saved(tmp_path / "a.png", image, exif=exif))
+    assert upright.size == (1, 2)
+    assert upright.getpixel((0, 0)) == (255, 0, 0)
 
 
-def test_jpeg_is_read() -> None:
-    buffer = io.BytesIO()
-    Image.new("RGB", (32, 32), (128, 128, 128)).save(buffer, format="JPEG")
-    np.testing.assert_array_equal(decode_rgb(buffer.getvalue(), 32), 128)
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    whole = saved(tmp_path / "whole.jpg", Image.fromarray(noise)).read_bytes()
+    for name, content in {
+        "cut.jpg": whole[: len(whole) // 2],
+        "empty.jpg": b"",
+        "text.png": b"not an image",
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=rf"{name}: cannot be read as an image"):
+            open_rgb(tmp_path / name)
+    with pytest.raises(InputError, match=r"gone\.png: is not there"):
+        open_rgb(tmp_path / "gone.png")
 
 
-def _gif() -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (32, 32)).save(buffer, format="GIF")
-    return buffer.getvalue()
+def test_the_test_view_is_the_middle() -> None:
+    pixels = np.zeros((4, 8, 3), np.uint8)
+    pixels[:, 2:6] = 255
+    view = central_view(Image.fromarray(pixels), resize=4, size=4)
+    assert view.shape == (4, 4, 3)
+    assert view.min() == 255
+    smaller = central_view(Image.new("RGB", (30, 50), RED), resize=8, size=6)
+    assert smaller.shape == (6, 6, 3)
+    assert (smaller == RED).all()
 
 
-def test_damaged_bytes(png: Encode) -> None:
-    whole = png(PIXELS)
-    swapped = whole[:200] + bytes(50) + whole[250:]
-    for damaged in (b"", b"no image", whole[:300], whole[:20], swapped, _gif()):
-        with pytest.raises(ImageDecodingError, match="cannot be decoded as PNG or"):
-            decode_rgb(damaged, 32)
+def test_a_random_view_follows_its_seed_and_its_range() -> None:
+    ramp = np.arange(64, dtype=np.uint8)[None, :, None].repeat(64, 0).repeat(3, 2)
+    image = Image.fromarray(ramp)
+    one = random_view(image, (0.1, 0.4), 8, seed=1)
+    assert one.shape == (8, 8, 3)
+    assert (one == random_view(image, (0.1, 0.4), 8, seed=1)).all()
+    assert (one != random_view(image, (0.1, 0.4), 8, seed=2)).any()
+    # A crop of at most 40 % with a ratio of at most 4/3 is at most 47 pixels wide.
+    spans = [
+        int(np.ptp(random_view(image, (0.1, 0.4), 8, seed)[0, :, 0].astype(int)))
+        for seed in range(50)
+    ]
+    assert max(spans) <= 47
+    assert min(spans) < 25 < max(spans)
 
 
-def test_wrong_size(png: Encode) -> None:
-    with pytest.raises(
-        ImageDecodingError, match="is 20 × 32 pixels; it must be 32 × 3"
-    ):
-        decode_rgb(png(PIXELS[:, :20]), 32)
-
-
-def test_images_that_do_not_fit_eight_bit_rgb(png: Encode) -> None:
-    deep = np.zeros((32, 32), np.uint16)
-    for encoded in (png(PIXELS, "RGBA"), png(deep)):
-        with pytest.raises(ImageDecodingError, match=r"has mode .*; it must be RGB"):
-            decode_rgb(encoded, 32)
-
-
-def test_palette_with_transparency() -> None:
-    buffer = io.BytesIO()
-    Image.new("P", (32, 32)).save(buffer, format="PNG", transparency=b"\x00\x80")
-    with pytest.raises(ImageDecodingError, match="without transparency"):
-        decode_rgb(buffer.getvalue(), 32)
+def test_where_no_crop_fits_the_middle_is_taken() -> None:
+    stripe = Image.new("RGB", (100, 2), RED)
+    assert (random_view(stripe, (0.9, 1.0), 4, seed=0) == RED).all()

@@ -14,7 +14,11 @@ from kedro.pipeline.node import Node
 
 from daformer_kedro.cache.code import code_of, function_name
 from daformer_kedro.config import Config, result_settings
-from daformer_kedro.datasets import StoredDataset, TrainingStateDataset
+from daformer_kedro.datasets import (
+    OptionalJSONDataset,
+    StoredDataset,
+    TrainingStateDataset,
+)
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.pipelines.naming import READS_SOURCE_FILES
 from daformer_kedro.storage.checksum import checksum
@@ -116,7 +120,7 @@ def content_of(dataset: Any) -> str:
     path = getattr(dataset, "filepath", getattr(dataset, "_filepath", None))
     if path is not None and Path(str(path)).exists():
         return checksum(Path(str(path)))
-    return str(dataset)
+    return "absent" if isinstance(dataset, OptionalJSONDataset) else str(dataset)
 
 
 def describe_files(path: Path) -> str | None:

@@ -1,6 +1,6 @@
 """Settings as frozen dataclasses, made from Kedro's parameters and validated once."""
 
-from daformer_kedro.config.baselines import BASELINES, apply_baseline, merge
+from daformer_kedro.config.baselines import BASELINES
 from daformer_kedro.config.keys import (
     result_settings,
     run_key,
@@ -8,6 +8,8 @@ from daformer_kedro.config.keys import (
     settings_key,
     source_key,
 )
+from daformer_kedro.config.overlays import apply_overlays, lay_over, merge
+from daformer_kedro.config.schedules import SCHEDULES
 from daformer_kedro.config.sections import (
     SETTINGS,
     AugmentationConfig,
@@ -36,6 +38,7 @@ from daformer_kedro.config.validation import validated
 
 __all__ = [
     "BASELINES",
+    "SCHEDULES",
     "SETTINGS",
     "AugmentationConfig",
     "CacheConfig",
@@ -58,7 +61,8 @@ __all__ = [
     "SharpnessConfig",
     "SourceConfig",
     "TrainingConfig",
-    "apply_baseline",
+    "apply_overlays",
+    "lay_over",
     "merge",
     "result_settings",
     "run_key",

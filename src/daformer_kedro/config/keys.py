@@ -9,38 +9,53 @@ from typing import Any
 
 from daformer_kedro.config.sections import SETTINGS, Config
 
+PLACES = ("device", "devices", "engine", "nnodes", "rendezvous")
+"""Settings of ``training`` that say where to train."""
+
 
 def source_key(config: Config) -> str:
-    """Folder of the ingested images: the source and a digest of its settings."""
-    return f"{config.source.name}_{_digest(asdict(config.source))}"
+    """Folder of the ingested images: the source and a digest of what reads it."""
+    settings = result_settings(config)
+    parts = [
+        settings["source"],
+        settings["preprocessing"]["image_size"],
+        settings["preprocessing"]["resize"],
+        settings["scenario"]["tasks"],
+    ]
+    return f"{config.source.name}_{_digest(parts)}"
 
 
 def result_settings(config: Config) -> dict[str, Any]:
     """Every setting that can change a result, as plain values.
 
-    The device is left out: it is where, not what. So is what only says how to keep
-    results and states.
+    Devices and machines are left out: they are where, not what. So is what only says
+    how to keep results and states. Of folders that arrive over time the first one
+    stands for all, so that what was learnt from it stays where it is when another one
+    comes.
     """
     sections = asdict(config)
     settings = {name: sections[name] for name in SETTINGS}
-    for name in ("device", "save_every"):
+    for name in (*PLACES, "save_every"):
         settings["training"].pop(name)
+    folders = settings["scenario"]["tasks"]
+    settings["scenario"]["tasks"] = None if folders is None else folders[:1]
     return settings
 
 
 def run_key(config: Config) -> str:
     """Folder of one configuration's results.
 
-    Protocol, edition, baseline (if any), class order and seed for the reader, then a
-    digest of every setting that can change a result, so that no two configurations
-    share a folder: see :func:`result_settings`.
+    Protocol, edition, baseline (if any), schedule (unless published), class order and
+    seed for the reader, then a digest of every setting that can change a result, so
+    that no two configurations share a folder: see :func:`result_settings`.
     """
     settings = result_settings(config)
-    order = config.scenario.class_order
+    order, schedule = config.scenario.class_order, config.training.schedule
     parts = [
         config.protocol,
         config.model.edition,
         *([] if config.baseline == "none" else [config.baseline]),
+        *([] if schedule == "published" else [schedule]),
         f"order-{order if isinstance(order, str | int) else 'custom'}",
         f"seed{config.seed}",
         _digest(settings),
@@ -67,6 +82,6 @@ def settings_key(config: Config) -> str:
     return _digest(settings)
 
 
-def _digest(settings: dict[str, Any]) -> str:
+def _digest(settings: Any) -> str:
     text = json.dumps(settings, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -30,8 +30,7 @@ class SourceConfig:
     """Where images come from.
 
     Attributes:
-        name: kind of source; ``digits`` is embedded, the others need ``path``
-            (``fashion_mnist`` only where Debian's package is not installed).
+        name: kind of source; ``digits`` is embedded, the others need ``path``.
         path: folder of the data set; relative paths start at the working
             directory.
         test_fraction: share of each class held out, for sources without a test set.
@@ -39,9 +38,9 @@ class SourceConfig:
             runs with several seeds are tested on the same images.
         classes: the subset to keep, as class names or labels; ``None`` keeps all.
         download: fetch the data set through torchvision when it is not at ``path``.
-        dataset: class of :mod:`continuum.datasets`, for ``name: continuum``.
-        on_error: what a damaged image file does: ``fail`` ends the run with its name,
-            ``skip`` leaves it out and lists it. Skipping decodes every file once.
+        dataset: of source ``continuum``, the name of a class in its ``datasets``.
+        on_error: files that cannot be read end the run (``fail``), or are left out
+            and listed (``skip``), which decodes every file once.
     """
 
     name: Literal[
@@ -49,17 +48,17 @@ class SourceConfig:
         "cifar10",
         "cifar100",
         "fashion_mnist",
+        "continuum",
+        "image_folder",
         "imagenet100",
         "imagenet1000",
-        "image_folder",
-        "continuum",
     ] = "digits"
     path: str | None = None
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     split_seed: NonNegativeInt = 0
     classes: tuple[str | int, ...] | None = None
     download: bool = False
-    dataset: Annotated[str, Field(min_length=1)] | None = None
+    dataset: str | None = None
     on_error: Literal["fail", "skip"] = "fail"
 
 
@@ -73,8 +72,8 @@ class ScenarioConfig:
             permutation of the labels.
         initial_increment: classes of the first task; ``None`` means ``increment``.
         increment: classes of every later task, or one number a later task.
-        tasks: folders in ``source.path`` that arrive one after the other, one a task;
-            their classes are learned in that order, and the increments are not read.
+        tasks: of source ``image_folder``, the folders that arrived one after another;
+            each is a task, and classes go by arrival, whatever the settings above.
     """
 
     class_order: Literal["identity", "shuffle"] | int | tuple[int, ...] = "identity"
@@ -84,16 +83,10 @@ class ScenarioConfig:
 
     @model_validator(mode="after")
     def _check(self) -> ScenarioConfig:
-        if self.tasks is None:
-            return self
-        if not self.tasks or len(set(self.tasks)) < len(self.tasks):
+        if self.tasks is not None and self.class_order != "identity":
             raise ValueError(
-                f"tasks = {list(self.tasks)} must name at least one folder, each once"
-            )
-        if self.class_order != "identity":
-            raise ValueError(
-                f"class_order = {self.class_order!r} with tasks: classes are learned "
-                "in the order in which their folders arrive; it must be identity"
+                f"class_order = {self.class_order!r} must be identity with tasks = "
+                f"{list(self.tasks)}, whose classes go by arrival"
             )
         return self
 
@@ -143,16 +136,32 @@ class ModelConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class PreprocessingConfig:
-    """Normalisation ``(x / 255 - mean) / std``, one number a channel."""
+    """From an image to what the network reads.
+
+    Attributes:
+        mean: of ``(x / 255 - mean) / std``, one number a channel.
+        std: likewise.
+        image_size: side of the square that is cut from images that are files; images
+            in arrays have a size of their own.
+        resize: short side of such an image before the centre crop of the test
+            transform; ``None`` for ``image_size``.
+    """
 
     mean: tuple[float, ...] = (0.5,)
     std: tuple[PositiveFloat, ...] = (0.5,)
+    image_size: PositiveInt | None = None
+    resize: PositiveInt | None = None
 
     @model_validator(mode="after")
     def _check(self) -> PreprocessingConfig:
         if len(self.mean) != len(self.std):
             raise ValueError(
                 f"mean has {len(self.mean)} channels and std has {len(self.std)}"
+            )
+        if self.resize is not None and self.resize < (self.image_size or 0):
+            raise ValueError(
+                f"resize = {self.resize} must be at least image_size = "
+                f"{self.image_size}, which is cut from it"
             )
         return self
 
@@ -222,6 +231,7 @@ class TrainingConfig:
     """One task's training.
 
     Attributes:
+        schedule: which of :data:`SCHEDULES` the parameters were made for.
         epochs: epochs a task.
         initial_epochs: epochs of the first task, ``None`` for ``epochs``.
         batch_size: images a step.
@@ -238,8 +248,14 @@ class TrainingConfig:
         compile: ``auto`` compiles the encoder's blocks on GPUs (``torch.compile``).
         save_every: epochs between two savings of the whole state of an unfinished
             training, from which it can go on; no result depends on it.
+        devices: ranks on each machine, one a device; they share every batch.
+        engine: who starts the ranks: ``torch`` (PyTorch's elastic launcher) or ``ray``.
+        nnodes: machines that take part.
+        rendezvous: ``HOST:PORT`` of this machine where the others find it; with
+            ``nnodes`` above 1 and the engine ``torch`` alone.
     """
 
+    schedule: Literal["published", "short"] = "published"
     epochs: PositiveInt = 500
     initial_epochs: PositiveInt | None = None
     batch_size: PositiveInt = 128
@@ -255,6 +271,45 @@ class TrainingConfig:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: Literal["auto", "off"] = "auto"
     save_every: PositiveInt = 10
+    devices: PositiveInt = 1
+    engine: Literal["torch", "ray"] = "torch"
+    nnodes: PositiveInt = 1
+    rendezvous: Annotated[str, Field(pattern=r"^[^\s:]+:\d+$")] | None = None
+
+    @property
+    def num_ranks(self) -> int:
+        """Processes that train together, on all machines."""
+        return self.devices * self.nnodes
+
+    @property
+    def starts_ranks(self) -> bool:
+        """Whether training leaves this process."""
+        return self.num_ranks > 1 or self.engine == "ray"
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainingConfig:
+        check_batch_size("batch_size", self.batch_size, self)
+        needs_rendezvous = self.nnodes > 1 and self.engine == "torch"
+        if needs_rendezvous != (self.rendezvous is not None):
+            raise ValueError(
+                f"rendezvous = {self.rendezvous!r}: HOST:PORT is needed with nnodes "
+                f"above 1 and engine torch, and has no use otherwise (nnodes = "
+                f"{self.nnodes}, engine = {self.engine})"
+            )
+        return self
+
+
+def check_batch_size(key: str, batch_size: int, training: TrainingConfig) -> None:
+    """Make sure that a batch can be shared evenly.
+
+    Raises:
+        ValueError: it cannot; names both settings.
+    """
+    if batch_size % training.num_ranks:
+        ranks = f"training.devices = {training.devices}"
+        if training.nnodes > 1:
+            ranks += f" times training.nnodes = {training.nnodes}"
+        raise ValueError(f"{key} = {batch_size} must be a multiple of {ranks}")
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -373,10 +428,13 @@ class ComparisonConfig:
     Attributes:
         filter: MLflow search filter, such as ``tags.protocol = 'digits'``; empty for
             all runs of the experiment.
+        run_keys: of the runs that the filter finds, only those with these keys;
+            ``None`` for all. ``make benchmark`` sets it to its grid.
         experiment: the MLflow experiment.
     """
 
     filter: str = ""
+    run_keys: tuple[str, ...] | None = None
     experiment: Annotated[str, Field(min_length=1)] = "daformer"
 
 
@@ -433,6 +491,14 @@ class Config:
     comparison: ComparisonConfig = Field(default_factory=ComparisonConfig)
     mlflow: MlflowConfig = Field(default_factory=MlflowConfig)
     cache: CacheConfig = Field(default_factory=CacheConfig)
+
+    @model_validator(mode="after")
+    def _check(self) -> Config:
+        if self.finetuning.epochs and self.memory.keep != "nothing":
+            check_batch_size(
+                "finetuning.batch_size", self.finetuning.batch_size, self.training
+            )
+        return self
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Config:

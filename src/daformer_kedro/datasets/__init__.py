@@ -2,7 +2,7 @@
 
 from daformer_kedro.datasets.checkpoint import CheckpointDataset
 from daformer_kedro.datasets.figure import FigureDataset
-from daformer_kedro.datasets.image_arrays import ImageArraysDataset
+from daformer_kedro.datasets.images import ImagesDataset
 from daformer_kedro.datasets.mlflow_runs import MlflowRunsDataset
 from daformer_kedro.datasets.optional_json import OptionalJSONDataset
 from daformer_kedro.datasets.stored import StoredDataset
@@ -12,7 +12,7 @@ from daformer_kedro.datasets.training_state import TrainingStateDataset
 __all__ = [
     "CheckpointDataset",
     "FigureDataset",
-    "ImageArraysDataset",
+    "ImagesDataset",
     "MlflowRunsDataset",
     "OptionalJSONDataset",
     "StoredDataset",

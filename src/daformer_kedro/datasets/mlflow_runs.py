@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -17,6 +19,7 @@ from daformer_kedro.evaluation.comparison import MEASURES
 _TAGS = ("protocol", "edition", "baseline", "settings_key", "run_key")
 _SERIES = ("accuracy_after_task", "num_classes_seen")
 _PAGE = 500
+_LOGGER = logging.getLogger(__name__)
 
 
 class MlflowRunsDataset(AbstractDataset[None, pd.DataFrame]):
@@ -27,6 +30,7 @@ class MlflowRunsDataset(AbstractDataset[None, pd.DataFrame]):
     Args:
         experiment: name of the experiment.
         filter: MLflow search filter; empty for all.
+        run_keys: take only runs with these keys; ``None`` for all.
         tracking_uri: ``None`` for the one that the session has set.
         metadata: for plugins such as Kedro-Viz.
     """
@@ -36,11 +40,13 @@ class MlflowRunsDataset(AbstractDataset[None, pd.DataFrame]):
         *,
         experiment: str,
         filter: str = "",
+        run_keys: Sequence[str] | None = None,
         tracking_uri: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._experiment = experiment
         self._filter = filter
+        self._run_keys = None if run_keys is None else set(run_keys)
         self._tracking_uri = tracking_uri
         self.metadata = metadata
 
@@ -53,7 +59,7 @@ class MlflowRunsDataset(AbstractDataset[None, pd.DataFrame]):
         """
         client = MlflowClient(self._tracking_uri)
         found = self._search(client)
-        rows = [_row(client, run) for run in found if _is_whole(run)]
+        rows = [_row(client, run) for run in found if self._is_wanted(run)]
         if not rows:
             raise InputError(
                 f"comparison.filter = {self._filter!r} matches no finished run with "
@@ -61,7 +67,18 @@ class MlflowRunsDataset(AbstractDataset[None, pd.DataFrame]):
                 "were found in all). Runs are made by kedro run and listed by "
                 "kedro mlflow ui."
             )
+        missing = (self._run_keys or set()) - {row["run_key"] for row in rows}
+        if missing:
+            _LOGGER.warning(
+                "Not compared, since MLflow has no finished run of: %s",
+                ", ".join(sorted(missing)),
+            )
         return pd.DataFrame(rows)
+
+    def _is_wanted(self, run: Run) -> bool:
+        if not _is_whole(run):
+            return False
+        return self._run_keys is None or run.data.tags["run_key"] in self._run_keys
 
     def _search(self, client: MlflowClient) -> list[Run]:
         experiment = client.get_experiment_by_name(self._experiment)
@@ -117,6 +134,7 @@ def _row(client: MlflowClient, run: Run) -> dict[str, Any]:
         "run_id": run.info.run_id,
         "start_time": run.info.start_time,
         **{tag: tags[tag] for tag in _TAGS},
+        "schedule": tags.get("schedule", "published"),
         "memory": _memory(tags.get("memory_keep", "exemplars"), params),
         **{name: metrics.get(name) for name in MEASURES},
         **{name: _series(client, run.info.run_id, name) for name in _SERIES},

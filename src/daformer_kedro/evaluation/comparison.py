@@ -1,10 +1,11 @@
 """Finished runs beside each other: repeats averaged, published results below.
 
 A *run* is a row with ``run_id``, ``protocol``, ``edition``, ``baseline``,
-``settings_key``, ``run_key``, ``start_time``, ``memory`` (exemplars in all, as text),
-the accuracies ``average_incremental_accuracy``, ``last_accuracy``, ``forgetting`` and
-``backward_transfer`` (fractions of 1), the lists ``accuracy_after_task`` and
-``num_classes_seen``, and ``settings`` (a mapping of dotted names to text).
+``schedule``, ``settings_key``, ``run_key``, ``start_time``, ``memory`` (exemplars in
+all, as text), the accuracies ``average_incremental_accuracy``, ``last_accuracy``,
+``forgetting`` and ``backward_transfer`` (fractions of 1), the lists
+``accuracy_after_task`` and ``num_classes_seen``, and ``settings`` (a mapping of dotted
+names to text).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from daformer_kedro.config.keys import PLACES
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.published import published_for
 
@@ -24,7 +26,7 @@ MEASURES = (
     "forgetting",
     "backward_transfer",
 )
-_GROUP = ["edition", "baseline", "settings_key"]
+_GROUP = ["edition", "baseline", "schedule", "settings_key"]
 _PUBLISHED_MEASURES = {
     "average_incremental_accuracy": "average_incremental_top1",
     "last_accuracy": "last_top1",
@@ -33,10 +35,11 @@ _PUBLISHED_MEASURES = {
 _NOT_A_DIFFERENCE = (
     "seed",
     "baseline",
+    "training.schedule",
     "scenario.class_order",
     "source.path",
     "source.download",
-    "training.device",
+    *(f"training.{name}" for name in PLACES),
     "model.edition",
 )
 
@@ -152,7 +155,8 @@ def mean_curves(runs: pd.DataFrame) -> pd.DataFrame:
 def method_labels(runs: pd.DataFrame) -> dict[tuple[Hashable, ...], str]:
     """A label for each group of repeats; different groups have different labels.
 
-    Edition and baseline, and where these are not enough the settings that differ.
+    Edition, baseline and schedule, and where these are not enough the settings that
+    differ.
     """
     groups = {key: group.iloc[0] for key, group in runs.groupby(_GROUP, dropna=False)}
     labels = {}
@@ -163,16 +167,22 @@ def method_labels(runs: pd.DataFrame) -> dict[tuple[Hashable, ...], str]:
             label = f"{label} ({_differences(run, rivals) or run['settings_key']})"
         labels[key] = label
     if len(set(labels.values())) < len(labels):
-        return {key: f"{label}, {key[2]}" for key, label in labels.items()}
+        return {key: f"{label}, {key[-1]}" for key, label in labels.items()}
     return labels
 
 
+def method_name(edition: str, baseline: str, schedule: str) -> str:
+    """What tables and figures call a run of ours.
+
+    A schedule that is not the published one is always said.
+    """
+    names = {"none": f"DAFormer-{edition}", "dytox": "DyTox (ours)"}
+    name = names.get(baseline, f"{baseline} ({edition})")
+    return name if schedule == "published" else f"{name}, {schedule} schedule"
+
+
 def _method(run: pd.Series) -> str:
-    if run["baseline"] == "none":
-        return f"DAFormer-{run['edition']}"
-    if run["baseline"] == "dytox":
-        return "DyTox (ours)"
-    return f"{run['baseline']} ({run['edition']})"
+    return method_name(run["edition"], run["baseline"], run["schedule"])
 
 
 def _differences(run: pd.Series, rivals: list[pd.Series]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -28,6 +28,7 @@ def render_report(
     settings: Mapping[str, Any],
     figures: Mapping[str, bytes],
     command: str,
+    skipped: Sequence[tuple[str, str]] | None = None,
 ) -> str:
     """A self-contained HTML page: results, figures, settings and how to repeat them.
 
@@ -41,6 +42,8 @@ def render_report(
         figures: PNG bytes by name; ``accuracy_matrix`` is captioned
             "Accuracy matrix".
         command: what to type to make the run again.
+        skipped: file and reason of images that were left out; ``None`` where none
+            could be.
 
     Raises:
         InputError: a figure is not a PNG.
@@ -61,6 +64,7 @@ def render_report(
         settings=_flatten(settings),
         figures=[_figure(name, png) for name, png in figures.items()],
         command=command,
+        skipped=skipped,
     )
 
 

@@ -65,7 +65,7 @@ class FinalModelHooks:
             return
         stored: Any = catalog
         images = stored["images"].load()
-        example = np.array(images.test_images[:_NUM_EXAMPLES])
+        example = images.view("test", np.arange(_NUM_EXAMPLES))
         registered = self._config.mlflow.register_model_as
         LOGBOOK.attempt(lambda: log_model(stored[name].filepath, example, registered))
 

@@ -71,18 +71,24 @@ class ParentRunHooks(MlflowHook):
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol
     ) -> None:
-        """Close orphans and open the parent run, if anything is to be computed."""
+        """Close orphans, and open the parent run if there is anything to log.
+
+        That is where something is computed, and where an interrupted run is gone on
+        with: it may have ended after its last result and before its log.
+        """
         plan = current_plan()
         self.run_id = None
         self._is_mlflow_enabled = False
-        if not self._can_log or (plan is not None and plan.is_all_reused):
+        if not self._can_log:
+            return
+        LOGBOOK.attempt(self._close_orphans)
+        if plan is not None and plan.is_all_reused and plan.mode != "resumed":
             return
         # Asked here, since the run is created before kedro-mlflow would ask.
         disabled = self.mlflow_config.tracking.disable_tracking.pipelines
         names = run_params.get("pipeline_names") or [run_params.get("pipeline_name")]
         if all(name in disabled for name in names):
             return
-        LOGBOOK.attempt(self._close_orphans)
         begin = super().before_pipeline_run
 
         def open_parent() -> None:

@@ -16,7 +16,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from daformer_kedro.cache.code import code_fingerprint
 from daformer_kedro.config import Config, settings_key
-from daformer_kedro.scenario.images import ImageArrays
+from daformer_kedro.scenario.image_files import ImageFiles
+from daformer_kedro.scenario.images import Images
 
 _DIGEST_LENGTH = 16
 _BLOCK_BYTES = 1 << 24
@@ -57,21 +58,30 @@ def _git(*words: str) -> str | None:
     return done.stdout.strip()
 
 
-def image_inputs(images: ImageArrays, config: Config) -> list[DatasetInput]:
-    """The images of both splits as MLflow datasets, each with a digest of its own."""
-    return [
-        _input(
-            name=f"{config.source.name}_{split}",
-            context=context,
-            digest=_digest_of_arrays(pixels, labels),
-            source={"source": config.source.name, "path": config.source.path},
-            profile={"num_images": len(pixels), "image_shape": list(pixels.shape[1:])},
+def image_inputs(images: Images, config: Config) -> list[DatasetInput]:
+    """The images of both splits as MLflow datasets, each with a digest of its own.
+
+    The digest of images that stay files is of their paths and labels.
+    """
+    inputs = []
+    for split, context in (("train", "training"), ("test", "evaluation")):
+        labels: np.ndarray = getattr(images, f"{split}_labels")
+        if isinstance(images, ImageFiles):
+            content = np.char.encode(getattr(images, f"{split}_paths"), "utf-8")
+            shape = [images.image_size, images.image_size, images.num_channels]
+        else:
+            content = getattr(images, f"{split}_images")
+            shape = list(content.shape[1:])
+        inputs.append(
+            _input(
+                name=f"{config.source.name}_{split}",
+                context=context,
+                digest=_digest_of_arrays(content, labels),
+                source={"source": config.source.name, "path": config.source.path},
+                profile={"num_images": len(labels), "image_shape": shape},
+            )
         )
-        for split, context, pixels, labels in (
-            ("train", "training", images.train_images, images.train_labels),
-            ("test", "evaluation", images.test_images, images.test_labels),
-        )
-    ]
+    return inputs
 
 
 def table_input(name: str, context: str, table: pd.DataFrame) -> DatasetInput:

@@ -177,6 +177,7 @@ class TrackingHooks:
             "protocol": config.protocol,
             "edition": config.model.edition,
             "baseline": config.baseline,
+            "schedule": config.training.schedule,
             "class_order": str(config.scenario.class_order),
             "seed": str(config.seed),
             "run_key": run_key(config),

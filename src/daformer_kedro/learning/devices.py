@@ -33,6 +33,49 @@ def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
     )
 
 
+def check_devices(device: str, num_devices: int) -> None:
+    """Find out whether ``training.devices`` can be had on this machine.
+
+    Args:
+        device: ``training.device``.
+        num_devices: ranks on this machine, each with a device of its own.
+
+    Raises:
+        InputError: there are fewer GPUs, or one certain GPU is asked for.
+    """
+    is_gpu = resolve_device(device).type == "cuda"
+    if num_devices == 1 or not is_gpu:
+        return
+    if ":" in device:
+        raise InputError(
+            f"training.device = {device!r} and training.devices = {num_devices}: ranks "
+            "take the machine's GPUs in order; allowed for training.device: auto, "
+            "cuda, cpu"
+        )
+    num_gpus = torch.cuda.device_count()
+    if num_devices > num_gpus:
+        allowed = "1" if num_gpus == 1 else f"1 to {num_gpus}"
+        raise InputError(
+            f"training.devices = {num_devices}: this machine has {num_gpus} usable "
+            f"GPUs; allowed: {allowed}, or any number with training.device=cpu"
+        )
+
+
+def rank_device(device: str, gpu: int) -> torch.device:
+    """The device of one rank.
+
+    Args:
+        device: ``training.device``.
+        gpu: which of the GPUs that this process sees is its own.
+    """
+    resolved = resolve_device(device)
+    if resolved.type == "cpu":
+        return resolved
+    own = torch.device("cuda", gpu)
+    torch.cuda.set_device(own)
+    return own
+
+
 def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     """The type that autocast computes in; float32 means no autocast.
 

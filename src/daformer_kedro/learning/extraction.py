@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
 from daformer_kedro.config import PreprocessingConfig
 from daformer_kedro.learning.augmentation import normalise
+from daformer_kedro.learning.file_images import FileImages
 from daformer_kedro.learning.neighbourhood import concatenate_tasks
 from daformer_kedro.model import DAFormer
 
@@ -14,7 +17,7 @@ from daformer_kedro.model import DAFormer
 @torch.inference_mode()
 def extract(
     model: DAFormer,
-    images: Tensor,
+    images: Tensor | FileImages,
     preprocessing: PreprocessingConfig,
     batch_size: int = 512,
 ) -> tuple[Tensor, Tensor]:
@@ -25,7 +28,7 @@ def extract(
 
     Args:
         model: on the device to use.
-        images: (N, C, H, W) uint8, on any device.
+        images: (N, C, H, W) uint8, on any device, or files of N images.
         preprocessing: normalisation.
         batch_size: images a forward pass.
 
@@ -36,7 +39,12 @@ def extract(
     was_training = model.training
     model.eval()
     embeddings, logits = [], []
-    for batch in images.split(batch_size):
+    batches: Iterable[Tensor]
+    if isinstance(images, FileImages):
+        batches = images.test_batches(batch_size)
+    else:
+        batches = images.split(batch_size)
+    for batch in batches:
         output = model(normalise(batch.to(device), preprocessing))
         embeddings.append(concatenate_tasks(output.embeddings, model.num_tasks).cpu())
         logits.append(output.logits.cpu())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from daformer_kedro.config import SharpnessConfig
 from daformer_kedro.learning.augmentation import Augmentation
 from daformer_kedro.learning.devices import autocast
+from daformer_kedro.learning.distributed.ranks import ALONE, Ranks, Share
+from daformer_kedro.learning.file_images import FileImages
 from daformer_kedro.learning.mixing import Mixed, Mixing
 from daformer_kedro.learning.neighbourhood import concatenate_tasks
 from daformer_kedro.learning.objective import Objective
@@ -29,15 +32,44 @@ class DivergenceError(RuntimeError):
 
 @dataclass(frozen=True)
 class TaskImages:
-    """The images of one phase, resident on the device.
+    """The images of one phase: resident on the device, or files read ahead of need.
 
     Attributes:
-        images: (N, C, H, W) uint8.
-        targets: (N,) int64, positions in the class order.
+        images: (N, C, H, W) uint8, or files of as many images.
+        targets: (N,) int64 on the device, positions in the class order.
     """
 
-    images: Tensor
+    images: Tensor | FileImages
     targets: Tensor
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model trains."""
+        return self.targets.device
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square images, in pixels."""
+        if isinstance(self.images, FileImages):
+            return self.images.image_size
+        return self.images.shape[-1]
+
+    def batches(
+        self, rows: Sequence[Tensor], generator: torch.Generator
+    ) -> Iterator[Tensor]:
+        """The images of each batch, (B, C, H, W) uint8 on the device.
+
+        Args:
+            rows: positions of each batch's images.
+            generator: source of chance for files, of which another part is shown
+                each time.
+        """
+        if isinstance(self.images, FileImages):
+            for batch in self.images.random_batches(rows, generator):
+                yield batch.to(self.device, non_blocking=True)
+        else:
+            for chosen in rows:
+                yield self.images[chosen]
 
 
 @dataclass(frozen=True)
@@ -82,6 +114,7 @@ class Fitting:
         schedule: sets the learning rate before each epoch; ``None`` keeps it.
         generator: source of all chance, on the model's device.
         teacher: frozen model of the task before.
+        ranks: the processes that train this model together.
     """
 
     def __init__(
@@ -97,6 +130,7 @@ class Fitting:
         schedule: Scheduler | None,
         generator: torch.Generator,
         teacher: DAFormer | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.phase = phase
         self.model = model
@@ -107,6 +141,7 @@ class Fitting:
         self.optimiser = optimiser
         self.schedule = schedule
         self.generator = generator
+        self.ranks = ranks
         self.teacher = None
         if teacher is not None and objective.uses_teacher:
             self.teacher = teacher.eval()
@@ -125,7 +160,7 @@ class Fitting:
         Raises:
             DivergenceError: a loss is not finite at the end of an epoch.
         """
-        state = None if state_file is None else state_file.load()
+        state = self.ranks.load(state_file)
         if state is not None:
             self.load_state_dict(state)
             for record in self.history:
@@ -135,6 +170,7 @@ class Fitting:
             if self.schedule is not None:
                 self.schedule.step(epoch)
             record = self._run_epoch(epoch)
+            self.ranks.check_agreement(self.model)
             self.history.append(record)
             is_due = (epoch + 1) % save_every == 0 or epoch + 1 == self.phase.epochs
             if state_file is not None and is_due:
@@ -172,8 +208,9 @@ class Fitting:
             self.generator,
         )
         sums: dict[str, Tensor] = {}
-        for rows in batches:
-            for name, value in self._step(rows).items():
+        pixels = self.data.batches(batches, self.generator)
+        for rows, images in zip(batches, pixels, strict=True):
+            for name, value in self._step(rows, images).items():
                 sums[name] = sums[name] + value if name in sums else value
         # The one synchronisation with the device: all sums in one copy.
         values = torch.stack([value.float() for value in sums.values()]).tolist()
@@ -203,19 +240,21 @@ class Fitting:
                 "training.clip_norm"
             )
 
-    def _step(self, rows: Tensor) -> dict[str, Tensor]:
+    def _step(self, rows: Tensor, pixels: Tensor) -> dict[str, Tensor]:
         """One optimisation step; returns detached loss terms, total and accuracy."""
-        images = self.augmentation(self.data.images[rows], self.generator)
+        images = self.augmentation(pixels, self.generator)
         mixed = self.mixing(images, self.data.targets[rows], self.generator)
         # A mixed image is most of all the heavier of its two.
         anchors = torch.where(mixed.weight >= 0.5, rows, rows.flip(0))
+        share = self.ranks.share(len(rows))
         with torch.inference_mode(), self._autocast():
-            taught = self._teach(mixed.images)
-        student, terms = self._losses(mixed, taught, anchors)
+            taught = self._teach(mixed.images, share)
+        student, terms = self._losses(mixed, taught, anchors, share)
         total = torch.stack(tuple(terms.values())).sum()
         total.backward()
+        share.sum_gradients(self._trainable())
         if self.phase.sharpness.rho > 0:
-            self._sharpness_aware_gradient(mixed, taught, anchors)
+            self._sharpness_aware_gradient(mixed, taught, anchors, share)
         trainable = self._trainable()
         if self.phase.clip_norm is not None:
             nn.utils.clip_grad_norm_(trainable, self.phase.clip_norm)
@@ -229,38 +268,50 @@ class Fitting:
         return {**measured, "total": total.detach(), "accuracy": right.float().mean()}
 
     def _sharpness_aware_gradient(
-        self, mixed: Mixed, taught: DAFormerOutput | None, anchors: Tensor
+        self,
+        mixed: Mixed,
+        taught: DAFormerOutput | None,
+        anchors: Tensor,
+        share: Share,
     ) -> None:
         """Replace the gradients by those at the worst point near the weights."""
         sharpness = self.phase.sharpness
         trainable = self._trainable()
         saved = ascend(trainable, sharpness.rho, adaptive=sharpness.adaptive)
         self.optimiser.zero_grad(set_to_none=True)
-        _, terms = self._losses(mixed, taught, anchors)
+        _, terms = self._losses(mixed, taught, anchors, share)
         torch.stack(tuple(terms.values())).sum().backward()
+        share.sum_gradients(trainable)
         restore(trainable, saved)
 
     def _losses(
-        self, mixed: Mixed, taught: DAFormerOutput | None, anchors: Tensor
+        self,
+        mixed: Mixed,
+        taught: DAFormerOutput | None,
+        anchors: Tensor,
+        share: Share,
     ) -> tuple[DAFormerOutput, dict[str, Tensor]]:
         with self._autocast():
             student = self.model(
-                mixed.images,
+                share.of(mixed.images),
                 generator=self.generator,
                 return_blocks=self.objective.uses_blocks,
+                part=share.part,
             )
         # Losses in float32: softmax and cross-entropy lose too much in bfloat16.
-        student = student.float()
+        student = share.joined(student.float())
         return student, self.objective.terms(student, taught, mixed.targets, anchors)
 
-    def _teach(self, images: Tensor) -> DAFormerOutput | None:
+    def _teach(self, images: Tensor, share: Share) -> DAFormerOutput | None:
         if self.teacher is None:
             return None
-        output = self.teacher(images, return_blocks=self.objective.uses_blocks)
-        return output.float()
+        output = self.teacher(
+            share.of(images), return_blocks=self.objective.uses_blocks
+        )
+        return share.joined(output.float())
 
     def _trainable(self) -> list[nn.Parameter]:
         return [p for p in self.model.parameters() if p.grad is not None]
 
     def _autocast(self) -> torch.autocast:
-        return autocast(self.data.images.device, self.phase.precision)
+        return autocast(self.data.device, self.phase.precision)

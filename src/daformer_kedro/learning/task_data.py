@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+
+from daformer_kedro.learning.file_images import FileImages
+from daformer_kedro.scenario.image_files import ImageFiles
+from daformer_kedro.scenario.images import ImageArrays
 
 
 def samples_of_task(samples: pd.DataFrame, task: int) -> pd.DataFrame:
@@ -59,16 +64,33 @@ def class_names(samples: pd.DataFrame) -> tuple[str, ...]:
     return tuple(named.sort_values("target")["class_name"].astype(str))
 
 
-def select_images(images: NDArray[np.uint8], rows: pd.Series) -> Tensor:
-    """Rows of a stored array as a tensor of their own.
+def select_images(
+    images: ImageArrays | ImageFiles,
+    split: Literal["train", "test"],
+    rows: pd.Series,
+    area: tuple[float, float] | None = None,
+) -> Tensor | FileImages:
+    """Some images of a split, to train on or to look at.
 
     Args:
-        images: (N, H, W, C) uint8, possibly a memory map; only ``rows`` are read.
-        rows: positions in ``images``.
+        images: arrays, possibly memory maps of which only ``rows`` are read, or files.
+        split: ``train`` or ``test``.
+        rows: positions in the split.
+        area: of files, range of the share of an image that training shows; see
+            :class:`~daformer_kedro.learning.file_images.FileImages`.
 
     Returns:
-        (len(rows), C, H, W) uint8.
+        (len(rows), C, H, W) uint8, or files of as many images.
     """
-    chosen = torch.from_numpy(np.ascontiguousarray(images[rows.to_numpy()]))
+    if isinstance(images, ImageFiles):
+        paths = images.train_paths if split == "train" else images.test_paths
+        return FileImages(
+            images.root,
+            paths[rows.to_numpy()],
+            image_size=images.image_size,
+            resize=images.resize,
+            area=area,
+        )
+    chosen = torch.from_numpy(np.ascontiguousarray(images.view(split, rows)))
     # A clone, since with one channel `contiguous` would keep the permuted strides.
     return chosen.permute(0, 3, 1, 2).clone(memory_format=torch.contiguous_format)

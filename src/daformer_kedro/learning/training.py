@@ -20,6 +20,8 @@ from daformer_kedro.config import (
 from daformer_kedro.learning.augmentation import Augmentation
 from daformer_kedro.learning.compilation import compile_encoder, wants_compilation
 from daformer_kedro.learning.devices import autocast, resolve_precision
+from daformer_kedro.learning.distributed.ranks import ALONE, Ranks
+from daformer_kedro.learning.file_images import FileImages
 from daformer_kedro.learning.fitting import Fitting, Phase, TaskImages
 from daformer_kedro.learning.mixing import Mixing
 from daformer_kedro.learning.neighbourhood import FeatureBank
@@ -57,6 +59,7 @@ def train_task(
     features: Tensor | None = None,
     neighbours: Tensor | None = None,
     state: StateFile | None = None,
+    ranks: Ranks = ALONE,
 ) -> list[EpochRecord]:
     """Train the newest task of ``model`` in place.
 
@@ -68,6 +71,7 @@ def train_task(
         features: (N, E) of the un-augmented data under the teacher.
         neighbours: (N, K) among them; needed for KNN distillation over the data set.
         state: where to go on from, and to save to every ``training.save_every`` epochs.
+        ranks: the processes that train the model together.
 
     Returns:
         One record an epoch.
@@ -86,7 +90,7 @@ def train_task(
         repeats=settings.augmentation.repeats,
         sharpness=SharpnessConfig() if first and not sharp.first_task else sharp,
         clip_norm=training.clip_norm,
-        precision=resolve_precision(training.precision, data.images.device),
+        precision=resolve_precision(training.precision, data.device),
     )
     bank = None
     if features is not None and neighbours is not None:
@@ -105,6 +109,7 @@ def train_task(
         objective=objective,
         learning_rate=training.learning_rate,
         follows_schedule=True,
+        ranks=ranks,
         teacher=teacher,
         state=state,
     )
@@ -116,6 +121,7 @@ def finetune_on_memory(
     settings: LearningSettings,
     finetuning: FinetuningConfig,
     state: StateFile | None = None,
+    ranks: Ranks = ALONE,
 ) -> list[EpochRecord]:
     """Balanced finetuning in place: heads, keys and decoder, on the memory alone.
 
@@ -128,6 +134,7 @@ def finetune_on_memory(
         settings: see :class:`LearningSettings`.
         finetuning: epochs, batch size and learning rate.
         state: where to go on from, and to save to every ``training.save_every`` epochs.
+        ranks: the processes that train the model together.
 
     Returns:
         One record an epoch.
@@ -141,7 +148,7 @@ def finetune_on_memory(
         batch_size=finetuning.batch_size,
         repeats=settings.augmentation.repeats,
         clip_norm=training.clip_norm,
-        precision=resolve_precision(training.precision, data.images.device),
+        precision=resolve_precision(training.precision, data.device),
     )
     divergence_off = replace(settings.losses.divergence, weight=0.0)
     return _fit(
@@ -152,6 +159,7 @@ def finetune_on_memory(
         objective=Objective(losses=replace(settings.losses, divergence=divergence_off)),
         learning_rate=finetuning.learning_rate,
         follows_schedule=False,
+        ranks=ranks,
         state=state,
     )
 
@@ -165,12 +173,14 @@ def _fit(
     objective: Objective,
     learning_rate: float,
     follows_schedule: bool,
+    ranks: Ranks,
     teacher: DAFormer | None = None,
     state: StateFile | None = None,
 ) -> list[EpochRecord]:
     """What both phases share: the optimiser, and all that draws at random."""
     training = settings.training
-    _accelerate(phase, model, teacher, training, data.images.device)
+    batch_size = phase.batch_size // ranks.count
+    _accelerate(phase, model, teacher, training, data.device, batch_size)
     optimiser = make_optimiser(
         model.parameters(),
         scaled_learning_rate(learning_rate, phase.batch_size),
@@ -186,6 +196,7 @@ def _fit(
         objective=objective,
         optimiser=optimiser,
         schedule=schedule,
+        ranks=ranks,
         teacher=teacher,
         augmentation=_augmentation(data, settings),
         mixing=_mixing(model, settings),
@@ -200,14 +211,15 @@ def _accelerate(
     teacher: DAFormer | None,
     training: TrainingConfig,
     device: torch.device,
+    batch_size: int,
 ) -> None:
     """Compile where that is wanted, and say what ``auto`` came to."""
     compiles = wants_compilation(training.compile, device)
     if compiles:
         context = autocast(device, phase.precision)
-        compiles = compile_encoder(model, phase.batch_size, context)
+        compiles = compile_encoder(model, batch_size, context)
     if compiles and teacher is not None:
-        compile_encoder(teacher, phase.batch_size, context, trains=False)
+        compile_encoder(teacher, batch_size, context, trains=False)
     _say_choice(device.type, str(phase.precision).removeprefix("torch."), compiles)
 
 
@@ -221,15 +233,19 @@ def _say_choice(device: str, precision: str, compiles: bool) -> None:
 def _generator(
     data: TaskImages, settings: LearningSettings, phase: Phase
 ) -> torch.Generator:
-    return make_generator(settings.seed, phase.task, phase.name, data.images.device)
+    return make_generator(settings.seed, phase.task, phase.name, data.device)
 
 
 def _augmentation(data: TaskImages, settings: LearningSettings) -> Augmentation:
+    config = settings.augmentation
+    if isinstance(data.images, FileImages):
+        # Whoever decodes a file crops it, at its full resolution.
+        config = replace(config, random_resized_crop=None)
     return Augmentation(
-        settings.augmentation,
-        image_size=data.images.shape[-1],
+        config,
+        image_size=data.image_size,
         preprocessing=settings.preprocessing,
-        device=data.images.device,
+        device=data.device,
     )
 
 

@@ -154,6 +154,7 @@ class DAFormer(nn.Module):
         *,
         generator: torch.Generator | None = None,
         return_blocks: bool = False,
+        part: tuple[int, int] = (0, 1),
     ) -> DAFormerOutput:
         """Embed and classify images.
 
@@ -161,6 +162,8 @@ class DAFormer(nn.Module):
             images: (B, in_channels, image_size, image_size), normalised.
             generator: source of stochastic depth; needed in training mode alone.
             return_blocks: whether to return the encoder blocks' outputs.
+            part: number of this part of a batch, and how many equal parts it has.
+                Stochastic depth is drawn for the whole batch, the same in all parts.
 
         Raises:
             ValueError: the images have another shape, or the generator is missing.
@@ -171,7 +174,7 @@ class DAFormer(nn.Module):
                 f"images of shape {tuple(images.shape)}: (B, {expected[0]}, "
                 f"{expected[1]}, {expected[2]}) is expected"
             )
-        block_keep, decoder_keep = self._draw_keep(len(images), generator)
+        block_keep, decoder_keep = self._draw_keep(len(images), generator, part)
         x = self.patch_embed(images).flatten(2).transpose(1, 2) + self.pos_embed
         blocks = []
         for block, keep in zip(self.encoder, block_keep, strict=True):
@@ -189,7 +192,7 @@ class DAFormer(nn.Module):
         )
 
     def _draw_keep(
-        self, batch: int, generator: torch.Generator | None
+        self, batch: int, generator: torch.Generator | None, part: tuple[int, int]
     ) -> tuple[Sequence[torch.Tensor | None], torch.Tensor | None]:
         """Factors of the residuals under stochastic depth (Huang et al., ECCV 2016).
 
@@ -208,7 +211,11 @@ class DAFormer(nn.Module):
                 f" = {self.config.stochastic_depth}"
             )
         rows = num_blocks + self.num_tasks
-        draws = torch.rand(rows, 2, batch, generator=generator, device=generator.device)
+        number, num_parts = part
+        draws = torch.rand(
+            (rows, 2, batch * num_parts), generator=generator, device=generator.device
+        )
+        draws = draws[:, :, number * batch : (number + 1) * batch]
         decoder_rate = self.keep_rates[-1:].expand(self.num_tasks)
         rates = torch.cat((self.keep_rates[:-1], decoder_rate))[:, None, None]
         keep = (draws.to(rates.device) < rates) / rates

@@ -1,7 +1,8 @@
-"""The images of a source, as files that are decoded when they are needed."""
+"""Images that stay files: an index, in memory without a pixel."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,27 +12,26 @@ from numpy.typing import NDArray
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.scenario.image_decoding import open_rgb, test_view
-from daformer_kedro.scenario.images import check_class_names, check_labels
 
 
 @dataclass(frozen=True, eq=False)
 class ImageFiles:
-    """Images that stay files: an index of paths and labels.
+    """Paths and labels of all images of a source.
 
     Attributes:
         root: absolute folder that the paths start from.
-        train_paths: training files, (N,) relative POSIX paths.
-        train_labels: their labels, (N,) int64 in 0..num_classes - 1.
-        test_paths: test files, (M,) relative POSIX paths.
-        test_labels: their labels, (M,) int64.
+        train_paths: (N,) relative paths with forward slashes, of training images.
+        train_labels: (N,) int64 in 0..num_classes - 1.
+        test_paths: (M,) of test images.
+        test_labels: (M,) int64.
         class_names: one name a class, in label order.
-        image_size: side of the network's input, in pixels.
-        resize: short side of a test image before the centre is cut out, in pixels.
-        skipped: "path: reason" of each file that was left out.
+        image_size: side S of the square that the network reads, in pixels.
+        resize: short side of an image before the centre crop of the test view.
+        skipped: ``path: reason`` of files that were left out.
+        task_sizes: classes of each task, where folders arrive over time.
 
     Raises:
-        InputError: a shape, dtype or label is wrong, ``resize`` is smaller than
-            ``image_size``, or a class has no image in one of the two splits.
+        InputError: a class has no image in one of the two splits.
     """
 
     root: Path
@@ -43,31 +43,22 @@ class ImageFiles:
     image_size: int
     resize: int
     skipped: tuple[str, ...] = ()
+    task_sizes: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        if not self.root.is_absolute():
-            raise InputError(f"root = {self.root} must be an absolute folder")
-        if not 0 < self.image_size <= self.resize:
-            raise InputError(
-                f"preprocessing.resize = {self.resize} is smaller than "
-                f"preprocessing.image_size = {self.image_size}; a test image must be "
-                "at least as large as what is cut from it"
-            )
-        check_class_names(self.class_names)
-        for split, paths, labels in (
-            ("train", self.train_paths, self.train_labels),
-            ("test", self.test_paths, self.test_labels),
-        ):
-            if paths.dtype.kind != "U" or paths.ndim != 1 or not len(paths):
+        for split in ("train", "test"):
+            labels = getattr(self, f"{split}_labels")
+            counts = np.bincount(labels, minlength=self.num_classes)
+            absent = [self.class_names[label] for label in np.flatnonzero(counts == 0)]
+            if absent:
                 raise InputError(
-                    f"{split}_paths are {paths.dtype} of shape {paths.shape}; they "
-                    "must be at least one string in one axis"
+                    f"{self.root}: no {split} image of {', '.join(absent[:10])}; every "
+                    "class needs at least one to train and one to test"
                 )
-            check_labels(f"{split}_labels", labels, len(paths), self.class_names)
 
     @property
     def num_channels(self) -> int:
-        """Channels of a decoded image: RGB, whatever the files hold."""
+        """Channels of an image: files are read as RGB."""
         return 3
 
     @property
@@ -76,24 +67,38 @@ class ImageFiles:
         return len(self.class_names)
 
     def view(
-        self, split: Literal["train", "test"], rows: NDArray[np.integer] | list[int]
+        self, split: Literal["train", "test"], rows: Iterable[int]
     ) -> NDArray[np.uint8]:
-        """Decode images now, each as it is tested.
+        """Test view of some images, decoded now: (n, S, S, 3) uint8.
 
         Args:
-            split: which split the rows count in.
-            rows: (n,) rows of that split.
-
-        Returns:
-            (n, image_size, image_size, 3).
-
-        Raises:
-            InputError: a file is missing or damaged.
+            split: ``train`` or ``test``.
+            rows: positions in the split.
         """
         paths = self.train_paths if split == "train" else self.test_paths
-        side = self.image_size
-        views = np.empty((len(rows), side, side, 3), np.uint8)
-        for position, row in enumerate(rows):
-            image = open_rgb(self.root / str(paths[row]), least_side=self.resize)
-            views[position] = test_view(image, self.resize, side)
-        return views
+        chosen = paths[np.asarray(rows)]
+        pixels = np.empty((len(chosen), self.image_size, self.image_size, 3), np.uint8)
+        for place, path in enumerate(chosen):
+            image = open_rgb(self.root / str(path))
+            pixels[place] = test_view(image, self.resize, self.image_size)
+        return pixels
+
+    def first_classes(self, num_classes: int) -> ImageFiles:
+        """The images of the first classes alone, with the same rows.
+
+        Rows of a split must be in label order, as a stream of folders has them.
+        """
+        ends = {
+            split: int(np.searchsorted(getattr(self, f"{split}_labels"), num_classes))
+            for split in ("train", "test")
+        }
+        return ImageFiles(
+            root=self.root,
+            train_paths=self.train_paths[: ends["train"]],
+            train_labels=self.train_labels[: ends["train"]],
+            test_paths=self.test_paths[: ends["test"]],
+            test_labels=self.test_labels[: ends["test"]],
+            class_names=self.class_names[:num_classes],
+            image_size=self.image_size,
+            resize=self.resize,
+        )

@@ -1,7 +1,8 @@
-"""The images of a source, as arrays."""
+"""The images of a source: as arrays, or as files."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daformer_kedro.errors import InputError
+from daformer_kedro.scenario.image_files import ImageFiles
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,18 +36,30 @@ class ImageArrays:
     class_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        check_class_names(self.class_names)
+        _check_class_names(self.class_names)
         for split, images, labels in (
             ("train", self.train_images, self.train_labels),
             ("test", self.test_images, self.test_labels),
         ):
             _check_images(f"{split}_images", images)
-            check_labels(f"{split}_labels", labels, len(images), self.class_names)
+            _check_labels(f"{split}_labels", labels, len(images), self.class_names)
         if self.train_images.shape[1:] != self.test_images.shape[1:]:
             raise InputError(
                 f"test_images are {self.test_images.shape[1:]} (H, W, C), but "
                 f"train_images are {self.train_images.shape[1:]}; they must agree"
             )
+
+    def view(
+        self, split: Literal["train", "test"], rows: Iterable[int]
+    ) -> NDArray[np.uint8]:
+        """Some images of a split, (n, H, W, C) uint8; of a map only these are read.
+
+        Args:
+            split: ``train`` or ``test``.
+            rows: positions in the split.
+        """
+        images = self.train_images if split == "train" else self.test_images
+        return images[np.asarray(rows)]
 
     @property
     def image_size(self) -> int:
@@ -62,21 +76,12 @@ class ImageArrays:
         """Number of classes."""
         return len(self.class_names)
 
-    def view(
-        self, split: Literal["train", "test"], rows: NDArray[np.integer] | list[int]
-    ) -> NDArray[np.uint8]:
-        """Return images as they are tested, (n, H, W, C).
 
-        Args:
-            split: which split the rows count in.
-            rows: (n,) rows of that split.
-        """
-        images = self.train_images if split == "train" else self.test_images
-        return images[rows]
+Images = ImageArrays | ImageFiles
+"""What a source gives."""
 
 
-def check_class_names(class_names: tuple[str, ...]) -> None:
-    """Refuse no class at all, and two of one name."""
+def _check_class_names(class_names: tuple[str, ...]) -> None:
     if not class_names:
         raise InputError("class_names is empty; at least one class is needed")
     repeated = sorted({name for name in class_names if class_names.count(name) > 1})
@@ -94,13 +99,12 @@ def _check_images(name: str, images: NDArray[np.uint8]) -> None:
         )
 
 
-def check_labels(
+def _check_labels(
     name: str,
     labels: NDArray[np.int64],
     num_images: int,
     class_names: tuple[str, ...],
 ) -> None:
-    """Refuse labels that do not fit the images or the classes, and absent classes."""
     if labels.dtype != np.int64:
         raise InputError(f"{name} are {labels.dtype}; they must be int64")
     if labels.shape != (num_images,):

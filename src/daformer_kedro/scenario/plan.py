@@ -36,7 +36,10 @@ def make_plan(config: Config) -> Plan:
             memory is smaller than the classes, the patch size does not divide the
             image, or the normalisation has another number of channels.
     """
-    source = describe_source(config.source, stream=config.scenario.tasks)
+    stream = config.scenario.tasks
+    source = describe_source(
+        config.source, image_size=config.preprocessing.image_size, stream=stream
+    )
     plan = Plan(
         source=source,
         class_order=resolve_class_order(

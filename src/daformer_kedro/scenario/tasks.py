@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario.image_files import ImageFiles
-from daformer_kedro.scenario.images import ImageArrays
+from daformer_kedro.scenario.images import Images
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,7 +170,7 @@ class Scenario:
 
 
 def split_tasks(
-    images: ImageArrays | ImageFiles,
+    images: Images,
     class_order: Sequence[int],
     task_sizes: Sequence[int],
 ) -> pd.DataFrame:

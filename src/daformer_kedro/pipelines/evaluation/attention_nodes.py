@@ -7,31 +7,32 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import torch
 from matplotlib.figure import Figure
 
 from daformer_kedro.evaluation import figures
 from daformer_kedro.learning.augmentation import normalise
-from daformer_kedro.learning.task_data import select_images
 from daformer_kedro.model.attention_maps import attention_maps
 from daformer_kedro.model.checkpoint import Checkpoint
-from daformer_kedro.scenario.images import ImageArrays
+from daformer_kedro.scenario.images import Images
 
 _NUM_ATTENTION_IMAGES = 6
 
 
 def draw_attention_node(
-    images: ImageArrays, samples: pd.DataFrame, checkpoint: Checkpoint
+    images: Images, samples: pd.DataFrame, checkpoint: Checkpoint
 ) -> Figure:
     """Where the decoder looks on a test image of each of up to six tasks."""
     tests = samples[samples["split"] == "test"].drop_duplicates("task")
     spread = np.linspace(0, len(tests) - 1, min(len(tests), _NUM_ATTENTION_IMAGES))
     shown = tests.iloc[spread.round().astype(int)]["index"]
-    pixels = select_images(images.test_images, shown)
+    pixels = images.view("test", shown)
+    tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2)
     maps = attention_maps(
-        checkpoint.build(), normalise(pixels, checkpoint.preprocessing)
+        checkpoint.build(), normalise(tensor, checkpoint.preprocessing)
     )
     return figures.attention_map_figure(
-        pixels.permute(0, 2, 3, 1).numpy(),
+        pixels,
         None if maps.external is None else maps.external.numpy(),
         None if maps.internal is None else maps.internal.numpy(),
     )

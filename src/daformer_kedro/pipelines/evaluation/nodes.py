@@ -9,11 +9,12 @@ from matplotlib.figure import Figure
 
 from daformer_kedro.config import Config, run_name
 from daformer_kedro.evaluation import figures
+from daformer_kedro.evaluation.comparison import method_name
 from daformer_kedro.evaluation.metrics import summarise
 from daformer_kedro.evaluation.published import published_for
 from daformer_kedro.evaluation.report import render_report
 from daformer_kedro.evaluation.summary import summary_table
-from daformer_kedro.scenario.images import ImageArrays
+from daformer_kedro.scenario.images import Images
 from daformer_kedro.scenario.tasks import Scenario
 
 Metrics = dict[str, Any]
@@ -40,7 +41,9 @@ def join_histories_node(*histories: pd.DataFrame) -> pd.DataFrame:
 def draw_accuracy_node(
     metrics: Metrics,
     protocol: str,
-    model: dict[str, Any],
+    edition: str,
+    baseline: str,
+    schedule: str,
     joint_metrics: Metrics | None = None,
 ) -> tuple[Figure, Figure, Figure, Figure]:
     """Accuracy matrix, accuracy after each task, forgetting, neighbourhoods kept.
@@ -50,7 +53,8 @@ def draw_accuracy_node(
     matrix = metrics["accuracy_matrix"]
     benchmark, _, increments = protocol.partition("_")
     published = published_for(benchmark, increments)
-    curve = {f"DAFormer-{model['edition']}": metrics["accuracy_after_task"]}
+    name = method_name(edition, baseline, schedule)
+    curve = {name: metrics["accuracy_after_task"]}
     return (
         figures.accuracy_matrix_figure(
             matrix, [str(task) for task in range(len(matrix))]
@@ -82,22 +86,33 @@ def draw_training_node(history: pd.DataFrame) -> Figure:
 
 
 def draw_exemplars_node(
-    images: ImageArrays, exemplars: pd.DataFrame, scenario: dict[str, Any]
+    images: Images, exemplars: pd.DataFrame, scenario: dict[str, Any]
 ) -> Figure:
     """The images that the rehearsal memory holds, best first."""
     groups = exemplars.sort_values(["target", "rank"]).groupby("target")
-    chosen = [images.train_images[rows["index"].to_numpy()] for _, rows in groups]
+    chosen = [images.view("train", rows["index"]) for _, rows in groups]
     return figures.exemplar_sheet_figure(
         chosen, Scenario.from_json(scenario).class_names
     )
 
 
-def write_report_node(metrics: Metrics, run_command: str, **parts: Any) -> str:
+def write_report_node(
+    metrics: Metrics,
+    run_command: str,
+    skipped_files: pd.DataFrame | None = None,
+    **parts: Any,
+) -> str:
     """One page with everything: results, figures, settings, how to run it again.
 
     ``parts`` are figures (PNG) and sections of the parameters, by name.
     """
     pngs = {name: part for name, part in parts.items() if isinstance(part, bytes)}
     settings = {name: part for name, part in parts.items() if name not in pngs}
-    title = run_name(Config.from_parameters(settings))
-    return render_report(title, metrics, settings, pngs, run_command)
+    config = Config.from_parameters(settings)
+    title = run_name(config)
+    if config.training.schedule != "published":
+        title += f" – {config.training.schedule} schedule, not the published one"
+    skipped = None
+    if skipped_files is not None:
+        skipped = list(skipped_files.astype(str).itertuples(index=False, name=None))
+    return render_report(title, metrics, settings, pngs, run_command, skipped)

@@ -68,7 +68,10 @@ def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
                 tags="figures",
             )
         )
-    nodes.append(_report({name for n in nodes for name in n.outputs}))
+    made = {name for n in nodes for name in n.outputs}
+    if config.source.on_error == "skip":
+        made.add("skipped_files")
+    nodes.append(_report(made))
     return Pipeline(nodes, tags="evaluation")
 
 
@@ -97,6 +100,7 @@ def _report(made: set[str]) -> Node:
             # By section: the run log names settings as the nodes take them.
             **{name: f"params:{name}" for name in SETTINGS},
             **figures,
+            **{name: name for name in ("skipped_files",) if name in made},
         },
         outputs="report",
         name="write_report",
@@ -119,7 +123,14 @@ def _figures(last_task: str, config: Config) -> list[Node]:
     return [
         node(
             draw_accuracy_node,
-            inputs=["metrics", "params:protocol", "params:model", *bound],
+            inputs=[
+                "metrics",
+                "params:protocol",
+                "params:model.edition",
+                "params:baseline",
+                "params:training.schedule",
+                *bound,
+            ],
             outputs=[
                 "accuracy_matrix_figure",
                 "incremental_accuracy_figure",

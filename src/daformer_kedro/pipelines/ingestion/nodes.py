@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pandas as pd
@@ -9,18 +10,45 @@ import pandas as pd
 from daformer_kedro.config import ScenarioConfig, SourceConfig, validated
 from daformer_kedro.learning.task_data import samples_of_task
 from daformer_kedro.scenario.class_order import resolve_class_order
-from daformer_kedro.scenario.images import ImageArrays
+from daformer_kedro.scenario.image_files import ImageFiles
+from daformer_kedro.scenario.images import Images
 from daformer_kedro.scenario.sources import read_source
 from daformer_kedro.scenario.tasks import Scenario, resolve_task_sizes, split_tasks
 
 
-def read_images_node(source: dict[str, Any]) -> ImageArrays:
-    """Read the source's images and labels, whatever the layout they come in."""
-    return read_source(validated(SourceConfig, source, "source"))
+def read_images_node(
+    source: dict[str, Any],
+    image_size: int | None,
+    resize: int | None,
+    stream: list[str] | None,
+) -> Images:
+    """Read the source's images and labels, whatever the layout; or list its files."""
+    return read_source(
+        validated(SourceConfig, source, "source"),
+        image_size=image_size,
+        resize=resize,
+        stream=None if stream is None else tuple(stream),
+    )
+
+
+def images_of_tasks_node(
+    images: ImageFiles, scenario: dict[str, Any]
+) -> list[ImageFiles]:
+    """For each task, the files of its folder and of those that came before."""
+    sizes = Scenario.from_json(scenario).task_sizes
+    return [images.first_classes(num) for num in itertools.accumulate(sizes)]
+
+
+def list_skipped_node(images: Images) -> pd.DataFrame:
+    """Files that cannot be read and were left out, each with its reason."""
+    skipped = images.skipped if isinstance(images, ImageFiles) else ()
+    return pd.DataFrame(
+        [entry.split(": ", 1) for entry in skipped], columns=["file", "reason"]
+    )
 
 
 def order_classes_node(
-    images: ImageArrays, source: dict[str, Any], scenario: dict[str, Any], seed: int
+    images: Images, source: dict[str, Any], scenario: dict[str, Any], seed: int
 ) -> dict[str, Any]:
     """Decide in which order classes arrive, and how many with each task."""
     config = validated(ScenarioConfig, scenario, "scenario")
@@ -32,16 +60,19 @@ def order_classes_node(
     )
     return Scenario(
         class_order=class_order,
-        task_sizes=resolve_task_sizes(
+        task_sizes=_arrived(images)
+        or resolve_task_sizes(
             images.num_classes, config.initial_increment, config.increment
         ),
         class_names=tuple(images.class_names[label] for label in class_order),
     ).to_json()
 
 
-def split_tasks_node(
-    images: ImageArrays, scenario: dict[str, Any]
-) -> list[pd.DataFrame]:
+def _arrived(images: Images) -> tuple[int, ...] | None:
+    return images.task_sizes if isinstance(images, ImageFiles) else None
+
+
+def split_tasks_node(images: Images, scenario: dict[str, Any]) -> list[pd.DataFrame]:
     """Give every task its own classes' training images and all test images so far."""
     division = Scenario.from_json(scenario)
     samples = split_tasks(images, division.class_order, division.task_sizes)

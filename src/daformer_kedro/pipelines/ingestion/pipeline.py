@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from kedro.pipeline import Pipeline, node
+from kedro.pipeline import Node, Pipeline, node
 
+from daformer_kedro.config import Config
 from daformer_kedro.pipelines.ingestion.nodes import (
+    images_of_tasks_node,
+    list_skipped_node,
     order_classes_node,
     read_images_node,
     split_tasks_node,
@@ -12,29 +15,60 @@ from daformer_kedro.pipelines.ingestion.nodes import (
 from daformer_kedro.pipelines.naming import READS_SOURCE_FILES, task_name
 
 
-def create_pipeline(num_tasks: int) -> Pipeline:
-    """Images as arrays, the class order, and a table of samples for each task."""
-    return Pipeline(
-        [
+def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
+    """Images, the class order, and a table of samples for each task.
+
+    Args:
+        num_tasks: tasks of the run.
+        config: says whether tasks are folders that arrive over time, and whether
+            files may be left out.
+    """
+    nodes = _read(num_tasks)
+    if config.scenario.tasks is not None:
+        nodes.append(
             node(
-                read_images_node,
-                inputs="params:source",
-                outputs="images",
-                name="read_images",
-                tags=READS_SOURCE_FILES,
-            ),
-            node(
-                order_classes_node,
-                inputs=["images", "params:source", "params:scenario", "params:seed"],
-                outputs="scenario",
-                name="order_classes",
-            ),
-            node(
-                split_tasks_node,
+                images_of_tasks_node,
                 inputs=["images", "scenario"],
-                outputs=[f"{task_name(task)}.samples" for task in range(num_tasks)],
-                name="split_tasks",
-            ),
-        ],
-        tags="ingestion",
-    )
+                outputs=[f"{task_name(task)}.images" for task in range(num_tasks)],
+                name="divide_images",
+            )
+        )
+    if config.source.on_error == "skip":
+        nodes.append(
+            node(
+                list_skipped_node,
+                inputs="images",
+                outputs="skipped_files",
+                name="list_skipped",
+            )
+        )
+    return Pipeline(nodes, tags="ingestion")
+
+
+def _read(num_tasks: int) -> list[Node]:
+    return [
+        node(
+            read_images_node,
+            inputs=[
+                "params:source",
+                "params:preprocessing.image_size",
+                "params:preprocessing.resize",
+                "params:scenario.tasks",
+            ],
+            outputs="images",
+            name="read_images",
+            tags=READS_SOURCE_FILES,
+        ),
+        node(
+            order_classes_node,
+            inputs=["images", "params:source", "params:scenario", "params:seed"],
+            outputs="scenario",
+            name="order_classes",
+        ),
+        node(
+            split_tasks_node,
+            inputs=["images", "scenario"],
+            outputs=[f"{task_name(task)}.samples" for task in range(num_tasks)],
+            name="split_tasks",
+        ),
+    ]

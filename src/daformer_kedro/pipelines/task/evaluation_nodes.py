@@ -18,13 +18,13 @@ from daformer_kedro.learning.extraction import extract
 from daformer_kedro.learning.neighbourhood import neighbourhood_preservation
 from daformer_kedro.learning.task_data import select_images
 from daformer_kedro.model.checkpoint import Checkpoint
-from daformer_kedro.scenario.images import ImageArrays
+from daformer_kedro.scenario.images import Images
 
 Parameters = dict[str, Any]
 
 
 def evaluate_task_node(
-    images: ImageArrays,
+    images: Images,
     samples: pd.DataFrame,
     checkpoint: Checkpoint,
     evaluation: Parameters,
@@ -37,12 +37,12 @@ def evaluate_task_node(
     batch_size = validated(EvaluationConfig, evaluation, "evaluation").batch_size
     model = checkpoint.build(resolve_device(device))
     seen = samples[samples["split"] == "test"]
-    pixels = select_images(images.test_images, seen["index"])
+    pixels = select_images(images, "test", seen["index"])
     _, logits = extract(model, pixels, checkpoint.preprocessing, batch_size)
     predictions = prediction_table(logits, seen)
     preservation = None
     if neighbourhood is not None and task_data is not None:
-        pixels = select_images(images.train_images, task_data["index"])
+        pixels = select_images(images, "train", task_data["index"])
         features, _ = extract(model, pixels, checkpoint.preprocessing, batch_size)
         known = features[:, : neighbourhood["features"].shape[1]]
         preservation = neighbourhood_preservation(neighbourhood["neighbours"], known)

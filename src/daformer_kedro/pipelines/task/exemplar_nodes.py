@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 
 from daformer_kedro.evaluation.figures import exemplar_sheet_figure
 from daformer_kedro.learning.task_data import class_names
-from daformer_kedro.scenario.images import ImageArrays
+from daformer_kedro.scenario.images import Images
 
 
 def draw_exemplars_node(
-    images: ImageArrays, samples: pd.DataFrame, exemplars: pd.DataFrame
+    images: Images, samples: pd.DataFrame, exemplars: pd.DataFrame
 ) -> Figure:
     """The images that the rehearsal memory holds after the task, best first."""
     groups = exemplars.sort_values(["target", "rank"]).groupby("target")
-    chosen = [images.train_images[rows["index"].to_numpy()] for _, rows in groups]
+    chosen = [images.view("train", rows["index"]) for _, rows in groups]
     return exemplar_sheet_figure(chosen, class_names(samples))

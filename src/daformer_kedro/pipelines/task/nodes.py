@@ -25,6 +25,7 @@ from daformer_kedro.config import (
     validated,
 )
 from daformer_kedro.learning.devices import resolve_device
+from daformer_kedro.learning.distributed.launch import run_phase
 from daformer_kedro.learning.extraction import extract
 from daformer_kedro.learning.fitting import TaskImages
 from daformer_kedro.learning.growth import model_for_task
@@ -49,7 +50,7 @@ from daformer_kedro.learning.training import (
 )
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
-from daformer_kedro.scenario.images import ImageArrays
+from daformer_kedro.scenario.images import Images
 from daformer_kedro.storage.state_file import StateFile
 
 Parameters = dict[str, Any]
@@ -63,7 +64,7 @@ def assemble_task_data_node(
 
 
 def find_teacher_neighbours_node(
-    images: ImageArrays,
+    images: Images,
     task_data: pd.DataFrame,
     teacher: Checkpoint,
     knn_distillation: Parameters,
@@ -76,7 +77,7 @@ def find_teacher_neighbours_node(
     )
     features, _ = extract(
         teacher.build(resolve_device(device)),
-        select_images(images.train_images, task_data["index"]),
+        select_images(images, "train", task_data["index"]),
         teacher.preprocessing,
         validated(EvaluationConfig, evaluation, "evaluation").batch_size,
     )
@@ -85,7 +86,7 @@ def find_teacher_neighbours_node(
 
 
 def train_task_node(
-    images: ImageArrays,
+    images: Images,
     samples: pd.DataFrame,
     task_data: pd.DataFrame,
     model: Parameters,
@@ -100,7 +101,7 @@ def train_task_node(
 ) -> tuple[Checkpoint, pd.DataFrame]:
     """Train the task's keys and head, and what all tasks share, beside a teacher."""
     settings = _settings(training, losses, augmentation, preprocessing, seed)
-    device = resolve_device(settings.training.device)
+    device = _home(settings.training)
     student = model_for_task(
         previous,
         validated(ModelConfig, model, "model"),
@@ -111,9 +112,10 @@ def train_task_node(
         divergence=settings.losses.divergence.weight > 0,
     ).to(device)
     in_bank = neighbourhood if _uses_bank(settings.losses) else None
-    records = train_task(
+    records = run_phase(
+        train_task,
         student,
-        _task_images(images, task_data, device),
+        _task_images(images, task_data, device, settings),
         settings,
         teacher=None if previous is None else previous.build(device),
         state=state,
@@ -123,7 +125,7 @@ def train_task_node(
 
 
 def select_exemplars_node(
-    images: ImageArrays,
+    images: Images,
     task_data: pd.DataFrame,
     trained: Checkpoint,
     memory: Parameters,
@@ -140,7 +142,7 @@ def select_exemplars_node(
     model = trained.build(resolve_device(device))
     features, _ = extract(
         model,
-        select_images(images.train_images, candidates["index"]),
+        select_images(images, "train", candidates["index"]),
         trained.preprocessing,
         validated(EvaluationConfig, evaluation, "evaluation").batch_size,
     )
@@ -155,7 +157,7 @@ def select_exemplars_node(
 
 
 def finetune_on_memory_node(
-    images: ImageArrays,
+    images: Images,
     samples: pd.DataFrame,
     exemplars: pd.DataFrame,
     trained: Checkpoint,
@@ -169,15 +171,16 @@ def finetune_on_memory_node(
 ) -> tuple[Checkpoint, pd.DataFrame]:
     """Finetune heads, keys and decoder on the balanced memory alone."""
     settings = _settings(training, losses, augmentation, preprocessing, seed)
-    device = resolve_device(settings.training.device)
+    device = _home(settings.training)
     model = trained.build(device)
     model.remove_divergence_head()
-    records = finetune_on_memory(
+    records = run_phase(
+        finetune_on_memory,
         model,
-        _task_images(images, exemplars, device),
+        _task_images(images, exemplars, device, settings),
         settings,
-        validated(FinetuningConfig, finetuning, "finetuning"),
-        state,
+        finetuning=validated(FinetuningConfig, finetuning, "finetuning"),
+        state=state,
     )
     return _checkpoint(model, settings, samples), history_table(records)
 
@@ -198,16 +201,26 @@ def _settings(
     )
 
 
+def _home(training: TrainingConfig) -> torch.device:
+    """Where model and images are put together; ranks bring them to their devices."""
+    return resolve_device("cpu" if training.starts_ranks else training.device)
+
+
 def _uses_bank(losses: LossesConfig) -> bool:
     knn = losses.knn_distillation
     return knn.weight > 0 and knn.scope == "dataset"
 
 
 def _task_images(
-    images: ImageArrays, rows: pd.DataFrame, device: torch.device
+    images: Images,
+    rows: pd.DataFrame,
+    device: torch.device,
+    settings: LearningSettings,
 ) -> TaskImages:
+    area = settings.augmentation.random_resized_crop
+    chosen = select_images(images, "train", rows["index"], area)
     return TaskImages(
-        images=select_images(images.train_images, rows["index"]).to(device),
+        images=chosen.to(device) if isinstance(chosen, Tensor) else chosen,
         targets=torch.from_numpy(rows["target"].to_numpy(copy=True)).to(device),
     )
 

@@ -46,6 +46,8 @@ def create_pipeline(task: int, config: Config) -> Pipeline:
         name for n in nodes for name in n.inputs if name.startswith("params:")
     }
     inputs: dict[str, str] = {name: name for name in _SHARED_INPUTS}
+    if config.scenario.tasks is not None:
+        del inputs["images"]  # the task's own: folders that come later change nothing
     if task > 0:
         before = task_name(task - 1)
         inputs["previous_checkpoint"] = f"{before}.checkpoint"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario.image_decoding import (
+from daformer_kedro.scenario.sources.image_decoding import (
     ImageDecodingError,
     decode_rgb,
 )

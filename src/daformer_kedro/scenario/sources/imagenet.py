@@ -1,95 +1,125 @@
-"""ImageNet's ILSVRC 2012 (Russakovsky et al. 2015) and its subset of 100 classes."""
+"""ImageNet as it is unpacked: ``train/<wnid>/*.JPEG`` and ``val``."""
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from daformer_kedro.config import SourceConfig
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario.sources.file_listing import list_images
-from daformer_kedro.scenario.sources.file_source import (
-    FileFacts,
-    ListedFiles,
-    join_classes,
-    source_root,
+from daformer_kedro.scenario.sources.class_tree import (
+    LabelledPaths,
+    list_images,
+    list_split,
 )
-from daformer_kedro.scenario.sources.imagenet_labels import read_validation_labels
+from daformer_kedro.scenario.sources.file_source import FileFacts, folder_of
+
+_LABEL_FILES = ("val_labels.csv", "LOC_val_solution.csv")
+_WNIDS = "imagenet100_wnids.json"
 
 
 @dataclass(frozen=True)
 class ImageNet:
-    """``train/<WordNet id>/*`` with ``val/<WordNet id>/*`` or a flat ``val/``.
+    """Classes are WordNet ids; labels go by their order.
+
+    ``val`` has a folder a class like ``train``, or lies flat beside a table: of
+    ``file,wnid`` in ``val_labels.csv``, or Kaggle's ``LOC_val_solution.csv``.
 
     Attributes:
-        name: name of the source.
+        num_classes: how many there must be.
+        wnids: the classes in use, in label order; ``None`` for all.
     """
 
-    name: str
+    num_classes: int
+    wnids: tuple[str, ...] | None = None
 
-    @cached_property
-    def class_names(self) -> tuple[str, ...]:
-        """WordNet ids of the classes, in label order (rising)."""
-        folder = files("daformer_kedro.scenario") / "class_names"
-        return tuple(json.loads((folder / f"{self.name}.json").read_text("utf-8")))
-
-    def facts(self, config: SourceConfig, stream: tuple[str, ...] | None) -> FileFacts:
-        """Return the WordNet ids, which are the same wherever the images lie."""
-        return FileFacts(self.class_names)
+    def facts(self, config: SourceConfig, stream: Sequence[str] | None) -> FileFacts:
+        """The WordNet ids, from the folders' names."""
+        if stream is not None:
+            raise InputError(
+                f"scenario.tasks = {list(stream)}: only source image_folder has "
+                f"folders that arrive over time, not {config.name}"
+            )
+        return FileFacts(self._classes(folder_of(config)))
 
     def list_files(
-        self,
-        config: SourceConfig,
-        stream: tuple[str, ...] | None,
-        class_names: Sequence[str],
-    ) -> tuple[ListedFiles, ListedFiles]:
-        """List the files of some classes; other folders are not looked into.
+        self, config: SourceConfig, stream: Sequence[str] | None
+    ) -> tuple[LabelledPaths, LabelledPaths]:
+        """Training images, and ``val`` to test."""
+        root = folder_of(config)
+        names = self._classes(root)
+        train = list_split(root, "train", names)
+        if any((root / "val" / name).is_dir() for name in names):
+            return train, list_split(root, "val", names)
+        return train, _list_flat(root, names)
 
-        Raises:
-            InputError: a folder or label is missing.
-        """
-        root = source_root(config)
-        for split in ("train", "val"):
-            if not (root / split).is_dir():
+    def _classes(self, root: Path) -> tuple[str, ...]:
+        if not (root / "train").is_dir():
+            raise InputError(f"{root}: no folder train with a folder a WordNet id")
+        found = {e.name for e in (root / "train").iterdir() if e.is_dir()}
+        if self.wnids is not None:
+            missing = [name for name in self.wnids if name not in found]
+            if missing:
                 raise InputError(
-                    f"source.path: {root} has no folder {split}; {self.name} needs "
-                    "train/<WordNet id>/*.JPEG and val/<WordNet id>/*.JPEG, or val/"
-                    "*.JPEG with a file of labels"
+                    f"{root / 'train'}: {len(missing)} of the {self.num_classes} "
+                    f"WordNet ids are missing: {', '.join(missing[:5])}"
                 )
-        train = join_classes([list_images(root, f"train/{n}") for n in class_names])
-        if any((root / "val" / name).is_dir() for name in class_names):
-            test = [list_images(root, f"val/{name}") for name in class_names]
-        else:
-            test = _list_flat(root, class_names)
-        return train, join_classes(test)
+            return self.wnids
+        names = tuple(sorted(name for name in found if not name.startswith(".")))
+        if len(names) != self.num_classes:
+            raise InputError(
+                f"{root / 'train'}: holds {len(names)} class folders; it must be "
+                f"{self.num_classes}. For other images: source.name=image_folder"
+            )
+        return names
 
 
-def _list_flat(root: Path, class_names: Sequence[str]) -> list[NDArray[np.str_]]:
-    """List the files of a ``val`` without folders, class by class."""
-    paths = list_images(root, "val").tolist()
-    labels_file, wnids = read_validation_labels(root)
-    of_class: dict[str, list[str]] = {name: [] for name in class_names}
-    for path in paths:
-        stem = Path(path).stem
-        if stem not in wnids:
-            raise InputError(f"{labels_file}: has no label for {root / path}")
-        if wnids[stem] in of_class:
-            of_class[wnids[stem]].append(path)
-    absent = [name for name, found in of_class.items() if not found]
-    if absent:
+def _list_flat(root: Path, names: Sequence[str]) -> LabelledPaths:
+    """A flat ``val`` with a table of labels."""
+    table = next((root / n for n in _LABEL_FILES if (root / n).is_file()), None)
+    if table is None:
         raise InputError(
-            f"{root / 'val'}: no image of {absent[0]} ({len(absent)} classes have "
-            f"none), going by {labels_file}"
+            f"{root / 'val'}: has no folder a class, and {root} has no table of its "
+            f"labels ({' or '.join(_LABEL_FILES)}: file,wnid)"
         )
-    return [np.array(found) for found in of_class.values()]
+    labels_of = {name: label for label, name in enumerate(names)}
+    wnid_of = _read_table(table)
+    rows: list[tuple[int, str]] = []
+    for file in list_images(root / "val"):
+        wnid = wnid_of.get(Path(file).stem)
+        if wnid is None:
+            raise InputError(f"{table}: has no label for val/{file}")
+        if wnid in labels_of:
+            rows.append((labels_of[wnid], f"val/{file}"))
+    rows.sort()
+    return LabelledPaths(
+        np.array([path for _, path in rows], np.str_),
+        np.array([label for label, _ in rows], np.int64),
+    )
 
 
-IMAGENET100 = ImageNet("imagenet100")
-IMAGENET1000 = ImageNet("imagenet1000")
+def _read_table(table: Path) -> dict[str, str]:
+    """WordNet id of each file, by its name without suffix."""
+    found = {}
+    with table.open(newline="", encoding="utf-8") as lines:
+        for row in csv.reader(lines):
+            if len(row) < 2:
+                raise InputError(f"{table}: {row} is no file and WordNet id")
+            # Kaggle's table goes on with the boxes of objects after each id.
+            found[Path(row[0]).stem] = row[1].split()[0] if row[1].split() else ""
+    return found
+
+
+def _imagenet100() -> tuple[str, ...]:
+    folder = files("daformer_kedro.scenario").joinpath("class_names")
+    return tuple(json.loads(folder.joinpath(_WNIDS).read_text(encoding="utf-8")))
+
+
+IMAGENET1000 = ImageNet(1000)
+IMAGENET100 = ImageNet(100, _imagenet100())

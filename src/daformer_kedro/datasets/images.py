@@ -1,0 +1,105 @@
+"""All images of a source in a folder: memory-mapped arrays, or an index of files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from kedro.io import AbstractDataset, DatasetError
+
+from daformer_kedro.scenario.image_files import ImageFiles
+from daformer_kedro.scenario.images import ImageArrays, Images
+
+_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+_NAMES = "class_names.json"
+_ABOUT = "files.json"
+_SPLITS = ("train", "test")
+
+
+class ImagesDataset(AbstractDataset[Images, Images]):
+    """Stores what a source gives.
+
+    :class:`~daformer_kedro.scenario.images.ImageArrays` become ``.npy`` files, which
+    loading maps, so that several processes share one copy in memory. Of
+    :class:`~daformer_kedro.scenario.image_files.ImageFiles` the index alone is stored,
+    as a parquet table a split; the images stay where they are.
+
+    Args:
+        filepath: local path of the folder.
+        metadata: for plugins such as Kedro-Viz.
+    """
+
+    def __init__(
+        self, *, filepath: str, metadata: dict[str, Any] | None = None
+    ) -> None:
+        self._folder = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> Images:
+        """Map the arrays, or read the index."""
+        try:
+            if (self._folder / _ABOUT).exists():
+                return self._load_index()
+            names = json.loads((self._folder / _NAMES).read_text(encoding="utf-8"))
+            arrays = {
+                name: np.load(self._folder / f"{name}.npy", mmap_mode="r")
+                for name in _ARRAYS
+            }
+        except (OSError, ValueError, KeyError) as error:
+            raise DatasetError(f"{self._folder} is not whole: {error}") from error
+        return ImageArrays(**arrays, class_names=tuple(names))
+
+    def save(self, data: Images) -> None:
+        """Write one file an array and the class names, or the index."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if isinstance(data, ImageFiles):
+            self._save_index(data)
+            return
+        for name in _ARRAYS:
+            np.save(self._folder / f"{name}.npy", getattr(data, name))
+        self._write_json(_NAMES, list(data.class_names))
+
+    def _load_index(self) -> ImageFiles:
+        about = json.loads((self._folder / _ABOUT).read_text(encoding="utf-8"))
+        arrays: dict[str, Any] = {}
+        for split in _SPLITS:
+            table = pd.read_parquet(self._folder / f"{split}.parquet")
+            arrays[f"{split}_paths"] = table["path"].to_numpy().astype(np.str_)
+            arrays[f"{split}_labels"] = table["label"].to_numpy()
+        return ImageFiles(
+            root=Path(about["root"]),
+            class_names=tuple(about["class_names"]),
+            image_size=about["image_size"],
+            resize=about["resize"],
+            skipped=tuple(about["skipped"]),
+            task_sizes=tuple(about["task_sizes"]) if about["task_sizes"] else None,
+            **arrays,
+        )
+
+    def _save_index(self, data: ImageFiles) -> None:
+        for split in _SPLITS:
+            columns = {"path": f"{split}_paths", "label": f"{split}_labels"}
+            table = pd.DataFrame({k: getattr(data, v) for k, v in columns.items()})
+            table.to_parquet(self._folder / f"{split}.parquet")
+        about = {
+            "root": data.root.as_posix(),
+            "class_names": list(data.class_names),
+            "image_size": data.image_size,
+            "resize": data.resize,
+            "skipped": list(data.skipped),
+            "task_sizes": data.task_sizes,
+        }
+        self._write_json(_ABOUT, about)
+
+    def _write_json(self, name: str, content: Any) -> None:
+        text = json.dumps(content, ensure_ascii=False, indent=2)
+        (self._folder / name).write_text(text + "\n", encoding="utf-8")
+
+    def _exists(self) -> bool:
+        return any((self._folder / name).exists() for name in (_NAMES, _ABOUT))
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": PurePosixPath(self._folder)}

@@ -1,0 +1,169 @@
+"""Images that stay files: decoded by worker processes, ahead of need."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from daformer_kedro.errors import InputError
+from daformer_kedro.scenario.image_decoding import open_rgb, random_view, test_view
+
+_MOST_WORKERS = 16
+_FEW_IMAGES = 256  # starting workers would take longer than decoding these
+_BATCHES_AHEAD = 4
+_LARGEST_SEED = 2**62
+_TEST_VIEW = -1
+
+Order = list[list[tuple[int, int]]]
+"""For each batch, rows and the seeds of their random views."""
+
+
+class FileImages:
+    """Some images of an index, as batches of pixels.
+
+    Memory holds the paths and a few batches, however many images there are.
+
+    Args:
+        root: folder that the paths start from.
+        paths: (N,) relative paths.
+        image_size: side S of what the network reads, in pixels.
+        resize: short side before the centre crop of the test view.
+        area: range of the share of the image that a random view shows; ``None`` for
+            the test view in training too.
+        num_workers: processes that decode; ``None`` for one a core, none for a few
+            images.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        paths: NDArray[np.str_],
+        *,
+        image_size: int,
+        resize: int | None = None,
+        area: tuple[float, float] | None = None,
+        num_workers: int | None = None,
+    ) -> None:
+        self.image_size = image_size
+        self._order: Order = []
+        self._files = _Files(root, paths, image_size, resize or image_size, area)
+        if num_workers is None:
+            cores = min(_MOST_WORKERS, os.cpu_count() or 1)
+            num_workers = 0 if len(paths) <= _FEW_IMAGES else cores
+        self._num_workers = num_workers
+        self._loader: DataLoader[Tensor] | None = None
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def to_plain(self) -> dict[str, Any]:
+        """What finds the images, as plain values."""
+        files = self._files
+        return {
+            "root": str(files.root),
+            "paths": files.paths.tolist(),
+            "image_size": self.image_size,
+            "resize": files.resize,
+            "area": files.area,
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> FileImages:
+        """From what :meth:`to_plain` gave."""
+        root, paths = Path(plain["root"]), np.array(plain["paths"], np.str_)
+        options = {name: plain[name] for name in ("image_size", "resize", "area")}
+        return cls(root, paths, **options)
+
+    def random_batches(
+        self, batches: Sequence[Tensor], generator: torch.Generator
+    ) -> Iterator[Tensor]:
+        """A random view of each image of the given batches.
+
+        The seeds of all views are drawn here, at once, so that neither the number of
+        workers nor their speed changes a pixel.
+
+        Args:
+            batches: rows of each batch.
+            generator: source of the seeds.
+
+        Yields:
+            (len(rows), 3, S, S) uint8 on the CPU.
+
+        Raises:
+            InputError: a file cannot be decoded; the message names it.
+        """
+        rows = torch.cat(list(batches)).tolist()
+        seeds = torch.randint(
+            _LARGEST_SEED, (len(rows),), generator=generator, device=generator.device
+        ).tolist()
+        pairs = iter(zip(rows, seeds, strict=True))
+        yield from self._read([[next(pairs) for _ in batch] for batch in batches])
+
+    def test_batches(self, batch_size: int) -> Iterator[Tensor]:
+        """The test view of every image, in order; see :meth:`random_batches`."""
+        rows = range(len(self))
+        yield from self._read(
+            [
+                [(row, _TEST_VIEW) for row in rows[start : start + batch_size]]
+                for start in range(0, len(self), batch_size)
+            ]
+        )
+
+    def _read(self, order: Order) -> Iterator[Tensor]:
+        self._order[:] = order
+        if self._loader is None:
+            workers = self._num_workers
+            self._loader = DataLoader(
+                self._files,
+                batch_sampler=self._order,
+                num_workers=workers,
+                prefetch_factor=_BATCHES_AHEAD if workers else None,
+                persistent_workers=workers > 0,
+                pin_memory=torch.cuda.is_available(),
+            )
+        try:
+            yield from self._loader
+        except InputError as error:
+            # A worker's error comes with the worker's traceback in its message.
+            message = str(error).rsplit(f"{InputError.__name__}: ", 1)[-1]
+            raise InputError(message.strip()) from error
+
+
+class _Files(Dataset[Tensor]):
+    """Decodes one image for a row and a seed; workers get a copy."""
+
+    def __init__(
+        self,
+        root: Path,
+        paths: NDArray[np.str_],
+        image_size: int,
+        resize: int,
+        area: tuple[float, float] | None,
+    ) -> None:
+        self.root = root
+        # An array, not a list: workers would copy a list's pages as they count
+        # references to its strings.
+        self.paths = paths
+        self.image_size = image_size
+        self.resize = resize
+        self.area = area
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, row_and_seed: tuple[int, int]) -> Tensor:
+        row, seed = row_and_seed
+        image = open_rgb(self.root / str(self.paths[row]))
+        if self.area is None or seed == _TEST_VIEW:
+            pixels = test_view(image, self.resize, self.image_size)
+        else:
+            pixels = random_view(image, self.area, self.image_size, seed)
+        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))

@@ -1,0 +1,84 @@
+"""A data set of the library continuum, by its name, from files that are there."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from daformer_kedro.config import SourceConfig
+from daformer_kedro.errors import InputError
+from daformer_kedro.scenario.sources.source import LabelledImages, SourceFacts
+
+
+class ContinuumData:
+    """What ``continuum.datasets.<source.dataset>`` gives, if these are pixels."""
+
+    def facts(self, config: SourceConfig) -> SourceFacts:
+        """Number of classes, image size and channels; this reads the data once."""
+        train, _ = _read(*_arguments(config))
+        num_classes = int(train.labels.max()) + 1
+        return SourceFacts(
+            class_names=tuple(str(label) for label in range(num_classes)),
+            image_size=train.images.shape[1],
+            num_channels=train.images.shape[3],
+        )
+
+    def read(self, config: SourceConfig) -> tuple[LabelledImages, LabelledImages]:
+        """Training and test images.
+
+        Raises:
+            InputError: continuum has no such data set, cannot read it, or it gives
+                something else than square images in arrays.
+        """
+        return _read(*_arguments(config))
+
+
+def _arguments(config: SourceConfig) -> tuple[str, str, bool]:
+    if config.dataset is None or config.path is None:
+        raise InputError(
+            f"source.dataset = {config.dataset} and source.path = {config.path}: "
+            "source continuum needs both, such as dataset=KMNIST and the folder of "
+            "its files"
+        )
+    return config.dataset, config.path, config.download
+
+
+@cache
+def _read(
+    dataset: str, path: str, download: bool
+) -> tuple[LabelledImages, LabelledImages]:
+    from continuum import datasets
+
+    kind = getattr(datasets, dataset, None)
+    if not isinstance(kind, type):
+        raise InputError(f"source.dataset = {dataset!r}: continuum has none such")
+    folder = str(Path(path).expanduser())
+    parts = []
+    for train in (True, False):
+        try:
+            pixels, labels, _ = kind(folder, train=train, download=download).get_data()
+        except Exception as error:  # each data set fails in its own way
+            raise InputError(
+                f"source.dataset = {dataset!r}: continuum cannot read it from "
+                f"source.path = {path}: {error}"
+            ) from error
+        parts.append(LabelledImages(_images(pixels, dataset), labels.astype(np.int64)))
+    return parts[0], parts[1]
+
+
+def _images(pixels: np.ndarray, dataset: str) -> np.ndarray:
+    if pixels.ndim == 3 and pixels.dtype == np.uint8:
+        pixels = pixels[..., np.newaxis]
+    square = pixels.ndim == 4 and pixels.shape[1] == pixels.shape[2]
+    if not square or pixels.dtype != np.uint8 or pixels.shape[3] not in (1, 3):
+        raise InputError(
+            f"source.dataset = {dataset!r}: gives {pixels.dtype} of shape "
+            f"{pixels.shape}; 8-bit square images in one array are needed. For images "
+            "in files: source.name=image_folder"
+        )
+    return pixels
+
+
+CONTINUUM = ContinuumData()

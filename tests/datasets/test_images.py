@@ -1,0 +1,58 @@
+"""Arrays and indices in folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kedro.io import DatasetError
+
+from daformer_kedro.datasets import ImagesDataset
+from daformer_kedro.scenario.image_files import ImageFiles
+from daformer_kedro.scenario.images import ImageArrays
+
+
+def test_arrays_come_back_as_maps(tmp_path: Path) -> None:
+    pixels = np.arange(32, dtype=np.uint8).reshape(2, 4, 4, 1)
+    labels = np.array([0, 1])
+    dataset = ImagesDataset(filepath=str(tmp_path / "images"))
+    assert not dataset.exists()
+    dataset.save(ImageArrays(pixels, labels, pixels, labels, ("a", "b")))
+    loaded = dataset.load()
+    assert isinstance(loaded, ImageArrays)
+    assert isinstance(loaded.train_images, np.memmap)
+    assert (loaded.view("train", [1]) == pixels[1:]).all()
+
+
+def test_an_index_comes_back_whole(tmp_path: Path) -> None:
+    files = ImageFiles(
+        root=tmp_path,
+        train_paths=np.array(["a/1.png", "b/ü.png"]),
+        train_labels=np.array([0, 1]),
+        test_paths=np.array(["a/2.png", "b/2.png"]),
+        test_labels=np.array([0, 1]),
+        class_names=("a", "b"),
+        image_size=8,
+        resize=9,
+        skipped=("a/3.png: cut off",),
+        task_sizes=(1, 1),
+    )
+    dataset = ImagesDataset(filepath=str(tmp_path / "images"))
+    dataset.save(files)
+    assert dataset.exists()
+    loaded = dataset.load()
+    for name in ("train_paths", "train_labels", "test_paths", "test_labels"):
+        assert getattr(loaded, name).tolist() == getattr(files, name).tolist()
+    for name in (
+        "root",
+        "class_names",
+        "image_size",
+        "resize",
+        "skipped",
+        "task_sizes",
+    ):
+        assert getattr(loaded, name) == getattr(files, name)
+    (tmp_path / "images" / "test.parquet").unlink()
+    with pytest.raises(DatasetError, match="is not whole"):
+        dataset.load()

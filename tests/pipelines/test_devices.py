@@ -1,0 +1,36 @@
+"""A run on several devices."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from safetensors.torch import load_file
+
+
+def test_two_ranks_are_one_run_with_one_memory(project: Any, finished: Any) -> None:
+    params = {"training": {"devices": 2}}
+    project.run("ingestion", "task_00", params=params)
+    folder = project.folder("06_models")
+    # The same key as with one device, and the same numbers within rounding.
+    assert folder.name == finished.folder("06_models").name
+    name = Path("task_00", "checkpoint.safetensors")
+    mine, theirs = (load_file(p / name) for p in (folder, finished.folder("06_models")))
+    for key, weight in theirs.items():
+        torch.testing.assert_close(mine[key], weight, rtol=1e-3, atol=1e-4)
+    assert not list(folder.rglob(".*"))
+    exemplars = [
+        pd.read_parquet(p.folder("05_model_input") / "task_00" / "exemplars.parquet")
+        for p in (project, finished)
+    ]
+    pd.testing.assert_frame_equal(*exemplars)
+    with sqlite3.connect(project.path / "mlflow.db") as database:
+        runs = [row[0] for row in database.execute("select name from runs")]
+        steps = database.execute(
+            "select step from metrics where key = 'train/loss_total' order by step"
+        ).fetchall()
+    assert sorted(runs) == ["task_00", finished.folder("06_models").name[:-9]]
+    assert steps == [(0,), (1,)]

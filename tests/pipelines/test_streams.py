@@ -1,0 +1,74 @@
+"""Folders that arrive over time, as files from disk to the report."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.slow
+LINE = re.compile(r"^((?:task_\d\d\.)?[a-z_]+): (.+)$", re.M)
+SMALL = {
+    "model": {"embed_dim": 16, "depth": 2, "num_heads": 2},
+    "preprocessing": {"image_size": 16, "resize": 16},
+    "training": {"epochs": 1, "device": "cpu"},
+    "finetuning": {"epochs": 1},
+    "memory": {"per_class": 3},
+    "losses": {"knn_distillation": {"num_neighbours": 3}},
+}
+
+
+def deliver(folder: Path, *classes: str) -> None:
+    """Twelve images a class, of mixed sizes; one file is no image."""
+    generator = np.random.default_rng(len(classes[0]))
+    for name in classes:
+        (folder / name).mkdir(parents=True)
+        for number in range(12):
+            height, width = generator.integers(17, 40, 2)
+            pixels = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.jpg")
+    (folder / classes[0] / "broken.jpg").write_bytes(b"no image")
+
+
+def test_a_new_folder_is_learnt_and_nothing_else(
+    project: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tmp_path / "photos"
+    deliver(photos / "january", "cat", "dog")
+    source = {"path": str(photos), "on_error": "skip"}
+
+    def learn(*folders: str) -> dict[str, str]:
+        capsys.readouterr()
+        project.run(
+            env="image_folder",
+            params={**SMALL, "source": source, "scenario": {"tasks": list(folders)}},
+            only_missing_outputs=True,
+        )
+        return dict(LINE.findall(capsys.readouterr().out))
+
+    learn("january")
+    deliver(photos / "february", "bird")
+    said = learn("january", "february")
+    first = {name: why for name, why in said.items() if name.startswith("task_00.")}
+    assert len(first) == 5
+    assert all(why.startswith("reused") for why in first.values()), first
+    second = {name: why for name, why in said.items() if name.startswith("task_01.")}
+    assert len(second) == 7
+    assert not any(why.startswith("reused") for why in second.values()), second
+
+    folder = project.folder("08_reporting")  # one for both months
+    results = pd.read_csv(folder / "results.csv")
+    assert results["num_classes_seen"].tolist() == [2, 3]
+    skipped = pd.read_csv(folder / "skipped_files.csv")
+    assert skipped["file"].tolist() == [
+        "february/bird/broken.jpg",
+        "january/cat/broken.jpg",
+    ]
+    assert "Images left out: 2" in (folder / "report.html").read_text()
+    exemplars = project.folder("05_model_input") / "task_01" / "exemplars.parquet"
+    assert len(pd.read_parquet(exemplars)) == 9
