@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,7 @@ def test_each_class_has_an_image_on_either_side(tmp_path: Path) -> None:
         (lambda r: (r / "train" / "c").mkdir(), "class 'c' is in train and not in"),
         (lambda r: photo(r / "test" / "d" / "0.png"), "class 'd' is in test and not"),
         (lambda r: (r / "test").rename(r / "x"), "has a folder train and no folder"),
+        (lambda r: (r / "train").rename(r / "x"), "has a folder test and no folder tr"),
         (lambda r: [f.unlink() for f in (r / "train" / "a").iterdir()], "holds no im"),
     ],
 )
@@ -94,6 +96,45 @@ def test_folders_that_do_not_fit_are_named(
     tree(tmp_path, {"a": 2, "b": 2}, "train", "test")
     break_it(tmp_path)
     with pytest.raises(InputError, match=message):
+        read(tmp_path)
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    tree(tmp_path / "here", {"a": 2, "b": 2}, "train", "test")
+    tree(tmp_path / "there", {"more": 3})
+    (tmp_path / "here" / "train" / "a" / "link").symlink_to(tmp_path / "there" / "more")
+    assert read(tmp_path / "here").train_labels.tolist() == [0] * 5 + [1] * 2
+    loop = tmp_path / "here" / "train" / "a" / "loop"
+    loop.symlink_to(tmp_path / "here" / "train")
+    with pytest.raises(InputError, match=r"a/loop: is a link to a folder that it lies"):
+        read(tmp_path / "here")
+
+
+def test_names_in_another_encoding_are_named(tmp_path: Path) -> None:
+    tree(tmp_path, {"ä": 2, "b": 2})
+    latin = os.fsencode(tmp_path / "ä") + "/ö.png".encode("latin-1")
+    try:
+        os.rename(tmp_path / "ä" / "00.png", latin)
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    with pytest.raises(InputError, match=r"ä: the name b'\\xf6.png' is not UTF-8"):
+        read(tmp_path)
+
+
+def test_a_folder_that_cannot_be_listed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree(tmp_path, {"a": 2, "b": 2})
+    (tmp_path / "a" / "locked").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if os.fspath(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError, match=r"a/locked: cannot be listed: Permission"):
         read(tmp_path)
 
 
