@@ -255,6 +255,21 @@ def test_imagenet_s_validation_set_may_lie_flat(
     assert images.test_labels.tolist() == [0, 1]
 
 
+@pytest.mark.usefixtures("two_classes")
+def test_imagenet_names_what_its_validation_set_lacks(tmp_path: Path) -> None:
+    tree(tmp_path / "train", {"n01": 2, "n02": 2})
+    config = SourceConfig(name="imagenet100", path=str(tmp_path))
+    with pytest.raises(InputError, match="no folder val, whose images are the test"):
+        read_source(config, image_size=8)
+    photo(tmp_path / "val" / "a.JPEG")
+    (tmp_path / "val_labels.csv").write_text("a.JPEG,n02\n")
+    with pytest.raises(InputError, match=r"val: holds no image of 1 classes, .*: n01"):
+        read_source(config, image_size=8)
+    photo(tmp_path / "val" / "b.JPEG")
+    with pytest.raises(InputError, match=r"val_labels.csv: has no label for val/b.JPE"):
+        read_source(config, image_size=8)
+
+
 def test_imagenet_counts_its_classes(tmp_path: Path) -> None:
     tree(tmp_path / "train", {"n01": 1})
     config = SourceConfig(name="imagenet1000", path=str(tmp_path))
