@@ -15,7 +15,10 @@ from daformer_kedro.config import SourceConfig
 from daformer_kedro.errors import InputError
 from daformer_kedro.scenario.image_files import ImageFiles
 from daformer_kedro.scenario.sources import describe_source, imagenet, read_source
-from daformer_kedro.scenario.sources.file_checks import find_faults
+from daformer_kedro.scenario.sources.file_checks import (
+    find_faults,
+    warn_of_duplicates,
+)
 
 
 def photo(path: Path, level: int = 0, size: tuple[int, int] = (12, 10)) -> Path:
@@ -175,6 +178,25 @@ def test_test_images_that_are_training_images_are_counted(
     # Each class's images are the other class's too.
     assert "1 test images are training images too" in caplog.text
     assert "test/a/copy.png" in caplog.text
+
+
+def test_files_alike_in_size_and_end_are_no_duplicates(tmp_path: Path) -> None:
+    contents = {
+        "train/a": b"1" + bytes(600),
+        "train/b": b"2" + bytes(600),
+        "train/c": b"3" + bytes(600),
+        "train/short": b"1",
+        "test/twin": b"2" + bytes(600),
+        "test/size": b"2" + bytes(599) + b"1",
+        "test/end": b"4" + bytes(600),
+        "test/again": b"2" + bytes(600),
+    }
+    for name, content in contents.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    train = [name for name in contents if name.startswith("train")]
+    test = [name for name in contents if name.startswith("test")]
+    assert warn_of_duplicates(tmp_path, train, test) == 2
 
 
 def test_a_stream_goes_by_arrival_and_keeps_its_rows(tmp_path: Path) -> None:
