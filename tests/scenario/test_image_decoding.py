@@ -156,6 +156,18 @@ def test_the_test_view_is_the_middle() -> None:
     assert (smaller == RED).all()
 
 
+@pytest.mark.parametrize("size", [(50, 37), (37, 50), (61, 40), (40, 40), (33, 90)])
+def test_the_test_view_is_torchvision_s(size: tuple[int, int]) -> None:
+    from torchvision.transforms import CenterCrop, InterpolationMode, Resize
+
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    image = Image.fromarray(noise)
+    for resize, side in ((32, 28), (32, 27), (45, 32), (20, 20)):
+        scaled = Resize(resize, InterpolationMode.BICUBIC)(image)
+        expected = np.asarray(CenterCrop(side)(scaled))
+        np.testing.assert_array_equal(central_view(image, resize, side), expected)
+
+
 def test_a_random_view_follows_its_seed_and_its_range() -> None:
     ramp = np.arange(64, dtype=np.uint8)[None, :, None].repeat(64, 0).repeat(3, 2)
     image = Image.fromarray(ramp)

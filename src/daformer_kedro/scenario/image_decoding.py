@@ -83,8 +83,9 @@ def test_view(image: Image.Image, resize: int, size: int) -> NDArray[np.uint8]:
         (S, S, 3) uint8.
     """
     short = min(image.size)
-    width, height = (max(resize, round(side * resize / short)) for side in image.size)
-    left, top = (width - size) // 2, (height - size) // 2
+    # Both roundings are torchvision's, whose pixels published figures were tested on.
+    width, height = (side * resize // short for side in image.size)
+    left, top = round((width - size) / 2), round((height - size) / 2)
     scaled = image.resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(scaled.crop((left, top, left + size, top + size)))
 
