@@ -37,6 +37,8 @@ def pixel(path: Path) -> tuple[int, ...]:
         ("palette.png", Image.new("RGB", (3, 2), RED).quantize(4), RED),
         ("deep.png", Image.fromarray(np.full((2, 3), 65535, np.uint16)), (255,) * 3),
         ("mid.png", Image.fromarray(np.full((2, 3), 25700, np.uint16)), (100,) * 3),
+        ("dark.png", Image.fromarray(np.full((2, 3), 200, np.uint16)), (1, 1, 1)),
+        ("deep.tif", Image.fromarray(np.full((2, 3), 51400, np.int32)), (200,) * 3),
         ("cmyk.tif", Image.new("CMYK", (3, 2), (0, 255, 255, 0)), (255, 0, 0)),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -61,6 +63,71 @@ def test_a_camera_s_orientation_is_applied(tmp_path: Path) -> None:
     upright = open_rgb(saved(tmp_path / "a.png", image, exif=exif))
     assert upright.size == (1, 2)
     assert upright.getpixel((0, 0)) == (255, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"garbage",
+        b"II*\x00\x08\x00\x00\x00\xff\x00abc",  # 255 entries, and none there
+        b"II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x02\x00\xff\xff\x00\x00\xff\xff",
+    ],
+)
+def test_damaged_exif_data_is_no_loss(tmp_path: Path, exif: bytes) -> None:
+    path = saved(tmp_path / "a.jpg", Image.new("RGB", (8, 8), RED))
+    content, part = path.read_bytes(), b"Exif\x00\x00" + exif
+    part = b"\xff\xe1" + (len(part) + 2).to_bytes(2, "big") + part
+    path.write_bytes(content[:2] + part + content[2:])
+    assert open_rgb(path).size == (8, 8)
+
+
+def test_partly_transparent_pixels_mix_with_white(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png", Image.new("RGBA", (1, 1), (0, 0, 0, 51)))
+    assert pixel(path) == (204, 204, 204)  # a fifth of black
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour"), [("P", b"\x00"), ("L", 7), ("RGB", (7, 7, 7))]
+)
+def test_one_colour_may_mean_transparent(
+    tmp_path: Path, mode: str, colour: object
+) -> None:
+    image = Image.new(mode, (1, 1), 0 if mode == "P" else colour)
+    assert pixel(saved(tmp_path / "a.png", image, transparency=colour)) == (255,) * 3
+
+
+def test_of_an_animation_the_first_picture_counts(tmp_path: Path) -> None:
+    first, second = Image.new("RGB", (2, 2), RED), Image.new("RGB", (2, 2))
+    path = tmp_path / "a.gif"
+    first.save(path, save_all=True, append_images=[second])
+    assert pixel(path) == RED
+
+
+def test_a_large_photograph_is_read_without_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(tmp_path / "a.png", Image.new("RGB", (15, 10), RED))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert pixel(path) == RED
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 74)  # twice that is refused
+    with pytest.raises(InputError, match=r"a\.png: .* \(150 pixels\) exceeds limit"):
+        open_rgb(path)
+
+
+@pytest.mark.parametrize(
+    ("levels", "message"),
+    [
+        (np.array([[0, 70000]], np.int32), "levels from 0 to 70000; they must fit 16"),
+        (np.array([[-1, 5]], np.int32), "levels from -1 to 5; they must fit 16 bits"),
+        (np.zeros((1, 2), np.float32), "holds floating-point numbers"),
+    ],
+)
+def test_levels_of_unknown_range_are_refused(
+    tmp_path: Path, levels: np.ndarray, message: str
+) -> None:
+    path = saved(tmp_path / "a.tif", Image.fromarray(levels))
+    with pytest.raises(InputError, match=rf"a\.tif: .*{message}"):
+        open_rgb(path)
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:

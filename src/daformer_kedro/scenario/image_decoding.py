@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,7 @@ from daformer_kedro.errors import InputError
 
 _NUM_ATTEMPTS = 10
 _RATIO = (3 / 4, 4 / 3)
-_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I", "F")
-_MOST_PIXELS = 1 << 28
+_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I")  # Pillow may hold 16 bits in 32
 
 
 def open_rgb(path: Path) -> Image.Image:
@@ -22,34 +22,53 @@ def open_rgb(path: Path) -> Image.Image:
 
     The format is told by the content, not by the name. Grey and palette images become
     RGB, transparent ones lie on white, 16-bit grey is scaled to 8 bits, and an
-    orientation that a camera has noted is applied.
+    orientation that a camera has noted is applied. Of an animation the first picture
+    counts.
 
     Raises:
-        InputError: the file is missing, damaged, cut off or no image; it is named.
+        InputError: the file is missing, damaged, cut off or no image, has more than
+            16 bits a pixel's channel, or more pixels than Pillow takes for safe (179
+            million); it is named.
     """
+    # Pillow warns of odd EXIF data and from half that many pixels on, each time.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(path) as image:
+                image.load()
+                return _rgb(_upright(image))
+        except FileNotFoundError as error:
+            raise InputError(f"{path}: is not there") from error
+        except Exception as error:  # decoders raise many kinds on damaged bytes
+            raise InputError(f"{path}: cannot be read as an image: {error}") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
     try:
-        with Image.open(path) as image:
-            if image.width * image.height > _MOST_PIXELS:
-                raise ValueError(f"has {image.width} x {image.height} pixels, too many")
-            image.load()
-            return _rgb(ImageOps.exif_transpose(image))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: is not there") from error
-    except Exception as error:  # Pillow's decoders raise many kinds on damaged bytes
-        raise InputError(f"{path}: cannot be read as an image: {error}") from error
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged EXIF data beside sound pixels
+        return image
 
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode in _SIXTEEN_BIT:
-        levels = np.asarray(image, dtype=np.float64)
-        scale = 257.0 if levels.max(initial=0) > 255 else 1.0
-        grey = (levels / scale).round().clip(0, 255).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
+        return Image.fromarray(_eight_bit(np.asarray(image))).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("holds floating-point numbers, whose range is not known")
     if image.has_transparency_data:
         above = image.convert("RGBA")
         white = Image.new("RGBA", above.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, above).convert("RGB")
     return image.convert("RGB")
+
+
+def _eight_bit(levels: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Scale by the format's range and not the image's, so that dark stays dark."""
+    if levels.min() < 0 or levels.max() > 65535:
+        raise ValueError(
+            f"has levels from {levels.min()} to {levels.max()}; they must fit 16 bits"
+        )
+    return (levels / 257).round().astype(np.uint8)
 
 
 def test_view(image: Image.Image, resize: int, size: int) -> NDArray[np.uint8]:

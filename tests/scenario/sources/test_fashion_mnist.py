@@ -58,3 +58,51 @@ def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(InputError, match="t10k-labels-idx1-ubyte: is damaged"):
         read_source(config(tmp_path))
+
+
+@pytest.mark.parametrize("cut", [0, 3, 10, 15])
+def test_a_cut_header_is_named(tmp_path: Path, cut: int) -> None:
+    write(tmp_path, packed=False)
+    file = tmp_path / "train-images-idx3-ubyte"
+    file.write_bytes(file.read_bytes()[:cut])
+    with pytest.raises(InputError, match="train-images-idx3-ubyte: is damaged"):
+        read_source(config(tmp_path))
+
+
+def test_damage_in_a_packed_file_is_named(tmp_path: Path) -> None:
+    write(tmp_path, packed=True)
+    file = tmp_path / "train-images-idx3-ubyte.gz"
+    content = bytearray(file.read_bytes())
+    for damaged in (
+        content[:12] + b"\xff" * 8 + content[20:],
+        content[:-9],
+        content[: len(content) // 2],
+        b"no gzip",
+    ):
+        file.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"ubyte\.gz: cannot be read"):
+            read_source(config(tmp_path))
+
+
+def test_labels_out_of_range_are_named(tmp_path: Path) -> None:
+    write(tmp_path, packed=False)
+    labels = np.full(10, 10, np.uint8)
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(idx(labels))
+    with pytest.raises(InputError, match="t10k-labels-idx1-ubyte holds the label 10"):
+        read_source(config(tmp_path))
+
+
+def test_a_failed_download_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torchvision
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise RuntimeError("no network")
+
+    monkeypatch.setattr(torchvision.datasets, "FashionMNIST", fail)
+    wanted = SourceConfig(name="fashion_mnist", path=str(tmp_path), download=True)
+    with pytest.raises(InputError, match=r"Fashion-MNIST to .* failed: no network"):
+        read_source(wanted)
+    write(tmp_path, packed=True)
+    read_source(wanted)  # is there, so nothing is fetched

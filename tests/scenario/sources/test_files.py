@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from daformer_kedro.config import SourceConfig
 from daformer_kedro.errors import InputError
 from daformer_kedro.scenario.image_files import ImageFiles
 from daformer_kedro.scenario.sources import describe_source, imagenet, read_source
-from daformer_kedro.scenario.sources.file_checks import find_faults
+from daformer_kedro.scenario.sources.file_checks import (
+    find_faults,
+    warn_of_duplicates,
+)
 
 
 def photo(path: Path, level: int = 0, size: tuple[int, int] = (12, 10)) -> Path:
@@ -85,6 +89,7 @@ def test_each_class_has_an_image_on_either_side(tmp_path: Path) -> None:
         (lambda r: (r / "train" / "c").mkdir(), "class 'c' is in train and not in"),
         (lambda r: photo(r / "test" / "d" / "0.png"), "class 'd' is in test and not"),
         (lambda r: (r / "test").rename(r / "x"), "has a folder train and no folder"),
+        (lambda r: (r / "train").rename(r / "x"), "has a folder test and no folder tr"),
         (lambda r: [f.unlink() for f in (r / "train" / "a").iterdir()], "holds no im"),
     ],
 )
@@ -94,6 +99,45 @@ def test_folders_that_do_not_fit_are_named(
     tree(tmp_path, {"a": 2, "b": 2}, "train", "test")
     break_it(tmp_path)
     with pytest.raises(InputError, match=message):
+        read(tmp_path)
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    tree(tmp_path / "here", {"a": 2, "b": 2}, "train", "test")
+    tree(tmp_path / "there", {"more": 3})
+    (tmp_path / "here" / "train" / "a" / "link").symlink_to(tmp_path / "there" / "more")
+    assert read(tmp_path / "here").train_labels.tolist() == [0] * 5 + [1] * 2
+    loop = tmp_path / "here" / "train" / "a" / "loop"
+    loop.symlink_to(tmp_path / "here" / "train")
+    with pytest.raises(InputError, match=r"a/loop: is a link to a folder that it lies"):
+        read(tmp_path / "here")
+
+
+def test_names_in_another_encoding_are_named(tmp_path: Path) -> None:
+    tree(tmp_path, {"ä": 2, "b": 2})
+    latin = os.fsencode(tmp_path / "ä") + "/ö.png".encode("latin-1")
+    try:
+        os.rename(tmp_path / "ä" / "00.png", latin)
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    with pytest.raises(InputError, match=r"ä: the name b'\\xf6.png' is not UTF-8"):
+        read(tmp_path)
+
+
+def test_a_folder_that_cannot_be_listed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree(tmp_path, {"a": 2, "b": 2})
+    (tmp_path / "a" / "locked").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if os.fspath(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError, match=r"a/locked: cannot be listed: Permission"):
         read(tmp_path)
 
 
@@ -134,6 +178,25 @@ def test_test_images_that_are_training_images_are_counted(
     # Each class's images are the other class's too.
     assert "1 test images are training images too" in caplog.text
     assert "test/a/copy.png" in caplog.text
+
+
+def test_files_alike_in_size_and_end_are_no_duplicates(tmp_path: Path) -> None:
+    contents = {
+        "train/a": b"1" + bytes(600),
+        "train/b": b"2" + bytes(600),
+        "train/c": b"3" + bytes(600),
+        "train/short": b"1",
+        "test/twin": b"2" + bytes(600),
+        "test/size": b"2" + bytes(599) + b"1",
+        "test/end": b"4" + bytes(600),
+        "test/again": b"2" + bytes(600),
+    }
+    for name, content in contents.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    train = [name for name in contents if name.startswith("train")]
+    test = [name for name in contents if name.startswith("test")]
+    assert warn_of_duplicates(tmp_path, train, test) == 2
 
 
 def test_a_stream_goes_by_arrival_and_keeps_its_rows(tmp_path: Path) -> None:
@@ -212,6 +275,21 @@ def test_imagenet_s_validation_set_may_lie_flat(
     assert images.class_names == ("n02", "n01")  # the order of the list
     assert [p.split("/")[1] for p in images.train_paths] == ["n02"] * 2 + ["n01"] * 2
     assert images.test_labels.tolist() == [0, 1]
+
+
+@pytest.mark.usefixtures("two_classes")
+def test_imagenet_names_what_its_validation_set_lacks(tmp_path: Path) -> None:
+    tree(tmp_path / "train", {"n01": 2, "n02": 2})
+    config = SourceConfig(name="imagenet100", path=str(tmp_path))
+    with pytest.raises(InputError, match="no folder val, whose images are the test"):
+        read_source(config, image_size=8)
+    photo(tmp_path / "val" / "a.JPEG")
+    (tmp_path / "val_labels.csv").write_text("a.JPEG,n02\n")
+    with pytest.raises(InputError, match=r"val: holds no image of 1 classes, .*: n01"):
+        read_source(config, image_size=8)
+    photo(tmp_path / "val" / "b.JPEG")
+    with pytest.raises(InputError, match=r"val_labels.csv: has no label for val/b.JPE"):
+        read_source(config, image_size=8)
 
 
 def test_imagenet_counts_its_classes(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,11 @@ def find_splits(root: Path) -> tuple[str, str] | None:
             f"{root}: has a folder train and no folder test (or val); give both, or "
             "one folder a class and source.test_fraction"
         )
+    if test is not None:
+        raise InputError(
+            f"{root}: has a folder {test} and no folder train; give both, or one "
+            f"folder a class, none of them named {test}, and source.test_fraction"
+        )
     return None
 
 
@@ -74,10 +79,16 @@ def list_classes(root: Path) -> tuple[str, ...]:
 
 
 def _subfolders(folder: Path) -> tuple[str, ...]:
-    with os.scandir(folder) as entries:
-        names = [e.name for e in entries if e.is_dir() and not e.name.startswith(".")]
+    try:
+        with os.scandir(folder) as entries:
+            names = [
+                e.name for e in entries if e.is_dir() and not e.name.startswith(".")
+            ]
+    except OSError as error:
+        _refuse_unlisted(error)
     if not names:
         raise InputError(f"{folder}: holds no class folder")
+    _check_encoding(folder, names)
     return tuple(sorted(names))
 
 
@@ -105,16 +116,48 @@ def list_split(root: Path, split: str, class_names: Sequence[str]) -> LabelledPa
 
 
 def list_images(folder: Path) -> list[str]:
-    """Paths of the images in a folder and the folders below it, sorted."""
+    """Paths of the images in a folder and the folders below it, sorted.
+
+    Raises:
+        InputError: a folder cannot be listed, a name is not UTF-8, or a link leads
+            back to a folder that it lies in.
+    """
     found: list[str] = []
-    for place, folders, files in os.walk(folder, followlinks=True):
+    walk = os.walk(folder, followlinks=True, onerror=_refuse_unlisted)
+    for place, folders, files in walk:
         folders[:] = sorted(f for f in folders if not f.startswith("."))
+        for name in folders:
+            _refuse_circle(Path(place, name))
+        images = [
+            file
+            for file in files
+            if os.path.splitext(file)[1].lower() in SUFFIXES
+            and not file.startswith(".")
+        ]
+        _check_encoding(Path(place), [*folders, *images])
         below = Path(place).relative_to(folder).as_posix()
-        for file in files:
-            suffix = os.path.splitext(file)[1].lower()
-            if suffix in SUFFIXES and not file.startswith("."):
-                found.append(file if below == "." else f"{below}/{file}")
+        found += images if below == "." else [f"{below}/{file}" for file in images]
     return sorted(found)
+
+
+def _refuse_unlisted(error: OSError) -> NoReturn:
+    raise InputError(f"{error.filename}: cannot be listed: {error.strerror}") from error
+
+
+def _refuse_circle(folder: Path) -> None:
+    if folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{folder}: is a link to a folder that it lies in; remove it")
+
+
+def _check_encoding(folder: Path, names: Sequence[str]) -> None:
+    """An index is stored as UTF-8, which other bytes in a name would break."""
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError:
+        wrong = next(n for n in names if os.fsencode(n) != n.encode(errors="replace"))
+        raise InputError(
+            f"{folder}: the name {os.fsencode(wrong)!r} is not UTF-8; rename it"
+        ) from None
 
 
 def hold_out(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import math
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -54,17 +56,36 @@ class FashionMNIST:
 
 def _find(config: SourceConfig) -> Path:
     root = _DEBIAN if config.path is None else Path(config.path).expanduser()
-    if config.download and config.path is not None:
-        from torchvision.datasets import FashionMNIST as Download
+    folder = _folder_in(root)
+    if folder is None and config.download:
+        _download(config, root)
+        folder = _folder_in(root)
+    if folder is None:
+        raise InputError(
+            f"source.path = {config.path}: no train-images-idx3-ubyte(.gz) in {root}, "
+            "as Debian's package dataset-fashion-mnist or torchvision put it there"
+        )
+    return folder
 
-        Download(root, train=True, download=True)
+
+def _folder_in(root: Path) -> Path | None:
     for folder in (root, root / "FashionMNIST" / "raw", root / "raw"):
         if any(folder.glob("train-images-idx3-ubyte*")):
             return folder
-    raise InputError(
-        f"source.path = {config.path}: no train-images-idx3-ubyte(.gz) in {root}, as "
-        "Debian's package dataset-fashion-mnist or torchvision put it there"
-    )
+    return None
+
+
+def _download(config: SourceConfig, root: Path) -> None:
+    if config.path is None:
+        raise InputError("source.download = true: source.path must say where to")
+    from torchvision.datasets import FashionMNIST as Download
+
+    try:
+        Download(root, train=True, download=True)
+    except Exception as error:  # network, disk and archive errors of all kinds
+        raise InputError(
+            f"source.download = true: Fashion-MNIST to {root} failed: {error}"
+        ) from error
 
 
 def _read_split(folder: Path, split: str) -> LabelledImages:
@@ -76,6 +97,11 @@ def _read_split(folder: Path, split: str) -> LabelledImages:
             f"{folder}: {split} has images of shape {images.shape} and {len(labels)} "
             f"labels; {_SIDE} × {_SIDE} images and a label for each are needed"
         )
+    if labels.max(initial=0) >= len(_CLASS_NAMES):
+        raise InputError(
+            f"{folder}: {prefix}-labels-idx1-ubyte holds the label {labels.max()}; "
+            f"labels are 0..{len(_CLASS_NAMES) - 1}"
+        )
     return LabelledImages(images[..., np.newaxis], labels.astype(np.int64))
 
 
@@ -84,12 +110,12 @@ def _read_idx(path: Path, num_axes: int) -> NDArray[np.uint8]:
     packed = path.with_name(path.name + ".gz")
     try:
         content = path.read_bytes() if path.exists() else _unpacked(packed)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{packed}: cannot be read: {error}") from error
     start = 4 + 4 * num_axes
-    sizes = tuple(np.frombuffer(content[4:start], ">u4").tolist())
-    whole = len(content) == start + int(np.prod(sizes, dtype=np.int64))
-    if content[:4] != bytes((0, 0, _UINT8, num_axes)) or not whole:
+    is_idx = content[:4] == bytes((0, 0, _UINT8, num_axes)) and len(content) >= start
+    sizes = np.frombuffer(content[4:start], ">u4").tolist() if is_idx else []
+    if not is_idx or len(content) != start + math.prod(sizes):
         raise InputError(f"{path}: is damaged, or no IDX file with {num_axes} axes")
     return np.frombuffer(content, np.uint8, offset=start).reshape(sizes)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ from daformer_kedro.scenario.sources.class_tree import (
     list_split,
 )
 from daformer_kedro.scenario.sources.file_source import FileFacts, folder_of
+from daformer_kedro.scenario.sources.imagenet_labels import read_validation_labels
 
-_LABEL_FILES = ("val_labels.csv", "LOC_val_solution.csv")
 _WNIDS = "imagenet100_wnids.json"
 
 
@@ -28,8 +27,8 @@ _WNIDS = "imagenet100_wnids.json"
 class ImageNet:
     """Classes are WordNet ids; labels go by their order.
 
-    ``val`` has a folder a class like ``train``, or lies flat beside a table: of
-    ``file,wnid`` in ``val_labels.csv``, or Kaggle's ``LOC_val_solution.csv``.
+    ``val`` has a folder a class like ``train``, or lies flat beside a file of labels:
+    see :func:`read_validation_labels`.
 
     Attributes:
         num_classes: how many there must be.
@@ -54,6 +53,8 @@ class ImageNet:
         """Training images, and ``val`` to test."""
         root = folder_of(config)
         names = self._classes(root)
+        if not (root / "val").is_dir():
+            raise InputError(f"{root}: no folder val, whose images are the test set")
         train = list_split(root, "train", names)
         if any((root / "val" / name).is_dir() for name in names):
             return train, list_split(root, "val", names)
@@ -81,15 +82,9 @@ class ImageNet:
 
 
 def _list_flat(root: Path, names: Sequence[str]) -> LabelledPaths:
-    """A flat ``val`` with a table of labels."""
-    table = next((root / n for n in _LABEL_FILES if (root / n).is_file()), None)
-    if table is None:
-        raise InputError(
-            f"{root / 'val'}: has no folder a class, and {root} has no table of its "
-            f"labels ({' or '.join(_LABEL_FILES)}: file,wnid)"
-        )
+    """A flat ``val`` with a file of labels."""
     labels_of = {name: label for label, name in enumerate(names)}
-    wnid_of = _read_table(table)
+    table, wnid_of = read_validation_labels(root)
     rows: list[tuple[int, str]] = []
     for file in list_images(root / "val"):
         wnid = wnid_of.get(Path(file).stem)
@@ -97,23 +92,17 @@ def _list_flat(root: Path, names: Sequence[str]) -> LabelledPaths:
             raise InputError(f"{table}: has no label for val/{file}")
         if wnid in labels_of:
             rows.append((labels_of[wnid], f"val/{file}"))
+    absent = sorted(set(range(len(names))) - {label for label, _ in rows})
+    if absent:
+        raise InputError(
+            f"{root / 'val'}: holds no image of {len(absent)} classes, going by "
+            f"{table.name}: {', '.join(names[label] for label in absent[:5])}"
+        )
     rows.sort()
     return LabelledPaths(
         np.array([path for _, path in rows], np.str_),
         np.array([label for label, _ in rows], np.int64),
     )
-
-
-def _read_table(table: Path) -> dict[str, str]:
-    """WordNet id of each file, by its name without suffix."""
-    found = {}
-    with table.open(newline="", encoding="utf-8") as lines:
-        for row in csv.reader(lines):
-            if len(row) < 2:
-                raise InputError(f"{table}: {row} is no file and WordNet id")
-            # Kaggle's table goes on with the boxes of objects after each id.
-            found[Path(row[0]).stem] = row[1].split()[0] if row[1].split() else ""
-    return found
 
 
 def _imagenet100() -> tuple[str, ...]:
