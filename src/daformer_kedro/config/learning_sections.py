@@ -203,7 +203,7 @@ class KNNDistillationConfig:
     weight: NonNegativeFloat = 1.0
     num_neighbours: PositiveInt = 10
     temperature: PositiveFloat = 0.1
-    scope: Literal["batch", "dataset"] = "dataset"
+    scope: Literal["batch", "dataset"] = "batch"
 
 
 @dataclass(frozen=True, config=STRICT)
