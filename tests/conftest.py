@@ -64,10 +64,15 @@ class Project:
     def run(
         self, *pipelines: str, env: str = "test", **arguments: Any
     ) -> dict[str, Any]:
-        """``kedro run --env ENV --pipelines …``; ``params`` is a nested mapping."""
+        """``kedro run --env ENV --pipelines …``; ``params`` is a nested mapping.
+
+        ``given_database=False`` leaves it to the run to make MLflow's database.
+        """
         params = arguments.pop("params", None)
+        given_database = arguments.pop("given_database", True)
         with _own_warnings_are_errors():
-            self._provide_database()
+            if given_database:
+                self._provide_database()
             bootstrap_project(self.path)
             with settings.SESSION_CLASS.create(
                 self.path, env=env, runtime_params=params

@@ -95,7 +95,12 @@ def test_checkpoints_are_plain_data_and_describe_themselves(finished: Any) -> No
     assert description["task_sizes"] == [4, 3, 3]
     assert description["class_names"] == [str(digit) for digit in range(10)]
     assert description["model"]["embed_dim"] == 16
-    assert description["preprocessing"] == {"mean": [0.305], "std": [0.376]}
+    assert description["preprocessing"] == {
+        "mean": [0.305],
+        "std": [0.376],
+        "image_size": None,
+        "resize": None,
+    }
 
 
 def test_mlflow_holds_one_parent_and_one_child_a_task(project: Any) -> None:

@@ -147,7 +147,7 @@ def test_bad_parameters_end_before_anything_is_written(
     project: Any, params: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        project.run(params=params)
+        project.run(params=params, given_database=False)
     assert not project.files()
     assert not (project.path / "mlflow.db").exists()
 

@@ -1,6 +1,13 @@
 """Settings as frozen dataclasses, made from Kedro's parameters and validated once."""
 
 from daformer_kedro.config.baselines import BASELINES
+from daformer_kedro.config.data_sections import (
+    AugmentationConfig,
+    PreprocessingConfig,
+    RandomAffineConfig,
+    ScenarioConfig,
+    SourceConfig,
+)
 from daformer_kedro.config.keys import (
     result_settings,
     run_key,
@@ -8,15 +15,8 @@ from daformer_kedro.config.keys import (
     settings_key,
     source_key,
 )
-from daformer_kedro.config.overlays import apply_overlays, lay_over, merge
-from daformer_kedro.config.schedules import SCHEDULES
-from daformer_kedro.config.sections import (
-    SETTINGS,
-    AugmentationConfig,
-    CacheConfig,
+from daformer_kedro.config.learning_sections import (
     ClassificationConfig,
-    ComparisonConfig,
-    Config,
     DivergenceConfig,
     EvaluationConfig,
     FinetuningConfig,
@@ -24,15 +24,21 @@ from daformer_kedro.config.sections import (
     LogitDistillationConfig,
     LossesConfig,
     MemoryConfig,
-    MlflowConfig,
     ModelConfig,
     PooledDistillationConfig,
-    PreprocessingConfig,
-    RandomAffineConfig,
-    ScenarioConfig,
     SharpnessConfig,
-    SourceConfig,
     TrainingConfig,
+)
+from daformer_kedro.config.overlays import apply_overlays, lay_over, merge
+from daformer_kedro.config.result_sections import (
+    CacheConfig,
+    ComparisonConfig,
+    MlflowConfig,
+)
+from daformer_kedro.config.schedules import SCHEDULES
+from daformer_kedro.config.sections import (
+    SETTINGS,
+    Config,
 )
 from daformer_kedro.config.validation import validated
 

@@ -22,7 +22,10 @@ from rich.progress import (
 
 from daformer_kedro.cache.plan import Decision, Plan, current_plan
 from daformer_kedro.cache.runner import RunInterrupted
+from daformer_kedro.config import Config, TrainingConfig
 from daformer_kedro.evaluation.summary import format_summary
+from daformer_kedro.learning.compilation import wants_compilation
+from daformer_kedro.learning.devices import resolve_device, resolve_precision
 from daformer_kedro.learning.progress import EpochRecord, subscribe, unsubscribe
 
 
@@ -35,14 +38,16 @@ class ConsoleHooks:
         self._tasks: TaskID | None = None
         self._epochs: TaskID | None = None
         self._run_command = "kedro run"
+        self._config: Config | None = None
         self._metrics: dict[str, Any] | None = None
         self._plan: Plan | None = None
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Remember which environment to name in the commands at the end."""
+        """Remember the settings, and which environment to name at the end."""
         if context.env:
             self._run_command = f"kedro run --env {context.env}"
+        self._config = Config.from_parameters(context.config_loader["parameters"])
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline) -> None:
@@ -53,6 +58,8 @@ class ConsoleHooks:
             self._plan.listen(self._on_decision)
         namespaces = {n.namespace for n in pipeline.nodes if n.namespace}
         subscribe(self)
+        if namespaces and self._config is not None:
+            self._console.print(_place(self._config.training), highlight=False)
         if not namespaces or not self._console.is_terminal:
             return
         self._progress = Progress(
@@ -152,6 +159,15 @@ class ConsoleHooks:
         if self._progress is not None:
             self._progress.stop()
         self._progress = self._tasks = self._epochs = self._plan = None
+
+
+def _place(training: TrainingConfig) -> str:
+    """Where tasks are trained and how, that is what ``auto`` came to."""
+    device = resolve_device(training.device)
+    precision = str(resolve_precision(training.precision, device))
+    compiles = wants_compilation(training.compile, device)
+    compiled = ", compiled blocks" if compiles else ""
+    return f"Training on {device} in {precision.removeprefix('torch.')}{compiled}."
 
 
 def _folder(catalog: Any) -> Path:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
-from functools import cache
 
 import torch
 from torch import Tensor
@@ -35,8 +33,6 @@ from daformer_kedro.learning.progress import EpochRecord
 from daformer_kedro.learning.seeding import make_generator
 from daformer_kedro.model import DAFormer
 from daformer_kedro.storage.state_file import StateFile
-
-_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -213,21 +209,12 @@ def _accelerate(
     device: torch.device,
     batch_size: int,
 ) -> None:
-    """Compile where that is wanted, and say what ``auto`` came to."""
-    compiles = wants_compilation(training.compile, device)
-    if compiles:
-        context = autocast(device, phase.precision)
-        compiles = compile_encoder(model, batch_size, context)
-    if compiles and teacher is not None:
+    """Compile where that is wanted and works."""
+    if not wants_compilation(training.compile, device):
+        return
+    context = autocast(device, phase.precision)
+    if compile_encoder(model, batch_size, context) and teacher is not None:
         compile_encoder(teacher, batch_size, context, trains=False)
-    _say_choice(device.type, str(phase.precision).removeprefix("torch."), compiles)
-
-
-@cache
-def _say_choice(device: str, precision: str, compiles: bool) -> None:
-    """Once for each choice."""
-    how = "compiled blocks" if compiles else "no compilation"
-    _LOGGER.info("training on %s in %s, %s", device, precision, how)
 
 
 def _generator(

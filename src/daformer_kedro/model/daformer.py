@@ -192,7 +192,10 @@ class DAFormer(nn.Module):
         )
 
     def _draw_keep(
-        self, batch: int, generator: torch.Generator | None, part: tuple[int, int]
+        self,
+        batch: int,
+        generator: torch.Generator | None,
+        part: tuple[int, int] = (0, 1),
     ) -> tuple[Sequence[torch.Tensor | None], torch.Tensor | None]:
         """Factors of the residuals under stochastic depth (Huang et al., ECCV 2016).
 

@@ -59,7 +59,7 @@ class ImageArrays:
             rows: positions in the split.
         """
         images = self.train_images if split == "train" else self.test_images
-        return images[np.asarray(rows)]
+        return np.asarray(images[np.asarray(rows)])  # no map of what is in memory
 
     @property
     def image_size(self) -> int:

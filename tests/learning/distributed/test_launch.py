@@ -226,6 +226,7 @@ def test_a_missing_ray_is_named_with_how_to_install_it(
 # What Ray's parts say of each other is not ours to mend.
 @pytest.mark.filterwarnings("ignore", "error:::daformer_kedro")
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # Ray starts a dozen processes
 def test_a_worker_of_ray_that_is_killed_is_started_anew(
     tmp_path: Path, cases: ModuleType, alone: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

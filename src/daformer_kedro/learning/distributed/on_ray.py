@@ -9,6 +9,8 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -48,7 +50,11 @@ def run(folder: Path, training: TrainingConfig) -> None:
         RanksFailedError: workers died again and again.
     """
     check()
-    _connect(training.num_ranks)
+    with _connected(training.num_ranks):
+        _fit(folder, training)
+
+
+def _fit(folder: Path, training: TrainingConfig) -> None:
     from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchConfig, TorchTrainer
 
@@ -73,13 +79,19 @@ def run(folder: Path, training: TrainingConfig) -> None:
         ) from error
 
 
-def _connect(num_ranks: int) -> None:
-    """Use the cluster that the environment names, or start Ray on this machine."""
+@contextmanager
+def _connected(num_ranks: int) -> Iterator[None]:
+    """Use the cluster that the environment names, or start Ray on this machine.
+
+    Ray's own processes end with the thread that started them, so a Ray that is started
+    here must not outlive the block.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     import ray
 
     if ray.is_initialized():
+        yield
         return
     is_cluster = "RAY_ADDRESS" in os.environ
     # Ranks share the cores, as with the other engine; a cluster knows its own.
@@ -92,6 +104,10 @@ def _connect(num_ranks: int) -> None:
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 def _uses_gpus(training: TrainingConfig) -> bool:

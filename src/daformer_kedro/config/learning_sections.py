@@ -1,0 +1,271 @@
+"""Settings of the network and of how a task is learnt."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
+
+from daformer_kedro.config.types import (
+    STRICT,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
+
+AttentionPart = Literal["external", "internal"]
+
+
+@dataclass(frozen=True, config=STRICT)
+class ModelConfig:
+    """The network. Image size, channels and task sizes come from the data.
+
+    Attributes:
+        edition: ``S`` shares the external-key map over tasks, ``M`` has one a task.
+        attention: parts of dual attention in use; leave one out for an ablation.
+        decoder: ``dual_attention`` (DAFormer) or ``task_attention`` (DyTox).
+        patch_size: side of a square patch, in pixels.
+        embed_dim: width D of a token; a multiple of ``num_heads``.
+        depth: encoder blocks plus the one decoder block.
+        num_heads: attention heads H.
+        mlp_ratio: hidden width of an MLP over D.
+        stochastic_depth: drop rate of the last block; it rises linearly from 0.
+        locality_strength: scale of the initial position scores (ConViT).
+    """
+
+    edition: Literal["S", "M"] = "S"
+    attention: tuple[AttentionPart, ...] = ("external", "internal")
+    decoder: Literal["dual_attention", "task_attention"] = "dual_attention"
+    patch_size: PositiveInt = 4
+    embed_dim: PositiveInt = 384
+    depth: Annotated[int, Field(ge=2)] = 6
+    num_heads: PositiveInt = 12
+    mlp_ratio: PositiveFloat = 4.0
+    stochastic_depth: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    locality_strength: PositiveFloat = 1.0
+
+    @model_validator(mode="after")
+    def _check(self) -> ModelConfig:
+        if self.embed_dim % self.num_heads:
+            raise ValueError(
+                f"embed_dim = {self.embed_dim} must be a multiple of "
+                f"num_heads = {self.num_heads}"
+            )
+        if not self.attention or len(set(self.attention)) < len(self.attention):
+            raise ValueError(
+                f"attention = {list(self.attention)} must name external, internal "
+                "or both, each once"
+            )
+        return self
+
+
+@dataclass(frozen=True, config=STRICT)
+class SharpnessConfig:
+    """Sharpness-aware minimisation; ``rho`` 0 turns it off.
+
+    Attributes:
+        rho: radius of the ascent.
+        adaptive: scale the ascent by the squared weights (ASAM).
+        first_task: use it in the first task too; the published recipe does not.
+    """
+
+    rho: NonNegativeFloat = 0.0
+    adaptive: bool = True
+    first_task: bool = False
+
+
+@dataclass(frozen=True, config=STRICT)
+class TrainingConfig:
+    """One task's training.
+
+    Attributes:
+        schedule: which of :data:`SCHEDULES` the parameters were made for.
+        epochs: epochs a task.
+        initial_epochs: epochs of the first task, ``None`` for ``epochs``.
+        batch_size: images a step.
+        learning_rate: peak rate for a batch of 512; it is scaled linearly.
+        min_learning_rate: end of the cosine, not scaled.
+        warmup_epochs: epochs of linear warm-up.
+        warmup_learning_rate: start of the warm-up, not scaled.
+        weight_decay: AdamW's, not on one-dimensional parameters.
+        clip_norm: largest gradient norm, ``None`` for no clipping.
+        sharpness: see :class:`SharpnessConfig`.
+        freeze_old_tasks: keep older tasks' keys and heads as they are.
+        device: ``auto`` takes a GPU where there is one.
+        precision: ``auto`` takes bfloat16 on GPUs that compute it natively.
+        compile: ``auto`` compiles the encoder's blocks on GPUs (``torch.compile``).
+        save_every: epochs between two savings of the whole state of an unfinished
+            training, from which it can go on; no result depends on it.
+        devices: ranks on each machine, one a device; they share every batch.
+        engine: who starts the ranks: ``torch`` (PyTorch's elastic launcher) or ``ray``.
+        nnodes: machines that take part.
+        rendezvous: ``HOST:PORT`` of this machine where the others find it; with
+            ``nnodes`` above 1 and the engine ``torch`` alone.
+    """
+
+    schedule: Literal["published", "short"] = "published"
+    epochs: PositiveInt = 500
+    initial_epochs: PositiveInt | None = None
+    batch_size: PositiveInt = 128
+    learning_rate: PositiveFloat = 5e-4
+    min_learning_rate: NonNegativeFloat = 1e-5
+    warmup_epochs: NonNegativeInt = 5
+    warmup_learning_rate: NonNegativeFloat = 1e-6
+    weight_decay: NonNegativeFloat = 1e-6
+    clip_norm: PositiveFloat | None = None
+    sharpness: SharpnessConfig = Field(default_factory=SharpnessConfig)
+    freeze_old_tasks: bool = True
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: Literal["auto", "off"] = "auto"
+    save_every: PositiveInt = 10
+    devices: PositiveInt = 1
+    engine: Literal["torch", "ray"] = "torch"
+    nnodes: PositiveInt = 1
+    rendezvous: Annotated[str, Field(pattern=r"^[^\s:]+:\d+$")] | None = None
+
+    @property
+    def num_ranks(self) -> int:
+        """Processes that train together, on all machines."""
+        return self.devices * self.nnodes
+
+    @property
+    def starts_ranks(self) -> bool:
+        """Whether training leaves this process."""
+        return self.num_ranks > 1 or self.engine == "ray"
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainingConfig:
+        check_batch_size("batch_size", self.batch_size, self)
+        needs_rendezvous = self.nnodes > 1 and self.engine == "torch"
+        if needs_rendezvous != (self.rendezvous is not None):
+            raise ValueError(
+                f"rendezvous = {self.rendezvous!r}: HOST:PORT is needed with nnodes "
+                f"above 1 and engine torch, and has no use otherwise (nnodes = "
+                f"{self.nnodes}, engine = {self.engine})"
+            )
+        return self
+
+
+def check_batch_size(key: str, batch_size: int, training: TrainingConfig) -> None:
+    """Make sure that a batch can be shared evenly.
+
+    Raises:
+        ValueError: it cannot; names both settings.
+    """
+    if batch_size % training.num_ranks:
+        ranks = f"training.devices = {training.devices}"
+        if training.nnodes > 1:
+            ranks += f" times training.nnodes = {training.nnodes}"
+        raise ValueError(f"{key} = {batch_size} must be a multiple of {ranks}")
+
+
+@dataclass(frozen=True, config=STRICT)
+class ClassificationConfig:
+    """Classification loss on soft targets, with label smoothing."""
+
+    kind: Literal["binary", "softmax"] = "binary"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+
+
+@dataclass(frozen=True, config=STRICT)
+class LogitDistillationConfig:
+    """Distillation of the teacher's logits, weighted by the share of old classes."""
+
+    enabled: bool = True
+    temperature: PositiveFloat = 1.0
+
+
+@dataclass(frozen=True, config=STRICT)
+class DivergenceConfig:
+    """Auxiliary head that tells the new classes from "some old class"."""
+
+    weight: NonNegativeFloat = 0.1
+
+
+@dataclass(frozen=True, config=STRICT)
+class PooledDistillationConfig:
+    """Pooled outputs distillation (POD) of the encoder blocks; weight 0 is off."""
+
+    weight: NonNegativeFloat = 0.0
+
+
+@dataclass(frozen=True, config=STRICT)
+class KNNDistillationConfig:
+    """K-nearest-neighbour-invariant distillation; weight 0 is off.
+
+    Attributes:
+        scope: take neighbours from the batch or from the whole task data.
+    """
+
+    weight: NonNegativeFloat = 1.0
+    num_neighbours: PositiveInt = 10
+    temperature: PositiveFloat = 0.1
+    scope: Literal["batch", "dataset"] = "batch"
+
+
+@dataclass(frozen=True, config=STRICT)
+class LossesConfig:
+    """All terms of the training loss."""
+
+    classification: ClassificationConfig = Field(default_factory=ClassificationConfig)
+    logit_distillation: LogitDistillationConfig = Field(
+        default_factory=LogitDistillationConfig
+    )
+    divergence: DivergenceConfig = Field(default_factory=DivergenceConfig)
+    pooled_distillation: PooledDistillationConfig = Field(
+        default_factory=PooledDistillationConfig
+    )
+    knn_distillation: KNNDistillationConfig = Field(
+        default_factory=KNNDistillationConfig
+    )
+
+
+@dataclass(frozen=True, config=STRICT)
+class MemoryConfig:
+    """What is kept of earlier tasks.
+
+    Attributes:
+        keep: ``exemplars`` (the rehearsal memory), ``nothing`` or ``everything``.
+        total: exemplars in all, shared evenly by the classes seen so far.
+        per_class: exemplars a class; give this or ``total``.
+        selection: how exemplars are chosen.
+    """
+
+    keep: Literal["exemplars", "nothing", "everything"] = "exemplars"
+    total: PositiveInt | None = None
+    per_class: PositiveInt | None = None
+    selection: Literal["herding", "random", "closest"] = "herding"
+
+    @model_validator(mode="after")
+    def _check(self) -> MemoryConfig:
+        if self.keep == "exemplars" and (self.total is None) == (
+            self.per_class is None
+        ):
+            raise ValueError(
+                f"total = {self.total} and per_class = {self.per_class}: "
+                "give exactly one of the two"
+            )
+        return self
+
+
+@dataclass(frozen=True, config=STRICT)
+class FinetuningConfig:
+    """Balanced finetuning on the memory after each task but the first; 0 epochs is off.
+
+    Attributes:
+        learning_rate: constant rate for a batch of 512; it is scaled linearly.
+    """
+
+    epochs: NonNegativeInt = 20
+    batch_size: PositiveInt = 128
+    learning_rate: PositiveFloat = 5e-5
+
+
+@dataclass(frozen=True, config=STRICT)
+class EvaluationConfig:
+    """How test images are scored."""
+
+    batch_size: PositiveInt = 512

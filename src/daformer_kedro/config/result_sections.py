@@ -1,0 +1,56 @@
+"""Settings of what is done with results; no result depends on them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from daformer_kedro.config.types import (
+    STRICT,
+)
+
+
+@dataclass(frozen=True, config=STRICT)
+class ComparisonConfig:
+    """Which finished runs the comparison reads; no training reads this.
+
+    Attributes:
+        filter: MLflow search filter, such as ``tags.protocol = 'digits'``; empty for
+            all runs of the experiment.
+        run_keys: of the runs that the filter finds, only those with these keys;
+            ``None`` for all. ``make benchmark`` sets it to its grid.
+        experiment: the MLflow experiment.
+    """
+
+    filter: str = ""
+    run_keys: tuple[str, ...] | None = None
+    experiment: Annotated[str, Field(min_length=1)] = "daformer"
+
+
+@dataclass(frozen=True, config=STRICT)
+class MlflowConfig:
+    """What becomes of the final model in MLflow; no training reads this.
+
+    Attributes:
+        register_model_as: name in MLflow's model registry, ``None`` to log the model
+            and not register it.
+    """
+
+    register_model_as: Annotated[str, Field(min_length=1)] | None = None
+
+
+@dataclass(frozen=True, config=STRICT)
+class CacheConfig:
+    """When stored results are reused; no result depends on it.
+
+    Attributes:
+        strict: with ``--only-missing-outputs``, also compute again what was made on
+            another kind of device or with another version of torch.
+        resume: go on with an interrupted ``kedro run`` when the same one is asked for
+            again; false begins anew.
+    """
+
+    strict: bool = False
+    resume: bool = True
