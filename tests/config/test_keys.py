@@ -11,6 +11,7 @@ from daformer_kedro.config import (
     ComparisonConfig,
     Config,
     MlflowConfig,
+    result_settings,
     run_key,
     run_name,
     settings_key,
@@ -99,3 +100,16 @@ def test_repeats_share_a_settings_key_and_other_runs_do_not() -> None:
         replace(CONFIG, protocol="other"),
     )
     assert len({settings_key(config) for config in (CONFIG, *others)}) == 4
+
+
+def test_a_stream_of_folders_grows_in_place_but_is_no_repeat_of_its_beginning() -> None:
+    january, both, other = (
+        replace(CONFIG, scenario=replace(CONFIG.scenario, tasks=tasks))
+        for tasks in (("january",), ("january", "february"), ("february",))
+    )
+    assert run_key(both) == run_key(january)
+    assert source_key(both) == source_key(january)
+    assert run_key(other) != run_key(january)
+    assert settings_key(both) != settings_key(january)
+    # What a step depends on is every folder.
+    assert result_settings(both)["scenario"]["tasks"] == ("january", "february")

@@ -17,10 +17,22 @@ METRICS = {
 }
 
 
-@pytest.mark.parametrize("joint", [None, {"last_accuracy": 0.876}])
+JOINT = {"last_accuracy": 0.876, "accuracy_matrix": [[0.9], [0.8, 0.9]]}
+
+
+@pytest.mark.parametrize("joint", [None, JOINT])
 def test_the_upper_bound_is_drawn_where_it_is_known(joint: Any) -> None:
     _, figure, _, _ = draw_accuracy_node(
         METRICS, "digits", "S", "none", "published", joint
     )
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert ("87.6  our joint training" in texts) == (joint is not None)
+
+
+def test_an_upper_bound_of_fewer_folders_is_none() -> None:
+    before = {"last_accuracy": 0.876, "accuracy_matrix": [[0.9]]}
+    _, figure, _, _ = draw_accuracy_node(
+        METRICS, "digits", "S", "none", "published", before
+    )
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert "87.6  our joint training" not in texts

@@ -13,6 +13,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline.node import Node
 
 from daformer_kedro.cache.code import code_of, function_name
+from daformer_kedro.cache.source_files import describe_files
 from daformer_kedro.config import Config, result_settings
 from daformer_kedro.datasets import (
     OptionalJSONDataset,
@@ -39,6 +40,7 @@ class PartsReader:
         self._catalog: Any = catalog
         self._config = config
         self._settings = json.loads(json.dumps(result_settings(config)))
+        self._described: str | None = None  # once a run: it may be a million files
 
     def parts(self, node: Node) -> dict[str, Any]:
         """Function, code, parameters, inputs by content, and how outputs are stored.
@@ -96,7 +98,9 @@ class PartsReader:
         path = self._config.source.path
         if READS_SOURCE_FILES not in node.tags or path is None:
             return None
-        return describe_files(Path(path).expanduser())
+        if self._described is None:
+            self._described = describe_files(Path(path).expanduser())
+        return self._described
 
 
 def key_of(parts: Mapping[str, Any]) -> str:
@@ -121,21 +125,6 @@ def content_of(dataset: Any) -> str:
     if path is not None and Path(str(path)).exists():
         return checksum(Path(str(path)))
     return "absent" if isinstance(dataset, OptionalJSONDataset) else str(dataset)
-
-
-def describe_files(path: Path) -> str | None:
-    """Digest of names, sizes and times below ``path``; ``None`` if it is not there.
-
-    Data that is not there at the moment does not make what was read from it wrong.
-    """
-    if not path.exists():
-        return None
-    files = sorted(f for f in path.rglob("*") if f.is_file()) or [path]
-    lines = []
-    for file in files:
-        facts = file.stat()
-        lines.append(f"{file.relative_to(path)} {facts.st_size} {facts.st_mtime_ns}")
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _is_own(format_class: type) -> bool:

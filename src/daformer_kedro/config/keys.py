@@ -15,7 +15,7 @@ PLACES = ("device", "devices", "engine", "nnodes", "rendezvous")
 
 def source_key(config: Config) -> str:
     """Folder of the ingested images: the source and a digest of what reads it."""
-    settings = result_settings(config)
+    settings = _folder_settings(config)
     parts = [
         settings["source"],
         settings["preprocessing"]["image_size"],
@@ -29,14 +29,22 @@ def result_settings(config: Config) -> dict[str, Any]:
     """Every setting that can change a result, as plain values.
 
     Devices and machines are left out: they are where, not what. So is what only says
-    how to keep results and states. Of folders that arrive over time the first one
-    stands for all, so that what was learnt from it stays where it is when another one
-    comes.
+    how to keep results and states.
     """
     sections = asdict(config)
     settings = {name: sections[name] for name in SETTINGS}
     for name in (*PLACES, "save_every"):
         settings["training"].pop(name)
+    return settings
+
+
+def _folder_settings(config: Config) -> dict[str, Any]:
+    """The settings that say in which folder results lie.
+
+    Of folders that arrive over time the first one stands for all, so that what was
+    learnt from it stays where it is when another one comes.
+    """
+    settings = result_settings(config)
     folders = settings["scenario"]["tasks"]
     settings["scenario"]["tasks"] = None if folders is None else folders[:1]
     return settings
@@ -47,9 +55,10 @@ def run_key(config: Config) -> str:
 
     Protocol, edition, baseline (if any), schedule (unless published), class order and
     seed for the reader, then a digest of every setting that can change a result, so
-    that no two configurations share a folder: see :func:`result_settings`.
+    that no two configurations share a folder but those of a stream of folders that
+    has grown: see :func:`result_settings`.
     """
-    settings = result_settings(config)
+    settings = _folder_settings(config)
     order, schedule = config.scenario.class_order, config.training.schedule
     parts = [
         config.protocol,

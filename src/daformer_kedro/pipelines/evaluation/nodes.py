@@ -55,6 +55,10 @@ def draw_accuracy_node(
     published = published_for(benchmark, increments)
     name = method_name(edition, baseline, schedule)
     curve = {name: metrics["accuracy_after_task"]}
+    if joint_metrics is not None and len(joint_metrics["accuracy_matrix"]) != len(
+        matrix
+    ):
+        joint_metrics = None  # of a stream of folders before it has grown
     return (
         figures.accuracy_matrix_figure(
             matrix, [str(task) for task in range(len(matrix))]
