@@ -450,6 +450,41 @@ class MlflowConfig:
     register_model_as: Annotated[str, Field(min_length=1)] | None = None
 
 
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+Reference = Annotated[str, Field(min_length=1)] | None
+
+
+@dataclass(frozen=True, config=_STRICT)
+class InferenceConfig:
+    """What the inference pipeline looks at; no training reads this.
+
+    Attributes:
+        images: a file, a folder or a CSV of paths.
+        model: a run key, the id of a run in MLflow, ``models:/NAME/VERSION``, or
+            ``None`` for the newest finished run.
+        output: folder of the table.
+        batch_size: images a forward pass.
+        device: ``auto`` takes a GPU where there is one.
+    """
+
+    images: Annotated[str, Field(min_length=1)] | None = None
+    model: Reference = None
+    output: Annotated[str, Field(min_length=1)] = "data/07_model_output/inference"
+    batch_size: PositiveInt = 64
+    device: Device = "auto"
+
+
+@dataclass(frozen=True, config=_STRICT)
+class ExportConfig:
+    """Which model the export pipeline writes; no training reads this.
+
+    Attributes:
+        model: as in :class:`InferenceConfig`.
+    """
+
+    model: Reference = None
+
+
 @dataclass(frozen=True, config=_STRICT)
 class CacheConfig:
     """When stored results are reused; no result depends on it.
@@ -490,6 +525,8 @@ class Config:
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     comparison: ComparisonConfig = Field(default_factory=ComparisonConfig)
     mlflow: MlflowConfig = Field(default_factory=MlflowConfig)
+    inference: InferenceConfig = Field(default_factory=InferenceConfig)
+    export: ExportConfig = Field(default_factory=ExportConfig)
     cache: CacheConfig = Field(default_factory=CacheConfig)
 
     @model_validator(mode="after")
@@ -522,6 +559,6 @@ class Config:
 SETTINGS = tuple(
     field.name
     for field in fields(Config)
-    if field.name not in ("cache", "comparison", "mlflow")
+    if field.name not in ("cache", "comparison", "export", "inference", "mlflow")
 )
 """The sections that shape a result; the others say what is done with results."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from daformer_kedro.errors import InputError
 
@@ -27,16 +28,38 @@ def open_rgb(path: Path) -> Image.Image:
     Raises:
         InputError: the file is missing, damaged, cut off or no image; it is named.
     """
+    return _decoded(path, str(path))
+
+
+def decode_rgb(encoded: bytes, name: str) -> Image.Image:
+    """Decode the content of a file as :func:`open_rgb` does.
+
+    Args:
+        encoded: the bytes of the file.
+        name: what to call it in messages.
+
+    Raises:
+        InputError: see :func:`open_rgb`.
+    """
+    return _decoded(io.BytesIO(encoded), name)
+
+
+def _decoded(source: Path | io.BytesIO, name: str) -> Image.Image:
     try:
-        with Image.open(path) as image:
+        with Image.open(source) as image:
             if image.width * image.height > _MOST_PIXELS:
                 raise ValueError(f"has {image.width} x {image.height} pixels, too many")
             image.load()
             return _rgb(ImageOps.exif_transpose(image))
     except FileNotFoundError as error:
-        raise InputError(f"{path}: is not there") from error
+        raise InputError(f"{name}: is not there") from error
+    except UnidentifiedImageError as error:
+        # Pillow's own message names an object in memory.
+        raise InputError(
+            f"{name}: cannot be read as an image: its format is not known"
+        ) from error
     except Exception as error:  # Pillow's decoders raise many kinds on damaged bytes
-        raise InputError(f"{path}: cannot be read as an image: {error}") from error
+        raise InputError(f"{name}: cannot be read as an image: {error}") from error
 
 
 def _rgb(image: Image.Image) -> Image.Image:
