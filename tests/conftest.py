@@ -193,7 +193,7 @@ class MlflowServer:
         self._process = None
 
     def _wait(self) -> None:
-        for _ in range(600):
+        for _ in range(1200):
             try:
                 with urllib.request.urlopen(f"{self.uri}/health", timeout=5):
                     return

@@ -137,7 +137,7 @@ def test_server_answers(lived_in: Any, tmp_path: Path, command: str) -> None:
     assert "html" in found.lower(), log.read_text()
 
 
-def page(address: str, running: subprocess.Popen[str], seconds: float = 120) -> str:
+def page(address: str, running: subprocess.Popen[str], seconds: float = 240) -> str:
     """The page, or nothing where the server ends or keeps silent."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and running.poll() is None:
