@@ -22,6 +22,7 @@ from daformer_kedro.config import (
     source_key,
 )
 from daformer_kedro.errors import InputError
+from daformer_kedro.scenario.image_files import COPIES
 from daformer_kedro.usage import UsageError, run_command
 
 _PARENT = "extends"
@@ -36,9 +37,10 @@ class ProjectConfigLoader(OmegaConfigLoader):
     baseline, ``--params``.
 
     Resolvers for the catalog and for ``mlflow.yml``: ``${run_key:}``,
-    ``${joint_run_key:}``, ``${source_key:}``, ``${run_name:}``, ``${run_command:}``,
-    ``${comparison_filter:}``, ``${comparison_run_keys:}``,
-    ``${comparison_experiment:}``, ``${tracking_uri:}`` and ``${artifact_location:}``.
+    ``${joint_run_key:}``, ``${source_key:}``, ``${folder_of_copies:}``,
+    ``${run_name:}``, ``${run_command:}``, ``${comparison_filter:}``,
+    ``${comparison_run_keys:}``, ``${comparison_experiment:}``, ``${tracking_uri:}``
+    and ``${artifact_location:}``.
     """
 
     def __getitem__(self, key: str) -> dict[str, Any]:
@@ -138,6 +140,9 @@ class ProjectConfigLoader(OmegaConfigLoader):
             "run_key": run_key(config),
             "joint_run_key": run_key(self._joint_config()),
             "source_key": source_key(config),
+            "folder_of_copies": (
+                f"{project}/data/02_intermediate/{source_key(config)}/{COPIES}"
+            ),
             "run_name": run_name(config),
             "run_command": run_command(self.env, self.runtime_params or {}),
             "comparison_filter": config.comparison.filter,

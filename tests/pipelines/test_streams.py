@@ -75,7 +75,9 @@ def test_a_new_folder_is_learnt_and_nothing_else(
     deliver(photos / "january", "cat", "dog")
     if arrives != "later":
         deliver(photos / "february", "bird")
-    source = {"path": str(photos), "on_error": "skip"}
+    source: dict[str, Any] = {"path": str(photos), "on_error": "skip"}
+    if arrives == "later":
+        source["cache_size"] = 20
 
     def learn(*folders: str) -> dict[str, str]:
         capsys.readouterr()

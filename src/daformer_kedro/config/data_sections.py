@@ -33,6 +33,8 @@ class SourceConfig:
         dataset: of source ``continuum``, the name of a class in its ``datasets``.
         on_error: files that cannot be read end the run (``fail``), or are left out
             and listed (``skip``), which decodes every file once.
+        cache_size: of images that stay files, make copies with this short side when
+            they are listed, and read those; ``None`` reads the files themselves.
     """
 
     name: Literal[
@@ -52,6 +54,7 @@ class SourceConfig:
     download: bool = False
     dataset: str | None = None
     on_error: Literal["fail", "skip"] = "fail"
+    cache_size: PositiveInt | None = None
 
 
 @dataclass(frozen=True, config=STRICT)

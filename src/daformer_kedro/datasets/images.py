@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
-from daformer_kedro.scenario.image_files import ImageFiles
+from daformer_kedro.scenario.image_files import COPIES, ImageFiles
 from daformer_kedro.scenario.images import ImageArrays, Images
 
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 _NAMES = "class_names.json"
 _ABOUT = "files.json"
 _SPLITS = ("train", "test")
+_COLUMNS = {"path": "paths", "label": "labels", "num_bytes": "bytes"}
 
 
 class ImagesDataset(AbstractDataset[Images, Images]):
@@ -25,7 +26,9 @@ class ImagesDataset(AbstractDataset[Images, Images]):
     :class:`~daformer_kedro.scenario.images.ImageArrays` become ``.npy`` files, which
     loading maps, so that several processes share one copy in memory. Of
     :class:`~daformer_kedro.scenario.image_files.ImageFiles` the index alone is stored,
-    as a parquet table a split; the images stay where they are.
+    as a parquet table a split; the images stay where they are. Smaller copies of them
+    lie in the folder ``resized`` beside the index, or beside a folder around it, and
+    are looked for there, wherever the project has been moved.
 
     Args:
         filepath: local path of the folder.
@@ -67,32 +70,49 @@ class ImagesDataset(AbstractDataset[Images, Images]):
         arrays: dict[str, Any] = {}
         for split in _SPLITS:
             table = pd.read_parquet(self._folder / f"{split}.parquet")
-            arrays[f"{split}_paths"] = table["path"].to_numpy().astype(np.str_)
-            arrays[f"{split}_labels"] = table["label"].to_numpy()
+            arrays |= {
+                f"{split}_{name}": table[column].to_numpy()
+                for column, name in _COLUMNS.items()
+            }
+            arrays[f"{split}_paths"] = arrays[f"{split}_paths"].astype(np.str_)
+        copied = about["cache_size"] is not None
         return ImageFiles(
-            root=Path(about["root"]),
+            root=self._folder_of_copies() if copied else Path(about["root"]),
             class_names=tuple(about["class_names"]),
             image_size=about["image_size"],
             resize=about["resize"],
             skipped=tuple(about["skipped"]),
             task_sizes=tuple(about["task_sizes"]) if about["task_sizes"] else None,
+            cache_size=about["cache_size"],
             **arrays,
         )
 
     def _save_index(self, data: ImageFiles) -> None:
         for split in _SPLITS:
-            columns = {"path": f"{split}_paths", "label": f"{split}_labels"}
-            table = pd.DataFrame({k: getattr(data, v) for k, v in columns.items()})
+            table = pd.DataFrame(
+                {k: getattr(data, f"{split}_{v}") for k, v in _COLUMNS.items()}
+            )
             table.to_parquet(self._folder / f"{split}.parquet")
         about = {
-            "root": data.root.as_posix(),
+            "root": data.root.as_posix() if data.cache_size is None else None,
             "class_names": list(data.class_names),
             "image_size": data.image_size,
             "resize": data.resize,
             "skipped": list(data.skipped),
             "task_sizes": data.task_sizes,
+            "cache_size": data.cache_size,
         }
         self._write_json(_ABOUT, about)
+
+    def _folder_of_copies(self) -> Path:
+        above = [folder / COPIES for folder in self._folder.absolute().parents]
+        found = next((folder for folder in above if folder.is_dir()), None)
+        if found is None:
+            raise DatasetError(
+                f"{above[0]} is not there, which held smaller copies of the images; "
+                "kedro run --nodes read_images makes them anew"
+            )
+        return found
 
     def _write_json(self, name: str, content: Any) -> None:
         text = json.dumps(content, ensure_ascii=False, indent=2)

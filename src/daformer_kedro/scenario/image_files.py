@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from daformer_kedro.errors import InputError
 from daformer_kedro.scenario.image_decoding import open_rgb, test_view
 
+COPIES = "resized"
+"""Folder of smaller copies, beside the index."""
+
 
 @dataclass(frozen=True, eq=False)
 class ImageFiles:
@@ -22,13 +25,17 @@ class ImageFiles:
         root: absolute folder that the paths start from.
         train_paths: (N,) relative paths with forward slashes, of training images.
         train_labels: (N,) int64 in 0..num_classes - 1.
+        train_bytes: (N,) int64, bytes of each image, by which a replaced one shows.
         test_paths: (M,) of test images.
         test_labels: (M,) int64.
+        test_bytes: (M,) int64.
         class_names: one name a class, in label order.
         image_size: side S of the square that the network reads, in pixels.
         resize: short side of an image before the centre crop of the test view.
         skipped: ``path: reason`` of files that were left out.
         task_sizes: classes of each task, where folders arrive over time.
+        cache_size: short side of the copies that ``root`` holds; ``None`` if it holds
+            the images themselves.
 
     Raises:
         InputError: a class has no image in one of the two splits.
@@ -37,13 +44,16 @@ class ImageFiles:
     root: Path
     train_paths: NDArray[np.str_]
     train_labels: NDArray[np.int64]
+    train_bytes: NDArray[np.int64]
     test_paths: NDArray[np.str_]
     test_labels: NDArray[np.int64]
+    test_bytes: NDArray[np.int64]
     class_names: tuple[str, ...]
     image_size: int
     resize: int
     skipped: tuple[str, ...] = ()
     task_sizes: tuple[int, ...] | None = None
+    cache_size: int | None = None
 
     def __post_init__(self) -> None:
         for split in ("train", "test"):
@@ -96,9 +106,12 @@ class ImageFiles:
             root=self.root,
             train_paths=self.train_paths[: ends["train"]],
             train_labels=self.train_labels[: ends["train"]],
+            train_bytes=self.train_bytes[: ends["train"]],
             test_paths=self.test_paths[: ends["test"]],
             test_labels=self.test_labels[: ends["test"]],
+            test_bytes=self.test_bytes[: ends["test"]],
             class_names=self.class_names[:num_classes],
             image_size=self.image_size,
             resize=self.resize,
+            cache_size=self.cache_size,
         )

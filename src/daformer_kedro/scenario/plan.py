@@ -79,9 +79,21 @@ def _check_images(config: Config, source: SourceDescription) -> None:
             f"model.patch_size = {patch} does not divide the image size {side} of "
             f"{source.name}; allowed: {', '.join(map(str, divisors))}"
         )
+    _check_copies(config)
     given = len(config.preprocessing.mean)
     if given not in (1, source.num_channels):
         raise InputError(
             f"preprocessing.mean = {list(config.preprocessing.mean)} has {given} "
             f"channels; images of {source.name} have {source.num_channels}"
+        )
+
+
+def _check_copies(config: Config) -> None:
+    size, side = config.source.cache_size, config.preprocessing.image_size
+    needed = config.preprocessing.resize or side
+    if size is not None and needed is not None and size < needed:
+        name = "resize" if config.preprocessing.resize else "image_size"
+        raise InputError(
+            f"source.cache_size = {size} is smaller than preprocessing.{name} = "
+            f"{needed}; copies would be enlarged again. Give at least {needed}, or null"
         )

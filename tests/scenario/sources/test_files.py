@@ -74,6 +74,18 @@ def test_one_folder_is_divided_by_the_paths_alone(tmp_path: Path) -> None:
     assert set(other.test_paths) != set(after.test_paths)
 
 
+def test_a_replaced_file_shows_in_the_index(tmp_path: Path) -> None:
+    tree(tmp_path, {"a": 2, "b": 2}, "train", "test")
+    before = read(tmp_path)
+    file = photo(tmp_path / "train" / "b" / "00.png", size=(100, 90))
+    after = read(tmp_path)
+    assert after.train_paths.tolist() == before.train_paths.tolist()
+    assert after.train_bytes[2] == file.stat().st_size
+    changed = after.train_bytes != before.train_bytes
+    assert changed.tolist() == [False, False, True, False]
+    assert after.test_bytes.tolist() == before.test_bytes.tolist()
+
+
 def test_each_class_has_an_image_on_either_side(tmp_path: Path) -> None:
     tree(tmp_path, {name: 2 for name in "abcdefgh"})
     images = read(tmp_path, test_fraction=0.01)
@@ -207,7 +219,8 @@ def test_a_stream_goes_by_arrival_and_keeps_its_rows(tmp_path: Path) -> None:
     assert both.class_names == ("y", "z", "a")
     assert both.task_sizes == (2, 1)
     part = both.first_classes(2)
-    for name in ("train_paths", "train_labels", "test_paths", "test_labels"):
+    columns = ("paths", "labels", "bytes")
+    for name in (f"{split}_{c}" for split in ("train", "test") for c in columns):
         assert getattr(part, name).tolist() == getattr(first, name).tolist()
     config = SourceConfig(name="image_folder", path=str(tmp_path))
     about = describe_source(config, image_size=8, stream=("may", "june"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -21,6 +22,7 @@ def read_images_node(
     image_size: int | None,
     resize: int | None,
     stream: list[str] | None,
+    copies: str | None = None,
 ) -> Images:
     """Read the source's images and labels, whatever the layout; or list its files."""
     return read_source(
@@ -28,6 +30,7 @@ def read_images_node(
         image_size=image_size,
         resize=resize,
         stream=None if stream is None else tuple(stream),
+        copies=None if copies is None else Path(copies),
     )
 
 

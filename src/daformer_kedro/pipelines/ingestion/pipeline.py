@@ -23,7 +23,7 @@ def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
         config: says whether tasks are folders that arrive over time, and whether
             files may be left out.
     """
-    nodes = _read(num_tasks)
+    nodes = _read(num_tasks, config)
     if config.scenario.tasks is not None:
         nodes.append(
             node(
@@ -45,7 +45,8 @@ def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
     return Pipeline(nodes, tags="ingestion")
 
 
-def _read(num_tasks: int) -> list[Node]:
+def _read(num_tasks: int, config: Config) -> list[Node]:
+    copies = [] if config.source.cache_size is None else ["folder_of_copies"]
     return [
         node(
             read_images_node,
@@ -54,6 +55,7 @@ def _read(num_tasks: int) -> list[Node]:
                 "params:preprocessing.image_size",
                 "params:preprocessing.resize",
                 "params:scenario.tasks",
+                *copies,
             ],
             outputs="images",
             name="read_images",

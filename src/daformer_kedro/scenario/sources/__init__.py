@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from daformer_kedro.config import SourceConfig
 from daformer_kedro.errors import InputError
@@ -105,6 +106,7 @@ def read_source(
     image_size: int | None = None,
     resize: int | None = None,
     stream: tuple[str, ...] | None = None,
+    copies: Path | None = None,
 ) -> Images:
     """Read all images of a source, or list its files, after ``classes``.
 
@@ -113,6 +115,7 @@ def read_source(
         image_size: ``preprocessing.image_size``, for sources of files.
         resize: ``preprocessing.resize``, likewise; ``None`` for ``image_size``.
         stream: ``scenario.tasks``, folders that arrive over time.
+        copies: where copies of files lie, for ``source.cache_size``.
 
     Raises:
         InputError: the settings do not fit the source, or its data is missing,
@@ -121,7 +124,7 @@ def read_source(
     if config.name in FILE_SOURCES:
         size = _needed(image_size, config)
         source = FILE_SOURCES[config.name]
-        return index_files(source, config, size, resize or size, stream)
+        return index_files(source, config, size, resize or size, stream, copies)
     _refuse_file_settings(config, image_size, stream)
     return _read_arrays(config)
 
@@ -160,6 +163,11 @@ def _refuse_file_settings(
         raise InputError(
             f"preprocessing.image_size = {image_size}: images of {config.name} have "
             f"a size of their own; it is for {', '.join(FILE_SOURCES)}"
+        )
+    if config.cache_size is not None:
+        raise InputError(
+            f"source.cache_size = {config.cache_size}: images of {config.name} are "
+            f"small; it is for {', '.join(FILE_SOURCES)}"
         )
     if stream is not None:
         raise InputError(

@@ -18,8 +18,9 @@ from daformer_kedro.errors import InputError
 from daformer_kedro.scenario.image_decoding import open_rgb
 
 _LOGGER = logging.getLogger(__name__)
-_FEW_FILES = 2000  # starting processes would take longer than looking at these
-_FILES_A_CHUNK = 512
+# By whether a look costs milliseconds, as decoding does, and not microseconds.
+_FEW_FILES = {False: 2000, True: 100}  # starting processes would take longer
+_FILES_A_CHUNK = {False: 512, True: 32}  # at a time, a process
 _NUM_TAIL = 512  # last bytes, which tell almost all files of one size apart
 # What the last bytes of a whole file are; a file that ends otherwise is decoded.
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
@@ -37,13 +38,25 @@ def find_faults(root: Path, paths: Sequence[str], decode: bool) -> dict[str, str
     Returns:
         The reason for each file that has a fault.
     """
-    check = partial(_fault, root, decode)
+    return find_reasons(partial(_fault, root, decode), paths, costly=decode)
+
+
+def find_reasons(
+    check: Callable[[str], str | None], paths: Sequence[str], *, costly: bool
+) -> dict[str, str]:
+    """Paths for which ``check`` gives a reason, looked at by all cores.
+
+    Args:
+        check: can be sent to another process.
+        paths: relative paths.
+        costly: takes milliseconds and not microseconds, as decoding does.
+    """
     cores = os.cpu_count() or 1
-    if len(paths) <= _FEW_FILES or cores == 1:
+    if len(paths) <= _FEW_FILES[costly] or cores == 1:
         reasons = map(check, paths)
         return {p: r for p, r in zip(paths, reasons, strict=True) if r is not None}
     with multiprocessing.get_context("forkserver").Pool(cores) as pool:
-        found = pool.imap(check, paths, chunksize=_FILES_A_CHUNK)
+        found = pool.imap(check, paths, chunksize=_FILES_A_CHUNK[costly])
         return {p: r for p, r in zip(paths, found, strict=True) if r is not None}
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daformer_kedro.config import SourceConfig
 from daformer_kedro.errors import InputError
@@ -14,6 +18,7 @@ from daformer_kedro.scenario.sources.class_subset import resolve_classes
 from daformer_kedro.scenario.sources.class_tree import LabelledPaths
 from daformer_kedro.scenario.sources.file_checks import find_faults, warn_of_duplicates
 from daformer_kedro.scenario.sources.file_source import FileSource, folder_of
+from daformer_kedro.scenario.sources.resizing import copy_name, make_copies
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -24,8 +29,17 @@ def index_files(
     image_size: int,
     resize: int,
     stream: tuple[str, ...] | None,
+    copies: Path | None = None,
 ) -> ImageFiles:
-    """List a source's files and look whether they can be read.
+    """List a source's files, look whether they can be read, and copy them if asked.
+
+    Args:
+        source: what knows the layout.
+        config: section ``source`` of the parameters.
+        image_size: side of the square that the network reads.
+        resize: short side before the centre crop of the test view.
+        stream: folders that arrive over time.
+        copies: where smaller copies lie; needed for ``source.cache_size``.
 
     Raises:
         InputError: a file cannot be read and ``source.on_error`` is ``fail``, or the
@@ -36,9 +50,10 @@ def index_files(
     names = facts.class_names
     kept = resolve_classes(config.classes, names, config.name)
     train, test = (_keep(p, kept) for p in source.list_files(config, stream))
+    home = _Home(root, config.cache_size, copies)
     skips = config.on_error == "skip"
     paths = [*train.paths.tolist(), *test.paths.tolist()]
-    faults = find_faults(root, paths, decode=skips)
+    faults = home.prepare(paths, decode=skips)
     if faults and not skips:
         first, reason = next(iter(faults.items()))
         more = f", and {len(faults) - 1} more files" if len(faults) > 1 else ""
@@ -53,17 +68,55 @@ def index_files(
         train, test = _without(train, faults), _without(test, faults)
     warn_of_duplicates(root, train.paths.tolist(), test.paths.tolist())
     return ImageFiles(
-        root=root,
-        train_paths=train.paths,
+        root=home.folder,
+        train_paths=home.names(train.paths),
         train_labels=train.labels,
-        test_paths=test.paths,
+        train_bytes=_num_bytes(root, train),
+        test_paths=home.names(test.paths),
         test_labels=test.labels,
+        test_bytes=_num_bytes(root, test),
         class_names=tuple(names[label] for label in kept),
         image_size=image_size,
         resize=resize,
         task_sizes=facts.task_sizes,
+        cache_size=config.cache_size,
         skipped=tuple(f"{path}: {reason}" for path, reason in sorted(faults.items())),
     )
+
+
+@dataclass(frozen=True)
+class _Home:
+    """Where images are read from: their own folder, or that of their copies."""
+
+    root: Path
+    cache_size: int | None
+    copies: Path | None
+
+    @property
+    def folder(self) -> Path:
+        if self.cache_size is None:
+            return self.root
+        if self.copies is None:
+            raise InputError(
+                f"source.cache_size = {self.cache_size} needs a folder for the copies"
+            )
+        return self.copies
+
+    def prepare(self, paths: list[str], decode: bool) -> dict[str, str]:
+        """Look at the images, or copy them; the reason for each that is not read."""
+        if self.cache_size is None:
+            return find_faults(self.root, paths, decode=decode)
+        return make_copies(self.root, paths, self.folder, self.cache_size)
+
+    def names(self, paths: NDArray[np.str_]) -> NDArray[np.str_]:
+        if self.cache_size is None:
+            return paths
+        return np.array([copy_name(path) for path in paths.tolist()], np.str_)
+
+
+def _num_bytes(root: Path, images: LabelledPaths) -> NDArray[np.int64]:
+    sizes = (os.stat(f"{root}/{path}").st_size for path in images.paths.tolist())
+    return np.fromiter(sizes, np.int64, len(images.paths))
 
 
 def _keep(images: LabelledPaths, labels: tuple[int, ...]) -> LabelledPaths:

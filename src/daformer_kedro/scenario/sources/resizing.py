@@ -1,0 +1,94 @@
+"""Smaller copies of large images, made once and read in their place."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+
+from daformer_kedro.errors import InputError
+from daformer_kedro.scenario.image_decoding import open_rgb
+from daformer_kedro.scenario.sources.file_checks import find_reasons
+
+_QUALITY = 95
+_SUFFIX = ".jpg"
+
+
+def copy_name(path: str) -> str:
+    """Name of an image's copy, with the image's own suffix: no two share one."""
+    return path + _SUFFIX
+
+
+def make_copies(
+    root: Path, paths: Sequence[str], copies: Path, size: int
+) -> dict[str, str]:
+    """Copy images as upright RGB JPEG whose short side has at most ``size`` pixels.
+
+    A copy notes the bytes and the time of its image, and is made again when these have
+    changed. One that is up to date stays, so that a run that was interrupted goes on,
+    and new images cost no more than themselves.
+
+    Args:
+        root: folder that the paths start from.
+        paths: relative paths.
+        copies: folder of the copies, in the same folders below it.
+        size: pixels of the short side; smaller images keep their size.
+
+    Returns:
+        The reason for each image that cannot be read; it has no copy.
+
+    Raises:
+        InputError: a copy cannot be written; it is named.
+    """
+    return find_reasons(partial(_copy, root, copies, size), paths, costly=True)
+
+
+def _copy(root: Path, copies: Path, size: int, path: str) -> str | None:
+    file, copy = root / path, copies / copy_name(path)
+    try:
+        facts = file.stat()
+        note = f"{facts.st_size} {facts.st_mtime_ns}".encode()
+        if _note_of(copy) == note:
+            return None
+        image = open_rgb(file)
+    except InputError as error:
+        return str(error).removeprefix(f"{file}: ")
+    except OSError as error:
+        return f"cannot be read as an image: {error}"
+    try:
+        _write(_shrunk(image, size), copy, note)
+    except OSError as error:
+        raise InputError(f"{copy}: cannot be written: {error}") from error
+    return None
+
+
+def _note_of(copy: Path) -> bytes | None:
+    try:
+        with Image.open(copy) as image:
+            return image.info.get("comment")
+    except OSError:
+        return None
+
+
+def _shrunk(image: Image.Image, size: int) -> Image.Image:
+    short = min(image.size)
+    if short <= size:
+        return image
+    width, height = (side * size // short for side in image.size)
+    return image.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def _write(image: Image.Image, copy: Path, note: bytes) -> None:
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    written = copy.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with written.open("wb") as stream:
+            # colours at full resolution: images this small have none to spare
+            image.save(stream, "JPEG", quality=_QUALITY, subsampling=0, comment=note)
+        os.replace(written, copy)
+    finally:
+        written.unlink(missing_ok=True)
