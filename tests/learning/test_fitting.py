@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from daformer_kedro.config import (
     AugmentationConfig,
@@ -16,6 +19,7 @@ from daformer_kedro.config import (
     PreprocessingConfig,
     TrainingConfig,
 )
+from daformer_kedro.learning.file_images import FileImages
 from daformer_kedro.learning.fitting import TaskImages
 from daformer_kedro.learning.growth import model_for_task
 from daformer_kedro.learning.neighbourhood import find_neighbours
@@ -109,6 +113,37 @@ def finetuning(state: StateFile | None) -> dict[str, Any]:
     return {"weights": model.state_dict(), "records": records}
 
 
+def on_files(folder: Path, state: StateFile | None, workers: int) -> dict[str, Any]:
+    """Train a first task on random views of files."""
+    generator = np.random.default_rng(5)
+    folder.mkdir(exist_ok=True)
+    for number in range(16):
+        pixels = generator.integers(0, 256, (12, 15, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    images = FileImages(
+        folder,
+        np.array([f"{number}.png" for number in range(16)]),
+        image_size=8,
+        area=(0.2, 1.0),
+        num_workers=workers,
+    )
+    model = model_for_task(
+        None,
+        ModelConfig(embed_dim=16, depth=2, num_heads=2, patch_size=2),
+        image_size=8,
+        in_channels=3,
+        num_new_classes=4,
+        seed=3,
+        divergence=True,
+    )
+    colours = PreprocessingConfig(mean=(0.3,) * 3, std=(0.4,) * 3)
+    data = TaskImages(images, torch.arange(16) % 4)
+    records = train_task(
+        model, data, replace(settings(), preprocessing=colours), state=state
+    )
+    return {"weights": model.state_dict(), "records": records}
+
+
 def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert one["weights"].keys() == other["weights"].keys()
     for name, weight in one["weights"].items():
@@ -137,6 +172,14 @@ def test_finetuning_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     with pytest.raises(StoppedError), observed_by(StopsAfter(1)):
         finetuning(state)
     assert_same(finetuning(state), finetuning(None))
+
+
+def test_training_on_files_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    state = StateFile(tmp_path / "training.state", "key")
+    folder = tmp_path / "images"
+    with pytest.raises(StoppedError), observed_by(StopsAfter(1)):
+        on_files(folder, state, workers=0)
+    assert_same(on_files(folder, state, workers=2), on_files(folder, None, workers=0))
 
 
 def test_a_state_of_other_settings_is_not_continued(tmp_path: Path) -> None:

@@ -89,8 +89,9 @@ def describe_source(
             num_channels=3,
             task_sizes=files.task_sizes,
         )
+    source = _source_of(config)
     _refuse_file_settings(config, image_size, stream)
-    facts = _source_of(config).facts(config)
+    facts = source.facts(config)
     labels = resolve_classes(config.classes, facts.class_names, config.name)
     return SourceDescription(
         name=config.name,
@@ -125,12 +126,12 @@ def read_source(
         size = _needed(image_size, config)
         source = FILE_SOURCES[config.name]
         return index_files(source, config, size, resize or size, stream, copies)
+    arrays = _source_of(config)
     _refuse_file_settings(config, image_size, stream)
-    return _read_arrays(config)
+    return _read_arrays(arrays, config)
 
 
-def _read_arrays(config: SourceConfig) -> ImageArrays:
-    source = _source_of(config)
+def _read_arrays(source: Source, config: SourceConfig) -> ImageArrays:
     class_names = source.facts(config).class_names
     labels = resolve_classes(config.classes, class_names, config.name)
     train, test = (keep_classes(part, labels) for part in source.read(config))
