@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -175,11 +177,21 @@ def _to_onnx(
         )
     assert exported is not None
     proto = exported.model_proto
+    _name_batch(proto.graph)
     for key, value in metadata.items():
         entry = proto.metadata_props.add()
         entry.key = key
         entry.value = value if isinstance(value, str) else json.dumps(value)
     return bytes(proto.SerializeToString())
+
+
+def _name_batch(graph: Any) -> None:
+    """Call the one open size what it is; the exporter numbers it."""
+    (number,) = {d.dim_param for d in graph.input[0].type.tensor_type.shape.dim[:1]}
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for size in value.type.tensor_type.shape.dim:
+            if size.dim_param == number:
+                size.dim_param = "batch"
 
 
 def _to_archive(program: Any, metadata: Mapping[str, Any]) -> bytes:
@@ -276,10 +288,15 @@ def _metadata(classifier: Classifier) -> dict[str, Any]:
     }
 
 
-class _quiet(warnings.catch_warnings):  # noqa: N801
+@contextmanager
+def _quiet() -> Iterator[None]:
     """PyTorch's exporters warn of what they themselves use."""
-
-    def __enter__(self) -> Any:
-        found = super().__enter__()
-        warnings.simplefilter("ignore")
-        return found
+    logger = logging.getLogger("onnxscript")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

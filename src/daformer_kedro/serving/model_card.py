@@ -232,7 +232,7 @@ def _again(facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _method(baseline: str) -> str:
-    return "DAFormer as published" if baseline == "none" else f"baseline {baseline}"
+    return "DAFormer" if baseline == "none" else f"baseline {baseline}"
 
 
 def _listed(names: Sequence[str]) -> str:
