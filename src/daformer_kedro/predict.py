@@ -26,21 +26,20 @@ from daformer_kedro.serving.prediction import predict_files
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print what a model says of images; 1 if none of them could be read."""
     options = _parser().parse_args(arguments)
-    errors = Console(stderr=True)
     try:
         model = load_model(options.model, options.project)
-        errors.print(f"Model: {model.name} ({model.origin})", **_PLAIN)
+        _say(f"Model: {model.name} ({model.origin})")
         table = predict_files(
             Classifier(model, resolve_device(options.device)),
             [path for given in options.images for path in _files(given)],
         )
     except InputError as error:
-        errors.print(str(error), **_PLAIN)
+        _say(str(error))
         return 1
     console = Console()
     console.print(_shown(table, min(options.top, NUM_RANKED)))
     if not model.is_calibrated:
-        errors.print("The probabilities are not calibrated.", **_PLAIN)
+        _say("The probabilities are not calibrated.")
     return int(table["error"].notna().all())
 
 
@@ -68,7 +67,8 @@ def load_model(reference: str | None, project: Path) -> ServedModel:
     return find_model(reference, project / "data")
 
 
-_PLAIN = {"highlight": False, "markup": False, "soft_wrap": True}
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 def _files(given: Path) -> list[Path]:

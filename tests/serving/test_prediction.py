@@ -13,12 +13,12 @@ from daformer_kedro.serving import Classifier
 from daformer_kedro.serving.image_paths import find_images, shown
 from daformer_kedro.serving.prediction import TABLE_COLUMNS, predict_files
 
-MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F", "YCbCr")
+MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "YCbCr")
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A file of each mode, and three that cannot be read."""
+    """A file of each mode, and four that cannot be read."""
     for mode in MODES:
         image = Image.fromarray(np.arange(300, dtype=np.uint16).reshape(15, 20))
         if mode != "I;16":
@@ -26,6 +26,7 @@ def folder(tmp_path: Path) -> Path:
             image = image.convert(mode)
         name = mode.replace(";", "")
         image.save(tmp_path / f"ok_{name}.{'png' if mode in MODES[:6] else 'tiff'}")
+    Image.new("F", (9, 9)).save(tmp_path / "bad_range.tiff")
     (tmp_path / "bad_empty.png").write_bytes(b"")
     (tmp_path / "bad_text.jpg").write_text("no image")
     whole = (tmp_path / "ok_RGB.png").read_bytes()
@@ -44,7 +45,7 @@ def test_every_mode_is_classified_and_bad_files_get_their_row(
     assert list(table.columns) == list(TABLE_COLUMNS)
     assert batches == [4, 4, 4, 2]
     bad = table["image"].str.contains("bad_")
-    assert bad.sum() == 3
+    assert bad.sum() == 4
     assert (table["error"].notna() == bad).all()
     assert table.loc[~bad, "class_1"].notna().all()
     assert table.loc[bad, "class_1"].isna().all()

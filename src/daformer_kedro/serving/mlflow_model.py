@@ -28,10 +28,11 @@ class DAFormerModel(PythonModel):
         folder = Path(context.artifacts["checkpoint"]).parent
         self._classifier = Classifier(read_model(folder, folder.parent.name))
 
-    def predict(
+    # No hint on model_input: MLflow would take it for a schema.
+    def predict(  # type: ignore[no-untyped-def]
         self,
         context: PythonModelContext,
-        model_input: Any,
+        model_input,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
         """Classify images.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario.image_decoding import open_rgb
+from daformer_kedro.scenario.image_decoding import decode_rgb
 from daformer_kedro.serving.classifier import COLUMNS, Classifier, typed
 from daformer_kedro.serving.image_paths import shown
 
@@ -44,10 +45,14 @@ def predict_files(
         ``error`` says why and the rest is empty.
     """
     tables = []
-    for batch, views in _views(classifier, paths, batch_size):
-        tables.append(_rows(classifier, batch, views))
-        if on_batch is not None:
-            on_batch(len(batch))
+    # Pillow warns of odd files, each time. Around the threads and not within them,
+    # since filters of warnings belong to the process.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")
+        for batch, views in _views(classifier, paths, batch_size):
+            tables.append(_rows(classifier, batch, views))
+            if on_batch is not None:
+                on_batch(len(batch))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -58,7 +63,7 @@ def _views(
 
     def view(path: Path) -> _View:
         try:
-            return classifier.view(open_rgb(path))
+            return classifier.view(decode_rgb(path, str(path)))
         except InputError as error:
             return str(error).removeprefix(f"{path}: ")
 
