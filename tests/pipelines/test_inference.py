@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -168,9 +170,16 @@ print(json.dumps([names[best] for best in first.argmax(1)]))
 
 @pytest.mark.slow
 def test_exported_files_run_without_this_package(
-    here: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("onnxruntime")
+    here = copy.copy(finished)  # another one may be written to
+    here.path = tmp_path / "project"
+    shutil.copytree(finished.path, here.path)
+    monkeypatch.chdir(here.path)
     here.run("export")
     key = here.folder("06_models").name
     folder = here.path / "data" / "06_models" / key / "export"
