@@ -1,4 +1,7 @@
-"""Entry point of the packaged project: ``python -m daformer_kedro``."""
+"""Entry point of the packaged project: ``python -m daformer_kedro``.
+
+With ``predict`` or ``demo`` it uses a finished model; else it runs pipelines.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,15 @@ from kedro.framework.project import configure_project
 
 def main(*args: Any, **kwargs: Any) -> Any:
     """Run the project as ``kedro run`` would, with the same options."""
+    words = list(args[0]) if args else sys.argv[1:]
+    if words[:1] == ["predict"]:
+        from daformer_kedro.predict import main as predict
+
+        sys.exit(predict(words[1:]))
+    if words[:1] == ["demo"]:
+        from daformer_kedro.demo import main as demo
+
+        sys.exit(demo(words[1:]))
     package_name = Path(__file__).parent.name
     configure_project(package_name)
     interactive = hasattr(sys, "ps1")

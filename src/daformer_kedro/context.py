@@ -39,8 +39,9 @@ class ProjectConfigLoader(OmegaConfigLoader):
     Resolvers for the catalog and for ``mlflow.yml``: ``${run_key:}``,
     ``${joint_run_key:}``, ``${source_key:}``, ``${folder_of_copies:}``,
     ``${run_name:}``, ``${run_command:}``, ``${comparison_filter:}``,
-    ``${comparison_run_keys:}``, ``${comparison_experiment:}``, ``${tracking_uri:}``
-    and ``${artifact_location:}``.
+    ``${comparison_run_keys:}``, ``${comparison_experiment:}``, ``${inference_model:}``,
+    ``${inference_output:}``, ``${export_model:}``, ``${tracking_uri:}`` and
+    ``${artifact_location:}``.
     """
 
     def __getitem__(self, key: str) -> dict[str, Any]:
@@ -148,6 +149,9 @@ class ProjectConfigLoader(OmegaConfigLoader):
             "comparison_filter": config.comparison.filter,
             "comparison_run_keys": config.comparison.run_keys,
             "comparison_experiment": config.comparison.experiment,
+            "inference_model": config.inference.model,
+            "inference_output": config.inference.output,
+            "export_model": config.export.model,
             "tracking_uri": given or f"sqlite:///{project}/mlflow.db",
             "artifact_location": f"{project}/mlartifacts",
         }

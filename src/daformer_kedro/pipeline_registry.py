@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from kedro.framework.project import settings
@@ -14,11 +15,26 @@ from kedro.utils import find_kedro_project
 from daformer_kedro.config import Config
 from daformer_kedro.learning.augmentation import Augmentation
 from daformer_kedro.learning.distributed.launch import check_launch
-from daformer_kedro.pipelines import comparison, evaluation, ingestion, task
+from daformer_kedro.pipelines import (
+    comparison,
+    evaluation,
+    export,
+    inference,
+    ingestion,
+    task,
+)
 from daformer_kedro.pipelines.naming import task_name
 from daformer_kedro.scenario.plan import make_plan
 
+APART: dict[str, Callable[[], Pipeline]] = {
+    "comparison": comparison.create_pipeline,
+    "export": export.create_pipeline,
+    "inference": inference.create_pipeline,
+}
+"""Pipelines that are no part of a run: they use finished ones."""
+
 _active: Config | None = None
+_needs_source = True
 
 
 def use_settings(config: Config) -> None:
@@ -28,8 +44,18 @@ def use_settings(config: Config) -> None:
         InputError: the sections contradict each other or the source of images.
     """
     global _active
-    _check(config)
+    if _needs_source:
+        _check(config)
     _active = config
+
+
+def expect(names: Iterable[str]) -> None:
+    """Say what will be run, before :func:`use_settings`.
+
+    Pipelines of :data:`APART` need no images, so these need not be there for them.
+    """
+    global _needs_source
+    _needs_source = not set(names) <= set(APART)
 
 
 def _check(config: Config) -> None:
@@ -47,9 +73,9 @@ def _check(config: Config) -> None:
 def register_pipelines() -> dict[str, Pipeline]:
     """All pipelines by name: ``ingestion``, ``task_00`` …, ``evaluation``.
 
-    ``__default__`` is all of these; ``comparison`` stands apart. Within a session the
-    settings are the session's; without one (``kedro registry list``) they are those of
-    the environment that ``KEDRO_ENV`` names.
+    ``__default__`` is all of these; those of :data:`APART` stand apart. Within a
+    session the settings are the session's; without one (``kedro registry list``) they
+    are those of the environment that ``KEDRO_ENV`` names.
     """
     with warnings.catch_warnings():
         # A task takes the checkpoint of the task before by its dotted name. Kedro warns
@@ -59,14 +85,16 @@ def register_pipelines() -> dict[str, Pipeline]:
 
 
 def _build_pipelines(config: Config) -> dict[str, Pipeline]:
+    apart = {name: create() for name, create in APART.items()}
+    if not _needs_source:
+        return apart
     num_tasks = make_plan(config).num_tasks
     pipelines = {"ingestion": ingestion.create_pipeline(num_tasks, config)}
     for number in range(num_tasks):
         pipelines[task_name(number)] = task.create_pipeline(number, config)
     pipelines["evaluation"] = evaluation.create_pipeline(num_tasks, config)
     pipelines["__default__"] = sum(pipelines.values(), Pipeline([]))
-    pipelines["comparison"] = comparison.create_pipeline()
-    return pipelines
+    return pipelines | apart
 
 
 def _settings_without_session() -> Config:

@@ -7,6 +7,7 @@ from typing import Any
 from kedro.framework.session import KedroSession
 from kedro.runner import AbstractRunner, SequentialRunner
 
+from daformer_kedro import pipeline_registry
 from daformer_kedro.cache.runner import CachingSequentialRunner
 
 
@@ -17,9 +18,14 @@ class ProjectSession(KedroSession):
         self, pipeline_name: str | None = None, **options: Any
     ) -> dict[str, Any]:
         """Run pipelines; see :meth:`kedro.framework.session.KedroSession.run`."""
+        names = options.get("pipeline_names") or [pipeline_name or "__default__"]
+        pipeline_registry.expect(names)
         runner: AbstractRunner | None = options.pop("runner", None)
         if runner is None or type(runner) is SequentialRunner:
             runner = CachingSequentialRunner(
                 is_async=getattr(runner, "_is_async", False)
             )
-        return super().run(pipeline_name, runner=runner, **options)
+        try:
+            return super().run(pipeline_name, runner=runner, **options)
+        finally:
+            pipeline_registry.expect(["__default__"])

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-LINE = re.compile(r"^((?:task_\d\d\.)?[a-z_]+): (.+)$")
+LINE = re.compile(r"^((?:task_\d\d\.)?[a-z_]+(?:_\d\d)?): (.+)$")
 
 
 class Copy:

@@ -114,6 +114,8 @@ def test_registry_list_shows_the_pipelines_of_the_environment(untouched: Any) ->
         "__default__",
         "comparison",
         "evaluation",
+        "export",
+        "inference",
         "ingestion",
         *tasks,
     ]

@@ -10,6 +10,8 @@ import pytest
 from daformer_kedro.config import (
     ComparisonConfig,
     Config,
+    ExportConfig,
+    InferenceConfig,
     MlflowConfig,
     result_settings,
     run_key,
@@ -78,6 +80,8 @@ def test_what_is_done_with_results_does_not_change_where_they_lie() -> None:
     other = replace(
         CONFIG,
         comparison=ComparisonConfig(filter="tags.seed = '1'"),
+        inference=InferenceConfig(images="photos", model="run", batch_size=1),
+        export=ExportConfig(model="run"),
         mlflow=MlflowConfig(register_model_as="digits"),
     )
     assert run_key(other) == run_key(CONFIG)

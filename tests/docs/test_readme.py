@@ -30,7 +30,11 @@ COMMANDS = [
 # What .ci/run calls, or what would only change this environment.
 NOT_HERE = {"make run", "make test", "make lint", "make format", "make lock"}
 NOT_HERE |= {c for c in COMMANDS if c.startswith("make benchmark ")}  # test_benchmark
-SERVERS = {"kedro mlflow ui": 5000, "kedro viz run": 4141}
+SERVERS = {
+    "kedro mlflow ui": 5000,
+    "kedro viz run": 4141,
+    "python -m daformer_kedro demo": 7860,
+}
 ONCE = [c for c in COMMANDS if c not in NOT_HERE and c not in SERVERS]
 
 
@@ -44,9 +48,9 @@ def process(
     while "=" in words[0]:
         name, value = words.pop(0).split("=")
         environment[name] = value
-    assert words[0] == "kedro", f"how is this tested: {command}"
+    assert words[0] in ("kedro", "python"), f"how is this tested: {command}"
     return subprocess.Popen(
-        [str(Path(sys.executable).with_name("kedro")), *words[1:]],
+        [str(Path(sys.executable).with_name(words[0])), *words[1:]],
         cwd=cwd,
         env=environment,
         stdout=output,
@@ -113,6 +117,8 @@ def test_command(lived_in: Any, cifar: Path, photos: Path, command: str) -> None
         )
         command = command.replace("DIR", f"{photos},{small}")
     command = command.replace("= 'digits'", "= 'test'")  # what has run here
+    command = command.replace("images=PATH", f"images={photos}")
+    command = command.replace("predict IMAGE", f"predict {photos}/cat/0.jpg")
     running = process(command, lived_in.path)
     output, _ = running.communicate(timeout=400)
     assert running.returncode == 0, output

@@ -26,12 +26,15 @@ def test_the_model_predicts_what_the_last_task_predicted(finished: Any) -> None:
     answers = model.predict(images[stored["index"]])
     assert answers["class_name"].tolist() == stored["predicted"].astype(str).tolist()
     assert answers["probability"].between(0.1, 1).all()
+    assert (answers["probability"] == answers["probability_1"]).all()
+    assert answers["unknown_score"].notna().all()
 
 
 def test_the_model_is_data_code_and_pinned_requirements(finished: Any) -> None:
     folder = model_folder(finished)
     about = yaml.safe_load((folder / "MLmodel").read_text())
-    assert '"shape": [-1, 8, 8, 1]' in about["signature"]["inputs"]
+    assert about["metadata"] == {"image_shape": [8, 8, 1]}
+    assert '"unknown_score"' in about["signature"]["outputs"]
     assert about["saved_input_example_info"]
     assert not [*folder.rglob("*.pkl"), *folder.rglob("*.pickle")]
     assert not about["flavors"]["python_function"].get("python_model")

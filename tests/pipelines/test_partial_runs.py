@@ -26,6 +26,8 @@ def test_pipelines_follow_the_settings(project: Any) -> None:
         "task_01",
         "evaluation",
         "comparison",
+        "export",
+        "inference",
     }
     project.context(params={"scenario": {"increment": 1}})
     assert len([name for name in pipelines if name.startswith("task_")]) == 10

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 pytestmark = pytest.mark.slow
-LINE = re.compile(r"^((?:task_\d\d\.)?[a-z_]+): (.+)$", re.M)
+LINE = re.compile(r"^((?:task_\d\d\.)?[a-z_]+(?:_\d\d)?): (.+)$", re.M)
 SMALL = {
     "model": {"embed_dim": 16, "depth": 2, "num_heads": 2},
     "preprocessing": {"image_size": 16, "resize": 16},
@@ -64,6 +64,10 @@ EVALUATION = {
     "draw_exemplars",
     "draw_attention",
     "write_report",
+    "calibrate",
+    "measure_unknown_00",
+    "summarise_confidence",
+    "describe_model",
 }
 
 

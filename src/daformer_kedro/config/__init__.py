@@ -33,6 +33,8 @@ from daformer_kedro.config.overlays import apply_overlays, lay_over, merge
 from daformer_kedro.config.result_sections import (
     CacheConfig,
     ComparisonConfig,
+    ExportConfig,
+    InferenceConfig,
     MlflowConfig,
 )
 from daformer_kedro.config.schedules import SCHEDULES
@@ -53,7 +55,9 @@ __all__ = [
     "Config",
     "DivergenceConfig",
     "EvaluationConfig",
+    "ExportConfig",
     "FinetuningConfig",
+    "InferenceConfig",
     "KNNDistillationConfig",
     "LogitDistillationConfig",
     "LossesConfig",

@@ -7,9 +7,10 @@ from typing import Annotated
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from daformer_kedro.config.types import (
-    STRICT,
-)
+from daformer_kedro.config.types import STRICT, PositiveInt
+
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+Reference = Annotated[str, Field(min_length=1)] | None
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -39,6 +40,37 @@ class MlflowConfig:
     """
 
     register_model_as: Annotated[str, Field(min_length=1)] | None = None
+
+
+@dataclass(frozen=True, config=STRICT)
+class InferenceConfig:
+    """What the inference pipeline looks at; no training reads this.
+
+    Attributes:
+        images: a file, a folder or a CSV of paths.
+        model: a run key, the id of a run in MLflow, ``models:/NAME/VERSION``, or
+            ``None`` for the newest finished run.
+        output: folder of the table.
+        batch_size: images a forward pass.
+        device: ``auto`` takes a GPU where there is one.
+    """
+
+    images: Annotated[str, Field(min_length=1)] | None = None
+    model: Reference = None
+    output: Annotated[str, Field(min_length=1)] = "data/07_model_output/inference"
+    batch_size: PositiveInt = 64
+    device: Device = "auto"
+
+
+@dataclass(frozen=True, config=STRICT)
+class ExportConfig:
+    """Which model the export pipeline writes; no training reads this.
+
+    Attributes:
+        model: as in :class:`InferenceConfig`.
+    """
+
+    model: Reference = None
 
 
 @dataclass(frozen=True, config=STRICT)

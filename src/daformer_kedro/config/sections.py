@@ -31,6 +31,8 @@ from daformer_kedro.config.learning_sections import (
 from daformer_kedro.config.result_sections import (
     CacheConfig,
     ComparisonConfig,
+    ExportConfig,
+    InferenceConfig,
     MlflowConfig,
 )
 from daformer_kedro.config.types import STRICT, NonNegativeInt
@@ -62,6 +64,8 @@ class Config:
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     comparison: ComparisonConfig = Field(default_factory=ComparisonConfig)
     mlflow: MlflowConfig = Field(default_factory=MlflowConfig)
+    inference: InferenceConfig = Field(default_factory=InferenceConfig)
+    export: ExportConfig = Field(default_factory=ExportConfig)
     cache: CacheConfig = Field(default_factory=CacheConfig)
 
     @model_validator(mode="after")
@@ -94,6 +98,6 @@ class Config:
 SETTINGS = tuple(
     field.name
     for field in fields(Config)
-    if field.name not in ("cache", "comparison", "mlflow")
+    if field.name not in ("cache", "comparison", "export", "inference", "mlflow")
 )
 """The sections that shape a result; the others say what is done with results."""

@@ -29,6 +29,7 @@ def render_report(
     figures: Mapping[str, bytes],
     command: str,
     skipped: Sequence[tuple[str, str]] | None = None,
+    confidence: Mapping[str, Any] | None = None,
 ) -> str:
     """A self-contained HTML page: results, figures, settings and how to repeat them.
 
@@ -44,6 +45,8 @@ def render_report(
         command: what to type to make the run again.
         skipped: file and reason of images that were left out; ``None`` where none
             could be.
+        confidence: calibration of the final model, and how unknown images are told;
+            ``None`` where it was not measured.
 
     Raises:
         InputError: a figure is not a PNG.
@@ -59,7 +62,7 @@ def render_report(
     template = environment.from_string(source.read_text(encoding="utf-8"))
     return template.render(
         title=title,
-        headlines=_headlines(metrics),
+        headlines=_headlines(metrics) + _confidence_headlines(confidence),
         rows=_rows(metrics),
         settings=_flatten(settings),
         figures=[_figure(name, png) for name, png in figures.items()],
@@ -75,6 +78,20 @@ def _headlines(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         for name, key, unit in _HEADLINES
         if metrics[key] is not None
     ]
+
+
+def _confidence_headlines(
+    confidence: Mapping[str, Any] | None,
+) -> list[tuple[str, str, str]]:
+    if confidence is None:
+        return []
+    errors = confidence["calibration"]["expected_calibration_error"]["test"]
+    change = f"{_percent(errors['before'])} → {_percent(errors['after'])}"
+    found = [("Calibration error, before → after", change, "%")]
+    area = confidence["unknown"]["average_auroc"]
+    if area is not None:
+        found.append(("Unknown images, area under ROC", f"{area:.3f}", ""))
+    return found
 
 
 def _rows(metrics: Mapping[str, Any]) -> list[list[str]]:

@@ -17,6 +17,7 @@ from daformer_kedro.cache.plan import Mode, Plan, current_plan, set_plan
 from daformer_kedro.config import Config, run_key
 from daformer_kedro.datasets import TrainingStateDataset
 from daformer_kedro.errors import InputError
+from daformer_kedro.pipelines.naming import STANDS_APART
 from daformer_kedro.storage.lock import Lock
 from daformer_kedro.storage.whole_files import remove_leftovers
 from daformer_kedro.usage import UsageError
@@ -53,9 +54,9 @@ class CacheHooks:
             UsageError: another process writes the same results, or nothing can be
                 written.
         """
-        if self._config is None:
-            return
         self._end()
+        if self._config is None or _stands_apart(pipeline):
+            return
         self._run_params, self._catalog = run_params, catalog
         key = run_key(self._config)
         self._journal = Journal(self._folder, key)
@@ -100,7 +101,7 @@ class CacheHooks:
     @hook_impl(trylast=True)
     def after_pipeline_run(self, pipeline: Pipeline) -> None:
         """The attempt has come to its end."""
-        if self._journal is not None:
+        if self._journal is not None and current_plan() is not None:
             self._journal.forget_all_within(node.name for node in pipeline.nodes)
         self._end()
 
@@ -150,6 +151,11 @@ class CacheHooks:
         if self._lock is not None:
             self._lock.release()
         self._lock = None
+
+
+def _stands_apart(pipeline: Pipeline) -> bool:
+    """Whether finished models are used and no run's results are written."""
+    return all(STANDS_APART in node.tags for node in pipeline.nodes)
 
 
 def _has_begun(plan: Plan) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
@@ -27,6 +28,7 @@ from daformer_kedro.evaluation.summary import format_summary
 from daformer_kedro.learning.compilation import wants_compilation
 from daformer_kedro.learning.devices import resolve_device, resolve_precision
 from daformer_kedro.learning.progress import EpochRecord, subscribe, unsubscribe
+from daformer_kedro.serving import ServedModel
 
 
 class ConsoleHooks:
@@ -40,6 +42,7 @@ class ConsoleHooks:
         self._run_command = "kedro run"
         self._config: Config | None = None
         self._metrics: dict[str, Any] | None = None
+        self._faults: pd.Series | None = None
         self._plan: Plan | None = None
 
     @hook_impl
@@ -52,7 +55,7 @@ class ConsoleHooks:
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline) -> None:
         """Start the bars if any task trains."""
-        self._metrics = None
+        self._metrics = self._faults = None
         self._plan = current_plan()
         if self._plan is not None and self._plan.mode != "anew":
             self._plan.listen(self._on_decision)
@@ -99,10 +102,23 @@ class ConsoleHooks:
         self._progress.update(self._epochs, completed=record.epoch + 1, note=loss)
 
     @hook_impl
+    def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
+        """Name the model that is used."""
+        if isinstance(data, ServedModel):
+            self._console.print(
+                f"Model: {data.name} ({data.origin})",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
+
+    @hook_impl
     def after_node_run(self, node: Node, outputs: dict[str, Any]) -> None:
         """Advance the bar of tasks; keep the results for the end."""
         if "metrics" in outputs:
             self._metrics = outputs["metrics"]
+        if "inference_table" in outputs:
+            self._faults = outputs["inference_table"]["error"]
         for name, value in outputs.items():
             if node.namespace and name == f"{node.namespace}.metrics":
                 note = f"accuracy {value['accuracy']:.1%}"
@@ -115,7 +131,7 @@ class ConsoleHooks:
                     )
 
     @hook_impl
-    def after_pipeline_run(self, catalog: CatalogProtocol) -> None:
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Print the results and what to type next."""
         plan = self._plan
         self._stop()
@@ -126,6 +142,14 @@ class ConsoleHooks:
                 f"Nothing to do: all {len(plan.decisions)} steps are up to date.",
                 highlight=False,
             )
+        if "exported_model" in pipeline.all_outputs():
+            self._console.print(
+                f"Exported to {_shown(catalog.load('exported_model'))}",
+                highlight=False,
+                soft_wrap=True,
+            )
+        if self._faults is not None:
+            self._tell_predictions(self._faults, catalog)
         if self._metrics is None:
             return
         folder = _folder(catalog)
@@ -154,6 +178,17 @@ class ConsoleHooks:
                 highlight=False,
             )
 
+    def _tell_predictions(self, faults: pd.Series, catalog: Any) -> None:
+        bad = int(faults.notna().sum())
+        why = f"; {bad} could not be read, see the column error" if bad else ""
+        path = _shown(Path(catalog["inference_table"].filepath))
+        self._console.print(
+            f"{len(faults) - bad} images classified{why}\nTable: {path}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+
     def _stop(self) -> None:
         unsubscribe(self)
         if self._progress is not None:
@@ -172,7 +207,9 @@ def _place(training: TrainingConfig) -> str:
 
 def _folder(catalog: Any) -> Path:
     """Folder of the run's results, from the working directory where it lies below."""
-    folder = Path(catalog["metrics"].filepath).parent
-    return (
-        folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    )
+    return _shown(Path(catalog["metrics"].filepath).parent)
+
+
+def _shown(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

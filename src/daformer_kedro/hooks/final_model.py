@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,28 +15,28 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+from mlflow.types import ColSpec, DataType, Schema
 
 import daformer_kedro
 from daformer_kedro.config import Config
 from daformer_kedro.hooks.logbook import LOGBOOK
 from daformer_kedro.pipelines.naming import task_name
 from daformer_kedro.scenario.plan import make_plan
+from daformer_kedro.serving.classifier import NUM_RANKED
 
 _PACKAGE = Path(daformer_kedro.__file__).parent
 _NUM_EXAMPLES = 2
+_BESIDE = ("calibration", "known_images", "model_facts")
 
 # What classifying needs; the package itself goes along as code.
 _REQUIREMENTS = (
-    "jinja2",
-    "kedro",
-    "kedro-datasets",
-    "matplotlib",
     "mlflow",
     "numpy",
     "pandas",
+    "pillow",
     "pydantic",
     "safetensors",
+    "scikit-learn",
     "timm",
     "torch",
     "torchvision",
@@ -64,17 +65,24 @@ class FinalModelHooks:
         if name not in pipeline.all_outputs():
             return
         stored: Any = catalog
+        # Beside the checkpoint, where the run has made them.
+        others = [f"{last}.{other}" for other in _BESIDE]
+        made = [name, *(n for n in others if n in pipeline.all_outputs())]
+        files = {n.rpartition(".")[2]: stored[n].filepath for n in made}
         images = stored["images"].load()
         example = images.view("test", np.arange(_NUM_EXAMPLES))
         registered = self._config.mlflow.register_model_as
-        LOGBOOK.attempt(lambda: log_model(stored[name].filepath, example, registered))
+        LOGBOOK.attempt(lambda: log_model(files, example, registered))
 
 
-def log_model(checkpoint: Path, example: np.ndarray, registered_as: str | None) -> Any:
-    """Log a checkpoint as a pyfunc model of the active run.
+def log_model(
+    files: Mapping[str, Path], example: np.ndarray, registered_as: str | None
+) -> Any:
+    """Log a model as a pyfunc model of the active run.
 
     Args:
-        checkpoint: the stored file.
+        files: by name: ``checkpoint``, and what lies beside it; see
+            :mod:`daformer_kedro.serving.served_model`.
         example: (n, H, W, C) uint8, kept beside the model.
         registered_as: name in the model registry; ``None`` for none.
 
@@ -87,22 +95,36 @@ def log_model(checkpoint: Path, example: np.ndarray, registered_as: str | None) 
         return mlflow.pyfunc.log_model(
             name="model",
             python_model=str(_PACKAGE / "serving" / "mlflow_model.py"),
-            artifacts={"checkpoint": str(checkpoint)},
+            artifacts={name: str(path) for name, path in files.items()},
             code_paths=[str(_PACKAGE)],
-            signature=_signature(example),
+            signature=_signature(),
+            metadata={"image_shape": list(example.shape[1:])},
             input_example=example,
             pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
             registered_model_name=registered_as,
         )
 
 
-def _signature(example: np.ndarray) -> ModelSignature:
+def _signature() -> ModelSignature:
+    # Of the outputs alone. MLflow knows no input that is either text in base64 or an
+    # array; the model checks it by itself and says what is wrong.
+    ranks = [
+        ColSpec(kind, f"{what}_{rank}", required=False)
+        for rank in range(1, NUM_RANKED + 1)
+        for what, kind in (
+            ("class", DataType.string),
+            ("probability", DataType.float),
+            ("task", DataType.long),
+        )
+    ]
     return ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, *example.shape[1:]))]),
         outputs=Schema(
             [
                 ColSpec(DataType.string, "class_name"),
-                ColSpec(DataType.float, "probability"),
+                ColSpec(DataType.double, "probability"),
+                *ranks,
+                ColSpec(DataType.float, "unknown_score"),
+                ColSpec(DataType.boolean, "is_unknown", required=False),
             ]
         ),
     )

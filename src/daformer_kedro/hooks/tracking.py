@@ -131,6 +131,8 @@ class TrackingHooks:
             self._log_task(str(node.namespace), own)
         if "metrics" in outputs:
             self._log_run(outputs["metrics"])
+        if "confidence" in outputs:
+            self._log_confidence(outputs["confidence"])
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
@@ -222,6 +224,19 @@ class TrackingHooks:
         for name in _SERIES:
             for task, value in enumerate(metrics[name]):
                 self._log("", {name: value}, step=task)
+
+    def _log_confidence(self, confidence: dict[str, Any]) -> None:
+        errors = confidence["calibration"]["expected_calibration_error"]["test"]
+        unknown = confidence["unknown"]
+        values = {
+            "calibration_error_before": errors["before"],
+            "calibration_error": errors["after"],
+            "unknown_auroc": unknown["average_auroc"],
+        }
+        self._log("", values, step=0)
+        for found in unknown["after_task"]:
+            area = {"unknown_auroc_after_task": found["auroc"]}
+            self._log("", area, step=found["task"])
 
     def _log(
         self, namespace: str, values: Mapping[str, float | None], step: int

@@ -174,7 +174,7 @@ class DAFormer(nn.Module):
                 f"images of shape {tuple(images.shape)}: (B, {expected[0]}, "
                 f"{expected[1]}, {expected[2]}) is expected"
             )
-        block_keep, decoder_keep = self._draw_keep(len(images), generator, part)
+        block_keep, decoder_keep = self._draw_keep(images.shape[0], generator, part)
         x = self.patch_embed(images).flatten(2).transpose(1, 2) + self.pos_embed
         blocks = []
         for block, keep in zip(self.encoder, block_keep, strict=True):

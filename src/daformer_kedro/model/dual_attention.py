@@ -159,7 +159,7 @@ class DualAttention(nn.Module):
 
     def _weigh(self, weights: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Weigh the values that all tasks share, (T, B, N, D)."""
-        num_tasks = len(weights) // (value.shape[0] * value.shape[1])
+        num_tasks = weights.shape[0] // (value.shape[0] * value.shape[1])
         values = value.expand(num_tasks, -1, -1, -1, -1)
         attended = task_matmul(weights, values.flatten(0, 2)).view_as(values)
         return attended.transpose(2, 3).flatten(3)

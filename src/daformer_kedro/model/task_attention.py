@@ -72,11 +72,11 @@ class TaskAttentionDecoder(nn.Module):
         return x + keep[1, :, :, None] * self._transform(x)
 
     def _attend(self, tokens: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
-        query = self._expand(task_linear(tokens, self.query), len(patches))
+        query = self._expand(task_linear(tokens, self.query), patches.shape[0])
         key, value = (
             torch.cat(
                 (
-                    self._expand(task_linear(tokens, layer), len(patches)),
+                    self._expand(task_linear(tokens, layer), patches.shape[0]),
                     self._split_heads(layer(patches)).expand(len(tokens), *[-1] * 4),
                 ),
                 dim=3,
@@ -88,7 +88,7 @@ class TaskAttentionDecoder(nn.Module):
         query = query.flatten(0, 2) * query.shape[-1] ** -0.5
         scores = task_matmul(query, key.flatten(0, 2).mT)
         attended = task_matmul(scores.softmax(dim=-1), value.flatten(0, 2))
-        attended = attended.view(len(tokens), len(patches), -1)
+        attended = attended.view(len(tokens), patches.shape[0], -1)
         return task_linear(attended, self.proj)
 
     def _split_heads(self, x: torch.Tensor) -> torch.Tensor:

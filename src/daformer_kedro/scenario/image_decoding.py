@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import math
 import warnings
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from daformer_kedro.errors import InputError
 
@@ -33,14 +34,33 @@ def open_rgb(path: Path) -> Image.Image:
     # Pillow warns of odd EXIF data and from half that many pixels on, each time.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            with Image.open(path) as image:
-                image.load()
-                return _rgb(_upright(image))
-        except FileNotFoundError as error:
-            raise InputError(f"{path}: is not there") from error
-        except Exception as error:  # decoders raise many kinds on damaged bytes
-            raise InputError(f"{path}: cannot be read as an image: {error}") from error
+        return decode_rgb(path, str(path))
+
+
+def decode_rgb(source: Path | bytes, name: str) -> Image.Image:
+    """What :func:`open_rgb` does, safe in threads: Pillow's warnings come through.
+
+    Args:
+        source: a file, or its content.
+        name: what to call it in messages.
+
+    Raises:
+        InputError: see :func:`open_rgb`.
+    """
+    try:
+        opened = io.BytesIO(source) if isinstance(source, bytes) else source
+        with Image.open(opened) as image:
+            image.load()
+            return _rgb(_upright(image))
+    except FileNotFoundError as error:
+        raise InputError(f"{name}: is not there") from error
+    except UnidentifiedImageError as error:
+        # Pillow's own message may name an object in memory.
+        raise InputError(
+            f"{name}: cannot be read as an image: its format is not known"
+        ) from error
+    except Exception as error:  # decoders raise many kinds on damaged bytes
+        raise InputError(f"{name}: cannot be read as an image: {error}") from error
 
 
 def _upright(image: Image.Image) -> Image.Image:

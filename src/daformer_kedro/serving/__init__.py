@@ -1,5 +1,10 @@
-"""A trained model outside the pipelines: classify images, no learning."""
+"""A trained model outside the pipelines: classify images, serve, export, show.
+
+Knows neither Kedro nor MLflow, but for ``mlflow_model``, which MLflow loads.
+"""
 
 from daformer_kedro.serving.classifier import Classifier
+from daformer_kedro.serving.known_images import KnownImages
+from daformer_kedro.serving.served_model import ServedModel
 
-__all__ = ["Classifier"]
+__all__ = ["Classifier", "KnownImages", "ServedModel"]

@@ -1,50 +1,97 @@
-"""From images as they are to class names."""
+"""From images to class names, probabilities and a score of being unknown."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
 
 from daformer_kedro.errors import InputError
+from daformer_kedro.evaluation.unknown import (
+    distance_to_known,
+    energy,
+    nearest_known,
+)
 from daformer_kedro.learning.extraction import extract
-from daformer_kedro.model.checkpoint import Checkpoint
+from daformer_kedro.scenario.image_decoding import test_view
+from daformer_kedro.serving.served_model import ServedModel
+
+NUM_RANKED = 5
+COLUMNS = (
+    *(
+        f"{what}_{rank}"
+        for rank in range(1, NUM_RANKED + 1)
+        for what in ("class", "probability", "task")
+    ),
+    "unknown_score",
+    "is_unknown",
+)
+"""Columns of a table of answers, the likeliest class first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a model says of N images.
+
+    Attributes:
+        probabilities: (N, C), calibrated, in class order.
+        unknown_scores: (N,), higher for what resembles nothing learnt.
+        embeddings: (N, E).
+    """
+
+    probabilities: Tensor
+    unknown_scores: Tensor
+    embeddings: Tensor
 
 
 class Classifier:
-    """A checkpoint that classifies images.
+    """A model that classifies images.
 
     Args:
-        checkpoint: any number of tasks learnt.
+        model: any number of tasks learnt.
         device: where to compute.
     """
 
-    def __init__(
-        self, checkpoint: Checkpoint, device: torch.device | str = "cpu"
-    ) -> None:
-        self._model = checkpoint.build(device)
-        self._preprocessing = checkpoint.preprocessing
-        self._class_names = np.array(checkpoint.description["class_names"])
+    def __init__(self, model: ServedModel, device: torch.device | str = "cpu") -> None:
+        self.model = model
+        self.network = model.checkpoint.build(device)
+        self.class_names: list[str] = list(model.checkpoint.description["class_names"])
+        self.task_sizes = self.network.task_sizes
+        self.task_of_class = np.repeat(np.arange(len(self.task_sizes)), self.task_sizes)
+        self._preprocessing = model.checkpoint.preprocessing
+        self._known: Tensor | None = None
+        if model.known is not None and model.known.num_exemplars:
+            self._known = model.known.embeddings.float()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of an image."""
-        side = self._model.image_size
-        return side, side, self._model.in_channels
+        """Height, width and channels of an image as the network reads it."""
+        side = self.network.image_size
+        return side, side, self.network.in_channels
 
-    def classify(
-        self, images: NDArray[np.uint8], batch_size: int = 512
-    ) -> pd.DataFrame:
-        """Name the likeliest class of each image.
+    def view(self, image: Image.Image) -> NDArray[np.uint8]:
+        """An image of any size as the network reads it, :attr:`image_shape` uint8.
+
+        Args:
+            image: RGB, see :func:`~daformer_kedro.scenario.image_decoding.open_rgb`.
+        """
+        side = self.network.image_size
+        resize = self._preprocessing.resize or side
+        if self.network.in_channels == 1:
+            return test_view(image.convert("L"), resize, side)[..., None]
+        return test_view(image, resize, side)
+
+    def answer(self, images: NDArray[np.uint8], batch_size: int = 512) -> Answers:
+        """Look at images.
 
         Args:
             images: (N, H, W, C) pixels from 0 to 255, of :attr:`image_shape`.
             batch_size: images a forward pass.
-
-        Returns:
-            ``class_name`` and ``probability`` (softmax over all classes), one row an
-            image.
 
         Raises:
             InputError: another shape or type.
@@ -54,12 +101,81 @@ class Classifier:
                 f"images of shape {images.shape} and type {images.dtype}: must be "
                 f"(N, {', '.join(map(str, self.image_shape))}) and uint8"
             )
+        if not len(images):
+            raise InputError("no image was given: at least one is needed")
         pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)
-        _, logits = extract(self._model, pixels, self._preprocessing, batch_size)
-        probability, chosen = logits.softmax(dim=1).max(dim=1)
-        return pd.DataFrame(
-            {
-                "class_name": self._class_names[chosen.numpy()],
-                "probability": probability.numpy(),
-            }
+        embeddings, logits = extract(
+            self.network, pixels, self._preprocessing, batch_size
         )
+        calibration = self.model.calibration
+        return Answers(
+            probabilities=calibration.probabilities(logits, self.task_sizes),
+            unknown_scores=energy(logits)
+            if self._known is None
+            else distance_to_known(embeddings, self._known),
+            embeddings=embeddings,
+        )
+
+    def classify(
+        self, images: NDArray[np.uint8], batch_size: int = 512
+    ) -> pd.DataFrame:
+        """Rank the five likeliest classes of each image.
+
+        Args:
+            images: see :meth:`answer`.
+            batch_size: images a forward pass.
+
+        Returns:
+            :data:`COLUMNS`, one row an image. With fewer than five classes the last
+            ranks are empty. ``is_unknown`` is empty where no threshold is known.
+
+        Raises:
+            InputError: another shape or type.
+        """
+        return self.table(self.answer(images, batch_size))
+
+    def table(self, answers: Answers) -> pd.DataFrame:
+        """The answers as a table, see :meth:`classify`."""
+        probabilities = answers.probabilities
+        num_ranked = min(NUM_RANKED, probabilities.shape[1])
+        ranked = probabilities.sort(dim=1, descending=True, stable=True)
+        names = np.array(self.class_names, dtype=object)
+        columns: dict[str, object] = {}
+        for rank in range(NUM_RANKED):
+            if rank < num_ranked:
+                chosen = ranked.indices[:, rank].numpy()
+                columns[f"class_{rank + 1}"] = names[chosen]
+                columns[f"probability_{rank + 1}"] = ranked.values[:, rank].numpy()
+                columns[f"task_{rank + 1}"] = self.task_of_class[chosen]
+            else:
+                for what in ("class", "probability", "task"):
+                    columns[f"{what}_{rank + 1}"] = None
+        scores = answers.unknown_scores.numpy()
+        columns["unknown_score"] = scores
+        threshold = None if self._known is None else self.model.threshold
+        columns["is_unknown"] = None if threshold is None else scores > threshold
+        return typed(pd.DataFrame(columns, index=range(len(scores))))
+
+    def nearest_exemplars(
+        self, embeddings: Tensor, num: int
+    ) -> tuple[Tensor, Tensor] | None:
+        """Distances and positions (N, num) of the nearest exemplars, if any."""
+        if self._known is None:
+            return None
+        return nearest_known(embeddings, self._known, num)
+
+
+_TYPES = {
+    "class": "string",
+    "probability": "Float32",
+    "task": "Int16",
+    "unknown": "Float32",
+    "is": "boolean",
+}
+
+
+def typed(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of answers with all its columns and types; cells may be empty."""
+    others = [name for name in table.columns if name not in COLUMNS]
+    types = {name: _TYPES[name.partition("_")[0]] for name in COLUMNS}
+    return table.reindex(columns=[*others, *COLUMNS]).astype(types)

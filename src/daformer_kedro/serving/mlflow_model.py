@@ -1,37 +1,64 @@
-"""The model as MLflow loads it: this file as it is, beside the checkpoint's file.
+"""The model as MLflow loads it: this file as it is, beside the model's files.
 
 MLflow calls this "models from code": nothing is pickled, weights are safetensors.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import mlflow
-import numpy as np
 import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from daformer_kedro.datasets.checkpoint import CheckpointDataset
+from daformer_kedro.errors import InputError
 from daformer_kedro.serving.classifier import Classifier
+from daformer_kedro.serving.requests import decode_images
+from daformer_kedro.serving.served_model import read_model
 
 
 class DAFormerModel(PythonModel):
-    """Images in, class names and probabilities out."""
+    """Images in, class names, probabilities and unknown scores out."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Build the network from the checkpoint among the model's artifacts."""
-        path = context.artifacts["checkpoint"]
-        self._classifier = Classifier(CheckpointDataset(filepath=path).load())
+        """Build the network from the model's artifacts, which lie in one folder."""
+        folder = Path(context.artifacts["checkpoint"]).parent
+        self._classifier = Classifier(read_model(folder, folder.parent.name))
 
-    def predict(
+    # No hint on model_input: MLflow would take it for a schema.
+    def predict(  # type: ignore[no-untyped-def]
         self,
         context: PythonModelContext,
-        model_input: np.ndarray,
+        model_input,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """See :meth:`daformer_kedro.serving.classifier.Classifier.classify`."""
-        return self._classifier.classify(np.asarray(model_input, dtype=np.uint8))
+        """Classify images.
+
+        Args:
+            context: unused.
+            model_input: see :func:`daformer_kedro.serving.requests.decode_images`.
+            params: unused.
+
+        Returns:
+            ``class_name`` and ``probability`` of the likeliest class, then the columns
+            of :meth:`daformer_kedro.serving.classifier.Classifier.classify`.
+
+        Raises:
+            MlflowException: no images; a server answers 400 with the reason.
+        """
+        try:
+            pixels = decode_images(self._classifier, model_input)
+            table = self._classifier.classify(pixels)
+        except InputError as error:
+            raise MlflowException(str(error), error_code=BAD_REQUEST) from error
+        # Missing values as None: JSON has no other.
+        plain = table.astype(object).where(table.notna(), None)
+        plain.insert(0, "class_name", plain["class_1"])
+        plain.insert(1, "probability", plain["probability_1"].astype(float))
+        return plain
 
 
 mlflow.models.set_model(DAFormerModel())

@@ -10,7 +10,6 @@ import os
 import sys
 import threading
 import time
-from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -20,8 +19,6 @@ from daformer_kedro.learning.distributed.job import JobFolder
 from daformer_kedro.learning.distributed.rank import backend, run_rank
 
 _POLL_SECONDS = 0.2
-_MEETING = timedelta(minutes=2)
-_WORKING = timedelta(minutes=30)
 
 
 def main() -> None:
@@ -34,10 +31,7 @@ def main() -> None:
     local_count = int(os.environ["LOCAL_WORLD_SIZE"])
     torch.set_num_threads(max(1, torch.get_num_threads() // local_count))
     try:
-        # Ranks that are started anew were seen to wait for one that had died: they give
-        # up, and the launcher starts them once more.
-        dist.init_process_group(backend(), timeout=_MEETING)
-        dist.distributed_c10d._set_pg_timeout(_WORKING)
+        dist.init_process_group(backend())
         run_rank(path, int(os.environ["LOCAL_RANK"]))
     except Exception:
         # The others' ends look like failures to the one who is last.

@@ -103,6 +103,7 @@ def draw_exemplars_node(
 def write_report_node(
     metrics: Metrics,
     run_command: str,
+    confidence: Metrics | None = None,
     skipped_files: pd.DataFrame | None = None,
     **parts: Any,
 ) -> str:
@@ -119,4 +120,6 @@ def write_report_node(
     skipped = None
     if skipped_files is not None:
         skipped = list(skipped_files.astype(str).itertuples(index=False, name=None))
-    return render_report(title, metrics, settings, pngs, run_command, skipped)
+    return render_report(
+        title, metrics, settings, pngs, run_command, skipped, confidence
+    )

@@ -6,6 +6,12 @@ from kedro.pipeline import Node, Pipeline, node
 
 from daformer_kedro.config import SETTINGS, Config
 from daformer_kedro.pipelines.evaluation.attention_nodes import draw_attention_node
+from daformer_kedro.pipelines.evaluation.confidence_nodes import (
+    calibrate_node,
+    describe_model_node,
+    measure_unknown_node,
+    summarise_confidence_node,
+)
 from daformer_kedro.pipelines.evaluation.nodes import (
     draw_accuracy_node,
     draw_confusion_node,
@@ -47,6 +53,7 @@ def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
             name="join_histories",
         ),
         *_figures(tasks[-1], config),
+        *_confidence(tasks, config),
     ]
     if config.memory.keep == "exemplars":
         nodes.append(
@@ -96,9 +103,9 @@ def _report(made: set[str]) -> Node:
         write_report_node,
         inputs={
             "metrics": "metrics",
+            "confidence": "confidence",
             "run_command": "run_command",
-            # By section: the run log names settings as the nodes take them.
-            **{name: f"params:{name}" for name in SETTINGS},
+            **_settings(),
             **figures,
             **{name: name for name in ("skipped_files",) if name in made},
         },
@@ -106,6 +113,68 @@ def _report(made: set[str]) -> Node:
         name="write_report",
         tags="report",
     )
+
+
+def _settings() -> dict[str, str]:
+    # By section: the run log names settings as the nodes take them.
+    return {name: f"params:{name}" for name in SETTINGS}
+
+
+def _confidence(tasks: list[str], config: Config) -> list[Node]:
+    """Calibration of the last model, and how earlier ones know what is unknown."""
+
+    def inputs(task: str) -> dict[str, str]:
+        named = {
+            "images": "images",
+            "samples": f"{tasks[-1]}.samples",
+            "checkpoint": f"{task}.checkpoint",
+            "evaluation": "params:evaluation",
+            "device": "params:training.device",
+        }
+        if config.memory.keep != "nothing":
+            named["exemplars"] = f"{task}.exemplars"
+        return named
+
+    last = tasks[-1]
+    calibration = f"{last}.calibration"
+    return [
+        node(
+            calibrate_node,
+            inputs=inputs(last),
+            outputs=[calibration, f"{last}.known_images"],
+            name="calibrate",
+            tags="confidence",
+        ),
+        *(
+            node(
+                measure_unknown_node,
+                inputs=inputs(task),
+                outputs=f"{task}.unknown",
+                name=f"measure_unknown_{task.removeprefix('task_')}",
+                tags="confidence",
+            )
+            for task in tasks[:-1]
+        ),
+        node(
+            summarise_confidence_node,
+            inputs=[calibration, *(f"{task}.unknown" for task in tasks[:-1])],
+            outputs="confidence",
+            name="summarise_confidence",
+            tags="confidence",
+        ),
+        node(
+            describe_model_node,
+            inputs={
+                "metrics": "metrics",
+                "confidence": "confidence",
+                "run_command": "run_command",
+                **_settings(),
+            },
+            outputs=f"{last}.model_facts",
+            name="describe_model",
+            tags="confidence",
+        ),
+    ]
 
 
 def _histories(tasks: list[str], config: Config) -> list[str]:

@@ -1,0 +1,95 @@
+"""A trained model by run key, by run in MLflow or by registered name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kedro.io import AbstractDataset, DatasetError
+
+from daformer_kedro.errors import InputError
+from daformer_kedro.serving.finished_runs import read_newest_run, read_run
+from daformer_kedro.serving.served_model import CHECKPOINT, ServedModel, read_model
+
+_MLFLOW_RUN = re.compile(r"[0-9a-f]{32}")
+_MLFLOW_SCHEMES = ("models:/", "runs:/")
+
+
+class ServedModelDataset(AbstractDataset[None, ServedModel]):
+    """Loads a model to use; read only.
+
+    Args:
+        model: a run key, the id of a run in MLflow, ``models:/NAME/VERSION``, or
+            ``None`` for the newest finished run.
+        path: folder with Kedro's data layers.
+        metadata: for plugins such as Kedro-Viz.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str | None,
+        path: str,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._model = model
+        self._path = Path(path)
+        self.metadata = metadata
+
+    def load(self) -> ServedModel:
+        """Find and read the model.
+
+        Raises:
+            InputError: there is no such model, or a file of it is damaged.
+        """
+        return find_model(self._model, self._path)
+
+    def save(self, data: None) -> None:
+        """Refuse: runs make models."""
+        raise DatasetError("ServedModelDataset is read only")
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"model": self._model, "path": PurePosixPath(self._path)}
+
+
+def is_in_mlflow(reference: str | None) -> bool:
+    """Whether a model is named by something that MLflow knows."""
+    return reference is not None and (
+        reference.startswith(_MLFLOW_SCHEMES) or bool(_MLFLOW_RUN.fullmatch(reference))
+    )
+
+
+def find_model(reference: str | None, data: Path) -> ServedModel:
+    """Find a model, see :class:`ServedModelDataset`.
+
+    Raises:
+        InputError: there is no such model, or a file of it is damaged.
+    """
+    if reference is None:
+        return read_newest_run(data)
+    if is_in_mlflow(reference):
+        return _read_from_mlflow(reference)
+    return read_run(data, reference)
+
+
+def _read_from_mlflow(reference: str) -> ServedModel:
+    # Seconds to import, and needed here alone.
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    uri = reference if "/" in reference else f"runs:/{reference}/model"
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(uri)) / "artifacts"
+    except (MlflowException, OSError) as error:
+        raise InputError(
+            f"model = {reference!r} cannot be had from MLflow at "
+            f"{mlflow.get_tracking_uri()}: {getattr(error, 'message', error)}"
+        ) from error
+    if not (folder / CHECKPOINT).exists():
+        raise InputError(f"model = {reference!r} is no model of this project")
+    name = read_model(folder, reference).facts.get("run_key", reference)
+    return read_model(folder, str(name), f"MLflow: {reference}")

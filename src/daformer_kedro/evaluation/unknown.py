@@ -1,0 +1,92 @@
+"""A score of how little an image resembles what was learnt.
+
+The cosine distance of an image's embedding to the nearest exemplar's (Sun et al.,
+"Out-of-Distribution Detection with Deep Nearest Neighbors", ICML 2022, with the
+rehearsal memory as the bank). Without a memory, the energy of the logits stands in
+(Liu et al., "Energy-based Out-of-distribution Detection", NeurIPS 2020).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+from torch.nn import functional as F
+
+_CHUNK = 1024
+_SHARE_KEPT = 0.95
+
+
+def distance_to_known(embeddings: Tensor, known: Tensor) -> Tensor:
+    """Cosine distance to the nearest known embedding.
+
+    Args:
+        embeddings: (N, E).
+        known: (M, E) of exemplars.
+
+    Returns:
+        (N,) from 0, the same, to 2, the opposite.
+    """
+    known = F.normalize(known.float(), dim=1)
+    nearest = [
+        (F.normalize(chunk.float(), dim=1) @ known.T).max(dim=1).values
+        for chunk in embeddings.split(_CHUNK)
+    ]
+    return 1 - torch.cat(nearest)
+
+
+def nearest_known(embeddings: Tensor, known: Tensor, num: int) -> tuple[Tensor, Tensor]:
+    """Cosine distances (N, K) and positions (N, K) of the nearest, nearest first."""
+    similarity = (
+        F.normalize(embeddings.float(), dim=1) @ F.normalize(known.float(), dim=1).T
+    )
+    found = similarity.topk(min(num, len(known)), dim=1)
+    return 1 - found.values, found.indices
+
+
+def energy(logits: Tensor) -> Tensor:
+    """Free energy (N,) of logits (N, C): high where no class is likely."""
+    return -logits.logsumexp(dim=1)
+
+
+def threshold_of(known: Tensor) -> float | None:
+    """Score that 95 % of the exemplars stay below, each measured by the others.
+
+    Args:
+        known: (M, E) of exemplars; ``None`` is returned for fewer than two.
+    """
+    if len(known) < 2:
+        return None
+    unit = F.normalize(known.float(), dim=1)
+    similarity = unit @ unit.T
+    similarity.fill_diagonal_(-1)
+    distances = 1 - similarity.max(dim=1).values
+    return float(torch.quantile(distances.double(), _SHARE_KEPT))
+
+
+def measure_unknown(
+    scores: Tensor, is_unknown: Tensor, threshold: float | None
+) -> dict[str, Any]:
+    """How well a score tells images of classes not learnt yet from others.
+
+    Args:
+        scores: (N,).
+        is_unknown: (N,) whether an image's class comes later.
+        threshold: above it an image is rejected; ``None`` for none.
+
+    Returns:
+        ``auroc``, ``num_known``, ``num_unknown``; with a threshold also
+        ``known_kept`` and ``unknown_rejected``, fractions of 1.
+    """
+    known, unknown = scores[~is_unknown], scores[is_unknown]
+    found: dict[str, Any] = {
+        "auroc": float(roc_auc_score(is_unknown.numpy(), scores.numpy())),
+        "num_known": len(known),
+        "num_unknown": len(unknown),
+    }
+    if threshold is not None:
+        found["known_kept"] = float((known <= threshold).double().mean())
+        found["unknown_rejected"] = float((unknown > threshold).double().mean())
+    return found

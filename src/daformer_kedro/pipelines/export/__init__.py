@@ -1,0 +1,5 @@
+"""From a trained model to files that other programs run."""
+
+from daformer_kedro.pipelines.export.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

@@ -1,0 +1,33 @@
+"""Nodes of the inference pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from daformer_kedro.config import InferenceConfig, validated
+from daformer_kedro.errors import InputError
+from daformer_kedro.learning.devices import resolve_device
+from daformer_kedro.serving import Classifier, ServedModel
+from daformer_kedro.serving.image_paths import find_images
+from daformer_kedro.serving.prediction import predict_files
+
+
+def predict_images_node(
+    model: ServedModel, inference: dict[str, Any]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Classify files; the table goes out in two formats."""
+    config = validated(InferenceConfig, inference, "inference")
+    if config.images is None:
+        raise InputError(
+            "inference.images is not set: a file, a folder or a CSV of paths, such as "
+            "--params inference.images=photos"
+        )
+    table = predict_files(
+        Classifier(model, resolve_device(config.device)),
+        find_images(Path(config.images).expanduser()),
+        config.batch_size,
+    )
+    return table, table

@@ -1,0 +1,87 @@
+"""Models of finished runs, found among the stored results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from daformer_kedro.errors import InputError
+from daformer_kedro.serving.served_model import CHECKPOINT, ServedModel, read_model
+from daformer_kedro.storage.record import record_path
+
+_MODELS, _REPORTING = "06_models", "08_reporting"
+_FEW = 10
+
+
+def finished_runs(data: Path) -> list[str]:
+    """Run keys of finished runs, the newest first.
+
+    Args:
+        data: with Kedro's data layers in it.
+    """
+    results = (data / _REPORTING).glob("*/metrics.json")
+    found = [
+        (_stored_at(path), path.parent.name)
+        for path in results
+        if _model_folder(data, path.parent.name) is not None
+    ]
+    return [key for _, key in sorted(found, reverse=True)]
+
+
+def read_run(data: Path, key: str) -> ServedModel:
+    """The model after the last task of a run.
+
+    Raises:
+        InputError: there is no such run, it is not finished, or a file is damaged.
+    """
+    folder = _model_folder(data, key)
+    if folder is None:
+        raise InputError(
+            f"model = {key!r}: no finished run of that key is in {data}. {_known(data)}"
+        )
+    return read_model(folder, key, "run")
+
+
+def read_newest_run(data: Path) -> ServedModel:
+    """The model of the newest finished run.
+
+    Raises:
+        InputError: no run is finished, or a file is damaged.
+    """
+    keys = finished_runs(data)
+    if not keys:
+        raise InputError(f"no finished run is in {data}; kedro run makes one")
+    folder = _model_folder(data, keys[0])
+    assert folder is not None
+    return read_model(folder, keys[0], "newest finished run")
+
+
+def _model_folder(data: Path, key: str) -> Path | None:
+    """Folder of the last task's model; ``None`` where the run is not finished."""
+    if not key or Path(key).name != key:
+        return None
+    metrics = data / _REPORTING / key / "metrics.json"
+    try:
+        results = json.loads(metrics.read_text(encoding="utf-8"))
+        num_tasks = len(results["accuracy_after_task"])
+        folder = data / _MODELS / key / f"task_{num_tasks - 1:02d}"
+        # A checkpoint that is newer than the results is of a run that goes on.
+        is_finished = _stored_at(folder / CHECKPOINT) <= _stored_at(metrics)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return folder if is_finished else None
+
+
+def _stored_at(path: Path) -> float:
+    # A result that came from another settings' folder keeps its file's time; its
+    # record is written anew.
+    record = record_path(path)
+    return (record if record.exists() else path).stat().st_mtime
+
+
+def _known(data: Path) -> str:
+    keys = finished_runs(data)
+    if not keys:
+        return "kedro run makes one."
+    more = f" and {len(keys) - _FEW} more" if len(keys) > _FEW else ""
+    return f"There are: {', '.join(keys[:_FEW])}{more}"

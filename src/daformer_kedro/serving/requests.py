@@ -1,0 +1,120 @@
+"""What a client of the server sends, as pixels: base64 images or arrays."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from daformer_kedro.errors import InputError
+from daformer_kedro.scenario.image_decoding import decode_rgb
+from daformer_kedro.serving.classifier import Classifier
+
+_COLUMN = "image"
+_ALLOWED = (
+    "must be images in base64 (files of any size and mode), or arrays (N, {shape}) of "
+    "whole numbers from 0 to 255"
+)
+
+
+def decode_images(classifier: Classifier, given: Any) -> NDArray[np.uint8]:
+    """Pixels of the images of a request.
+
+    Args:
+        classifier: says what its network reads.
+        given: a table or mapping with the column ``image`` (or only one), a list or
+            an array. Its elements are texts in base64, data addresses of a browser
+            among them, or images as arrays.
+
+    Returns:
+        (N, H, W, C) uint8 of the classifier's ``image_shape``.
+
+    Raises:
+        InputError: something else; the message names the first wrong image by its
+            position.
+    """
+    values = _column(given)
+    allowed = _ALLOWED.format(shape=", ".join(map(str, classifier.image_shape)))
+    if isinstance(values, np.ndarray) and values.dtype.kind in "uif":
+        return _pixels(values, classifier.image_shape, "images", allowed)
+    try:
+        elements = list(values)
+    except TypeError as error:
+        raise InputError(f"{_said(values)} {allowed}") from error
+    if not elements:
+        raise InputError(f"no image was given: {allowed}")
+    images = [
+        _one(classifier, element, f"image {number}", allowed)
+        for number, element in enumerate(elements)
+    ]
+    return np.stack(images)
+
+
+def _column(given: Any) -> Any:
+    if isinstance(given, pd.DataFrame):
+        given = {str(name): given[name].tolist() for name in given.columns}
+    if isinstance(given, list) and given and isinstance(given[0], Mapping):
+        given = {_COLUMN: [_field(row) for row in given]}
+    return _field(given) if isinstance(given, Mapping) else given
+
+
+def _field(row: Any) -> Any:
+    if not isinstance(row, Mapping):
+        return row
+    if _COLUMN in row:
+        return row[_COLUMN]
+    if len(row) == 1:
+        return next(iter(row.values()))
+    names = ", ".join(map(str, row)) or "none"
+    raise InputError(f"images must be in the field {_COLUMN!r}; there are: {names}")
+
+
+def _one(
+    classifier: Classifier, element: Any, name: str, allowed: str
+) -> NDArray[np.uint8]:
+    if isinstance(element, np.ndarray) and element.ndim == 0:
+        element = element.item()
+    if isinstance(element, bytes):  # MLflow decodes what its schema calls binary
+        return classifier.view(decode_rgb(element, name))
+    if isinstance(element, str):
+        return classifier.view(decode_rgb(_from_base64(element, name), name))
+    try:
+        array = np.array(element)
+    except ValueError as error:
+        raise InputError(f"{name} is ragged; images {allowed}") from error
+    if array.dtype.kind not in "uif" or array.ndim == 0:
+        raise InputError(f"{name} is {_said(element)}; images {allowed}")
+    return _pixels(array[None], classifier.image_shape, name, allowed)[0]
+
+
+def _from_base64(text: str, name: str) -> bytes:
+    content = text.partition(",")[2] if text.startswith("data:") else text
+    try:
+        return base64.b64decode("".join(content.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InputError(f"{name} is no base64: {error}") from error
+
+
+def _pixels(
+    array: NDArray[Any], shape: tuple[int, int, int], name: str, allowed: str
+) -> NDArray[np.uint8]:
+    if array.shape[1:] != shape:
+        raise InputError(f"{name}: shape {array.shape}; images {allowed}")
+    if array.dtype == np.uint8:
+        return array
+    # NaN is neither at least 0 nor at most 255.
+    if not np.all((array >= 0) & (array <= 255) & (array == np.floor(array))):
+        raise InputError(
+            f"{name}: values from {array.min()} to {array.max()}; images {allowed}"
+        )
+    return array.astype(np.uint8)
+
+
+def _said(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}…"

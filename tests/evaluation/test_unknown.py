@@ -1,0 +1,55 @@
+"""Scores of unknown images."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from daformer_kedro.evaluation.unknown import (
+    distance_to_known,
+    energy,
+    measure_unknown,
+    nearest_known,
+    threshold_of,
+)
+
+KNOWN = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+
+
+def test_the_distance_is_one_minus_the_nearest_cosine() -> None:
+    found = distance_to_known(
+        torch.tensor([[3.0, 0.0], [1.0, 1.0], [-1.0, -1.0]]), KNOWN
+    )
+    half = math.sqrt(0.5)
+    assert found.tolist() == pytest.approx([0, 1 - half, 1 + half])
+    distances, places = nearest_known(torch.tensor([[0.0, 1.0]]), KNOWN, 5)
+    assert places.tolist() == [[1, 0]]
+    assert distances[0].tolist() == pytest.approx([0, 1])
+
+
+def test_the_energy_is_high_where_no_class_is_likely() -> None:
+    found = energy(torch.tensor([[0.0, 0.0], [math.log(6), math.log(2)]]))
+    assert found.tolist() == pytest.approx([-math.log(2), -math.log(8)])
+
+
+def test_the_threshold_leaves_each_exemplar_out() -> None:
+    same = torch.tensor([[1.0, 0.0]]).repeat(20, 1)
+    assert threshold_of(same) == pytest.approx(0, abs=1e-6)
+    assert threshold_of(KNOWN) == pytest.approx(1)
+    assert threshold_of(KNOWN[:1]) is None
+
+
+def test_the_area_counts_pairs_in_order() -> None:
+    scores = torch.tensor([0.1, 0.4, 0.3, 0.9])
+    later = torch.tensor([False, False, True, True])
+    found = measure_unknown(scores, later, 0.35)
+    assert found == {
+        "auroc": 0.75,  # 3 of 4 pairs of a known and an unknown one
+        "num_known": 2,
+        "num_unknown": 2,
+        "known_kept": 0.5,
+        "unknown_rejected": 0.5,
+    }
+    assert "known_kept" not in measure_unknown(scores, later, None)

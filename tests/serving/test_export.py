@@ -1,0 +1,64 @@
+"""Exported files against the model."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+
+import pytest
+
+from daformer_kedro.errors import InputError
+from daformer_kedro.serving import Classifier, ServedModel, export
+from daformer_kedro.serving.model_card import model_card
+
+CHECKS = {
+    "largest_difference": {
+        "num_images": 5,
+        "on_test_images": True,
+        "onnx": 1e-7,
+        "program": 0.0,
+    },
+    "input": {"shape": ["batch", 8, 8, 3]},
+}
+
+
+def test_a_missing_package_is_named_with_what_to_type(
+    model: ServedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+
+    def find_spec(name: str) -> object:
+        return None if name == "onnxscript" else found(name)
+
+    monkeypatch.setattr(export, "find_spec", find_spec)
+    message = r"export needs onnxscript: pip install daformer_kedro\[export\]"
+    with pytest.raises(InputError, match=message):
+        export.export_model(model)
+
+
+def test_a_file_that_says_something_else_is_not_exported(
+    model: ServedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+    right = export._run_onnx
+
+    def wrong(content, images):  # type: ignore[no-untyped-def]
+        probabilities, scores = right(content, images)
+        return [probabilities + 0.01, scores]
+
+    monkeypatch.setattr(export, "_run_onnx", wrong)
+    with pytest.raises(InputError, match=r"the ONNX file .* differ by 0\.01"):
+        export.export_model(model)
+
+
+def test_a_card_can_be_written_of_a_model_without_facts(
+    model: ServedModel, classifier: Classifier
+) -> None:
+    card = model_card(model, classifier, CHECKS)
+    assert card.startswith("# small\n")
+    assert "| 1 | dog, eel, fox |" in card
+    assert "temperature 0.500, a bias for each task" in card
+    assert "Whoever passes this model on must know the licence" in card
+    assert "## Results" not in card
+    bare = replace(model, calibration=type(model.calibration)())
+    assert "not calibrated" in model_card(bare, Classifier(bare), CHECKS)

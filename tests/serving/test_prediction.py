@@ -1,0 +1,87 @@
+"""Many files, some of them broken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from daformer_kedro.errors import InputError
+from daformer_kedro.serving import Classifier
+from daformer_kedro.serving.image_paths import find_images, shown
+from daformer_kedro.serving.prediction import TABLE_COLUMNS, predict_files
+
+MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "YCbCr")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A file of each mode, and four that cannot be read."""
+    for mode in MODES:
+        image = Image.fromarray(np.arange(300, dtype=np.uint16).reshape(15, 20))
+        if mode != "I;16":
+            image = Image.fromarray((np.asarray(image) % 256).astype(np.uint8))
+            image = image.convert(mode)
+        name = mode.replace(";", "")
+        image.save(tmp_path / f"ok_{name}.{'png' if mode in MODES[:6] else 'tiff'}")
+    Image.new("F", (9, 9)).save(tmp_path / "bad_range.tiff")
+    (tmp_path / "bad_empty.png").write_bytes(b"")
+    (tmp_path / "bad_text.jpg").write_text("no image")
+    whole = (tmp_path / "ok_RGB.png").read_bytes()
+    (tmp_path / "bad_cut.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "notes.md").write_text("passed over")
+    (tmp_path / ".hidden.png").write_bytes(b"")
+    return tmp_path
+
+
+def test_every_mode_is_classified_and_bad_files_get_their_row(
+    folder: Path, classifier: Classifier
+) -> None:
+    batches: list[int] = []
+    paths = find_images(folder)
+    table = predict_files(classifier, paths, batch_size=4, on_batch=batches.append)
+    assert list(table.columns) == list(TABLE_COLUMNS)
+    assert batches == [4, 4, 4, 2]
+    bad = table["image"].str.contains("bad_")
+    assert bad.sum() == 4
+    assert (table["error"].notna() == bad).all()
+    assert table.loc[~bad, "class_1"].notna().all()
+    assert table.loc[bad, "class_1"].isna().all()
+    assert table.loc[bad, "error"].str.contains("cannot be read as an image").all()
+    whole = predict_files(classifier, paths, batch_size=100)
+    assert whole["class_1"].equals(table["class_1"])
+
+
+def test_all_files_may_be_broken(folder: Path, classifier: Classifier) -> None:
+    table = predict_files(classifier, [folder / "bad_empty.png", folder / "absent.png"])
+    assert table["error"].tolist()[1] == "is not there"
+    assert list(table.columns) == list(TABLE_COLUMNS)
+
+
+def test_a_table_names_files_that_lie_beside_it(folder: Path) -> None:
+    below = folder / "below"
+    below.mkdir()
+    table = below / "list.csv"
+    table.write_text('label,image\n1,../ok_L.png\n2,"a, b.png"\n')
+    assert find_images(table) == [below / "../ok_L.png", below / "a, b.png"]
+    plain = below / "list.txt"
+    plain.write_text("a, b.png\n\n/c.png\n")
+    assert find_images(plain) == [below / "a, b.png", Path("/c.png")]
+    assert find_images(folder / "notes.md") == [folder / "notes.md"]
+
+
+def test_what_holds_no_image_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no image \(\.bmp"):
+        find_images(tmp_path)
+    with pytest.raises(InputError, match="is not there"):
+        find_images(tmp_path / "absent")
+    (tmp_path / "empty.csv").write_text("")
+    with pytest.raises(InputError, match="holds no image"):
+        find_images(tmp_path / "empty.csv")
+
+
+def test_a_name_of_any_bytes_can_be_written(tmp_path: Path) -> None:
+    path = Path(b"a\xff.png".decode("utf-8", "surrogateescape"))
+    assert shown(path) == "a\\xff.png"

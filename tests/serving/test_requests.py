@@ -1,0 +1,81 @@
+"""What clients of the server may send."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from daformer_kedro.errors import InputError
+from daformer_kedro.serving import Classifier
+from daformer_kedro.serving.requests import decode_images
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+
+
+def encoded(size: tuple[int, int] = (20, 10)) -> str:
+    buffer = io.BytesIO()
+    Image.new("RGBA", size, (255, 0, 0, 255)).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        PIXELS,
+        PIXELS.astype(float),
+        PIXELS.tolist(),
+        {"image": PIXELS.tolist()},
+        pd.DataFrame({"image": PIXELS.tolist()}),
+        pd.DataFrame({"any": PIXELS.tolist()}),
+        [{"image": image} for image in PIXELS.tolist()],
+    ],
+)
+def test_arrays_arrive_as_they_are(classifier: Classifier, given: Any) -> None:
+    assert np.array_equal(decode_images(classifier, given), PIXELS)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [encoded()],
+        np.array([encoded()]),
+        {"image": [encoded()]},
+        pd.DataFrame({"image": [encoded()]}),
+        [{"image": "data:image/png;base64," + encoded()}],
+        [encoded()[:20] + "\n" + encoded()[20:]],
+    ],
+)
+def test_files_in_base64_may_have_any_size(classifier: Classifier, given: Any) -> None:
+    found = decode_images(classifier, given)
+    assert found.shape == (1, 8, 8, 3)
+    assert (found == (255, 0, 0)).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "no image was given"),
+        (["!"], "image 0 is no base64"),
+        ([encoded(), "bm90aGluZw=="], "image 1: cannot be read as an image"),
+        ([encoded()[:60]], "image 0: cannot be read as an image"),
+        (np.zeros((2, 9, 8, 3)), r"shape \(2, 9, 8, 3\)"),
+        (np.full((1, 8, 8, 3), 256), "values from 256 to 256"),
+        (np.full((1, 8, 8, 3), 0.5), "whole numbers"),
+        (np.full((1, 8, 8, 3), np.nan), "whole numbers"),
+        ([[[1, 2], [3]]], "ragged"),
+        ([None], "image 0 is None"),
+        (7, "7 must be images"),
+        ({"a": [1], "b": [2]}, "must be in the field 'image'; there are: a, b"),
+    ],
+)
+def test_what_is_wrong_is_said(
+    classifier: Classifier, given: Any, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        decode_images(classifier, given)

@@ -1,0 +1,145 @@
+"""The real server of MLflow, asked over HTTP."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def address(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """``mlflow models serve`` with the model that the run has logged."""
+    (model,) = (finished.path / "mlartifacts" / "models").iterdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("server")
+    words = [
+        *(sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"),
+        *("--model-uri", str(model / "artifacts"), "--port", str(port)),
+    ]
+    # The server starts programs by their names, as in an activated environment.
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    with (folder / "log.txt").open("wb") as log:
+        running = subprocess.Popen(
+            words,
+            cwd=folder,
+            env={**os.environ, "PATH": path},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        for _ in range(900):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5)
+                break
+            except OSError:
+                assert running.poll() is None, (folder / "log.txt").read_text()
+                time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}/invocations"
+    finally:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+
+
+def ask(address: str, content: Any) -> tuple[int, Any]:
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    request = urllib.request.Request(
+        address, body, {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+@pytest.fixture(scope="module")
+def digits(finished: Any) -> np.ndarray:
+    arrays = finished.folder("02_intermediate") / "images" / "test_images.npy"
+    return np.load(arrays)[:12]
+
+
+def encoded(pixels: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[..., 0]).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def test_all_forms_of_a_request_get_the_same_answer(
+    address: str, digits: np.ndarray, finished: Any
+) -> None:
+    tested = finished.folder("07_model_output") / "task_02" / "predictions.parquet"
+    stored = pd.read_parquet(tested).set_index("index")["top_1"].astype(str)
+    texts = [encoded(pixels) for pixels in digits]
+    forms = [
+        {"inputs": digits.tolist()},
+        {"instances": digits.tolist()},
+        {"inputs": texts},
+        {"inputs": {"image": texts}},
+        {"instances": [{"image": text} for text in texts]},
+        {"dataframe_records": [{"image": text} for text in texts]},
+        {"dataframe_split": {"columns": ["image"], "data": [[text] for text in texts]}},
+    ]
+    for form in forms:
+        status, answer = ask(address, form)
+        assert status == 200, answer
+        rows = answer["predictions"]
+        assert [row["class_name"] for row in rows] == stored.loc[range(12)].tolist()
+        assert 0 < rows[0]["probability_1"] <= 1
+        assert rows[0]["task_1"] in (0, 1, 2)
+        assert rows[0]["unknown_score"] >= -1e-6
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({"inputs": ["bm90aGluZw=="]}, "image 0: cannot be read as an image"),
+        ({"inputs": ["!"]}, "image 0 is no base64"),
+        ({"inputs": [[1, 2], [3, 4]]}, "shape (2, 2)"),
+        ({"inputs": np.full((1, 8, 8, 1), 256).tolist()}, "values from 256 to 256"),
+        ({"inputs": []}, "no image was given"),
+        ({"dataframe_records": [{"a": 1, "b": 2}]}, "must be in the field 'image'"),
+        ({"images": []}, "input"),
+        (b"{", "JSON"),
+    ],
+)
+def test_a_bad_request_is_answered_with_400_and_the_reason(
+    address: str, content: Any, reason: str
+) -> None:
+    status, answer = ask(address, content)
+    assert status == 400, answer
+    assert reason in answer
+
+
+def test_requests_at_the_same_time_do_not_mix(address: str, digits: np.ndarray) -> None:
+    def classes(row: int) -> list[str]:
+        status, answer = ask(address, {"inputs": [encoded(digits[row])] * (row + 1)})
+        assert status == 200, answer
+        return [found["class_name"] for found in answer["predictions"]]
+
+    alone = [classes(row) for row in range(12)]
+    with ThreadPoolExecutor(12) as pool:
+        together = list(pool.map(classes, range(12)))
+    assert together == alone
