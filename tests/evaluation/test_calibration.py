@@ -9,6 +9,7 @@ import torch
 
 from daformer_kedro.evaluation.calibration import (
     Calibration,
+    Shares,
     expected_calibration_error,
     fit_calibration,
 )
@@ -29,13 +30,15 @@ def test_certainty_belongs_to_the_last_bin() -> None:
     assert expected_calibration_error(certain, torch.tensor([0, 0])) == 0
 
 
-def test_the_temperature_is_taken_to_a_quarter_of_its_logarithm() -> None:
+def test_of_the_temperatures_logarithm_a_share_is_taken() -> None:
     # Of logits ± 4, 3 in 4 are right: the likeliest gap is log 3, so T = 8 / log 3.
     logits = torch.tensor([[4.0, -4.0]]).repeat(400, 1)
     targets = (torch.arange(400) % 4 == 0).long()
-    found = fit_calibration(logits, targets, [2])
-    assert found.task_biases is None
-    assert found.temperature == pytest.approx((8 / math.log(3)) ** 0.25, rel=5e-3)
+    likeliest = 8 / math.log(3)
+    for share in (0.0, 0.25, 1.0):
+        found = fit_calibration(logits, targets, [2], Shares(share, 1.0))
+        assert found.task_biases is None
+        assert found.temperature == pytest.approx(likeliest**share, rel=2e-2)
 
 
 def test_a_task_that_shouts_gets_a_bias() -> None:
@@ -44,7 +47,7 @@ def test_a_task_that_shouts_gets_a_bias() -> None:
     logits = torch.randn(400, 4, generator=chance)
     logits[torch.arange(400), targets] += 1.5
     logits[:, 2:] += 2
-    found = fit_calibration(logits, targets, [2, 2])
+    found = fit_calibration(logits, targets, [2, 2], Shares(0.25, 0.5))
     assert found.task_biases is not None
     first, second = found.task_biases
     assert first == pytest.approx(-second)

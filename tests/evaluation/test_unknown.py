@@ -41,6 +41,14 @@ def test_the_threshold_leaves_each_exemplar_out() -> None:
     assert threshold_of(KNOWN[:1]) is None
 
 
+def test_the_threshold_of_a_large_memory_is_that_of_all_pairs() -> None:
+    known = torch.randn(2500, 3, generator=torch.Generator().manual_seed(0))
+    unit = torch.nn.functional.normalize(known, dim=1)
+    similarity = (unit @ unit.T).fill_diagonal_(-1)
+    expected = torch.quantile(1 - similarity.max(dim=1).values, 0.95)
+    assert threshold_of(known) == pytest.approx(float(expected), abs=1e-6)
+
+
 def test_the_area_counts_pairs_in_order() -> None:
     scores = torch.tensor([0.1, 0.4, 0.3, 0.9])
     later = torch.tensor([False, False, True, True])

@@ -18,11 +18,24 @@ from torch.nn import functional as F
 
 _NUM_BINS = 15
 _NUM_FOLDS = 5
-# The network was trained on its memory and is surer of it than of new images: what the
-# memory asks for is taken in part. See docs/decisions/0030-using-a-model.md.
-_SHARE_OF_LOG_TEMPERATURE = 0.25
-_SHARE_OF_BIAS = 0.5
 _LEAST_GAIN = 0.005  # of cross-validated log-likelihood, for biases to be used
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How much is taken of what the memory asks for.
+
+    The network was trained on its memory and is surer of it than of new images. The
+    defaults were chosen on training images held out by ``benchmarks/calibration.py``;
+    see docs/decisions/0030-using-a-model.md.
+
+    Attributes:
+        log_temperature: of the temperature's logarithm, from 0 to 1.
+        bias: of each bias, from 0 to 1.
+    """
+
+    log_temperature: float = 0.25
+    bias: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -61,7 +74,10 @@ class Calibration:
 
 
 def fit_calibration(
-    logits: Tensor, targets: Tensor, task_sizes: Sequence[int]
+    logits: Tensor,
+    targets: Tensor,
+    task_sizes: Sequence[int],
+    shares: Shares = Shares(),
 ) -> Calibration:
     """Fit on images of the rehearsal memory.
 
@@ -73,12 +89,13 @@ def fit_calibration(
         logits: (N, C) of the memory's images.
         targets: (N,) their classes.
         task_sizes: classes of each task.
+        shares: how much of it to take.
     """
     logits, targets = logits.double(), targets.long()
     with_biases = len(task_sizes) > 1 and _biases_help(logits, targets, task_sizes)
     log_temperature, biases = _fit(logits, targets, task_sizes, with_biases)
-    temperature = float((_SHARE_OF_LOG_TEMPERATURE * log_temperature).exp())
-    kept = tuple(float(b) for b in _SHARE_OF_BIAS * biases)
+    temperature = float((shares.log_temperature * log_temperature).exp())
+    kept = tuple(float(b) for b in shares.bias * biases)
     return Calibration(temperature, kept if with_biases else None)
 
 

@@ -60,10 +60,14 @@ def threshold_of(known: Tensor) -> float | None:
     if len(known) < 2:
         return None
     unit = F.normalize(known.float(), dim=1)
-    similarity = unit @ unit.T
-    similarity.fill_diagonal_(-1)
-    distances = 1 - similarity.max(dim=1).values
-    return float(torch.quantile(distances.double(), _SHARE_KEPT))
+    nearest = []
+    # In parts: the whole square is gigabytes for the memory of a thousand classes.
+    for start, chunk in enumerate(unit.split(_CHUNK)):
+        similarity = chunk @ unit.T
+        similarity.diagonal(start * _CHUNK).fill_(-1)  # not itself
+        nearest.append(similarity.max(dim=1).values)
+    distances = 1 - torch.cat(nearest).double()
+    return float(torch.quantile(distances, _SHARE_KEPT))
 
 
 def measure_unknown(

@@ -1,0 +1,183 @@
+"""How much of the memory's calibration to believe, chosen on training images held out.
+
+    python benchmarks/calibration.py digits cifar100_mini=DIR --seeds 10,11 --store DIR
+
+The network was trained on its memory, so what the memory asks for is too much; which
+share of it suits new images must be learnt from new images, and those of the test set
+are for measuring. Each run here trains without a fifth of the training images of every
+class, which then stand in for new ones. Printed are the expected calibration error on
+them, a column for each share of the temperature's logarithm and a row for each share of
+the biases, as a mean over all runs, and the best pair with its error run by run.
+
+With ``--store``, logits of finished runs are kept, and none is trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+import tempfile
+import warnings
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from kedro.framework.project import pipelines, settings
+from kedro.framework.startup import bootstrap_project
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from daformer_kedro.evaluation.calibration import (
+    Calibration,
+    Shares,
+    expected_calibration_error,
+    fit_calibration,
+)
+from daformer_kedro.learning.extraction import extract
+from daformer_kedro.learning.task_data import select_images
+from daformer_kedro.scenario.images import ImageArrays
+
+ROOT = Path(__file__).parents[1]
+_HELD_OUT = 5  # one training image in so many
+_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_VARIANTS: dict[str, dict[str, Any]] = {
+    "S": {},
+    "M": {"model": {"edition": "M"}},
+    "replay": {"baseline": "replay"},
+    "DyTox": {"baseline": "dytox"},
+}
+
+
+def hold_out(images: ImageArrays, seed: int) -> ImageArrays:
+    """Training images divided by class; the part held out stands in for test images."""
+    random = np.random.default_rng(seed)
+    held = np.zeros(len(images.train_labels), dtype=bool)
+    for label in range(images.num_classes):
+        rows = random.permutation(np.flatnonzero(images.train_labels == label))
+        held[rows[: max(1, len(rows) // _HELD_OUT)]] = True
+    return ImageArrays(
+        train_images=images.train_images[~held],
+        train_labels=images.train_labels[~held],
+        test_images=images.train_images[held],
+        test_labels=images.train_labels[held],
+        class_names=images.class_names,
+    )
+
+
+def train(parameters: dict[str, Any]) -> dict[str, Tensor]:
+    """Train on what is not held out; logits of the memory and of the rest.
+
+    Returns:
+        ``memory``, ``memory_targets``, ``new``, ``new_targets`` and ``task_sizes``.
+    """
+    pipeline = pipelines["__default__"]
+    (last,) = (node for node in pipeline.nodes if node.name == "calibrate")
+    checkpoint, exemplars, samples = (
+        next(name for name in last.inputs if name.endswith(ending))
+        for ending in (".checkpoint", ".exemplars", ".samples")
+    )
+    values: dict[str, Any] = {"parameters": parameters}
+    for node in pipeline.to_outputs(checkpoint, exemplars).nodes:
+        values |= node.run({n: _value(n, values, parameters) for n in node.inputs})
+        if "images" in node.outputs:
+            values["images"] = hold_out(values["images"], parameters["seed"])
+    model = values[checkpoint].build("cpu")
+    table = values[samples]
+    parts = {
+        "memory": ("train", values[exemplars]),
+        "new": ("test", table[table["split"] == "test"]),
+    }
+    found = {"task_sizes": torch.tensor(model.task_sizes)}
+    for name, (split, rows) in parts.items():
+        chosen = select_images(values["images"], split, rows["index"])
+        found[name] = extract(model, chosen, values[checkpoint].preprocessing, 512)[1]
+        found[f"{name}_targets"] = torch.tensor(rows["target"].to_numpy(copy=True))
+    return found
+
+
+def error_of(run: dict[str, Tensor], shares: Shares | None) -> float:
+    """Calibration error on the images held out, in %; without shares: as it is."""
+    sizes = run["task_sizes"].tolist()
+    calibration = Calibration()
+    if shares is not None:
+        calibration = fit_calibration(
+            run["memory"], run["memory_targets"], sizes, shares
+        )
+    probabilities = calibration.probabilities(run["new"], sizes)
+    return 100 * expected_calibration_error(probabilities, run["new_targets"])
+
+
+def main() -> None:
+    """Train what is missing, then print the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("environments", nargs="+", metavar="ENV[=SOURCE_PATH]")
+    parser.add_argument("--seeds", default="10,11")
+    parser.add_argument("--store", type=Path)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    bootstrap_project(ROOT)
+    with tempfile.TemporaryDirectory() as folder:
+        store = options.store or Path(folder)
+        store.mkdir(parents=True, exist_ok=True)
+        seeds = [int(seed) for seed in options.seeds.split(",")]
+        cells = itertools.product(options.environments, _VARIANTS, seeds)
+        runs = {
+            f"{environment.partition('=')[0]} {variant} ({seed})": _logits(
+                store, environment, variant, seed
+            )
+            for environment, variant, seed in cells
+        }
+    print("\n".join(_tables(runs)))
+
+
+def _logits(
+    store: Path, environment: str, variant: str, seed: int
+) -> dict[str, Tensor]:
+    env, _, path = environment.partition("=")
+    stored = store / f"{env}_{variant}_{seed}.safetensors"
+    if not stored.exists():
+        given: dict[str, Any] = {"seed": seed, **_VARIANTS[variant]}
+        if path:
+            given["source"] = {"path": path}
+        session = settings.SESSION_CLASS.create(
+            ROOT, env=None if env == "digits" else env, runtime_params=given
+        )
+        save_file(train(session.load_context().params), stored)
+    return load_file(stored)
+
+
+def _tables(runs: dict[str, dict[str, Tensor]]) -> Iterator[str]:
+    pairs = [Shares(*pair) for pair in itertools.product(_SHARES, _SHARES)]
+    errors = {
+        shares: [error_of(run, shares) for run in runs.values()] for shares in pairs
+    }
+    means = {shares: statistics.fmean(found) for shares, found in errors.items()}
+    yield "| biases \\ log temperature | " + " | ".join(map(str, _SHARES)) + " |"
+    yield "| ---: " * (len(_SHARES) + 1) + "|"
+    for bias in _SHARES:
+        cells = (f"{means[Shares(share, bias)]:.2f}" for share in _SHARES)
+        yield f"| {bias} | " + " | ".join(cells) + " |"
+    best = min(pairs, key=lambda shares: means[shares])
+    yield ""
+    yield f"Best: {best.log_temperature} of the log temperature, {best.bias} of biases."
+    yield ""
+    yield "| run (seed) | before (%) | after (%) |\n| --- | ---: | ---: |"
+    for (name, run), after in zip(runs.items(), errors[best], strict=True):
+        yield f"| {name} | {error_of(run, None):.2f} | {after:.2f} |"
+
+
+def _value(name: str, values: dict[str, Any], parameters: dict[str, Any]) -> Any:
+    if not name.startswith("params:"):
+        return values.get(name)  # a state to go on from is not there
+    value: Any = parameters
+    for part in name.removeprefix("params:").split("."):
+        value = value[part]
+    return deepcopy(value)
+
+
+if __name__ == "__main__":
+    main()
