@@ -9,6 +9,7 @@ from kedro.runner import AbstractRunner, SequentialRunner
 
 from daformer_kedro import pipeline_registry
 from daformer_kedro.cache.runner import CachingSequentialRunner
+from daformer_kedro.learning.progress import observers_of_block
 
 
 class ProjectSession(KedroSession):
@@ -26,6 +27,7 @@ class ProjectSession(KedroSession):
                 is_async=getattr(runner, "_is_async", False)
             )
         try:
-            return super().run(pipeline_name, runner=runner, **options)
+            with observers_of_block():
+                return super().run(pipeline_name, runner=runner, **options)
         finally:
             pipeline_registry.expect(["__default__"])

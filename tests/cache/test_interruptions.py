@@ -127,6 +127,20 @@ def test_the_second_process_stops_at_once(copy: Any) -> None:
     assert copy.again() == set()
 
 
+def test_an_interrupted_run_hears_nothing_of_the_next(
+    copy: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(final_model, "log_model", lambda *_: interrupt())
+        with pytest.raises(KeyboardInterrupt):
+            copy.project.run()
+    mlflow.end_run("KILLED")
+    capsys.readouterr()
+    copy.project.run(params={"seed": 1})
+    lines = capsys.readouterr().out.splitlines()
+    assert len([line for line in lines if line.startswith("task 0 train:")]) == 1
+
+
 def test_a_full_disk_is_named_and_gone_on_from(
     fresh: Any, finished: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,6 +77,20 @@ def observed_by(observer: Observer) -> Iterator[None]:
         unsubscribe(observer)
 
 
+@contextmanager
+def observers_of_block() -> Iterator[None]:
+    """Whoever subscribes inside the block is told of nothing after it, however it ends.
+
+    A run interrupted outside its nodes tells nobody, so its observers would stay and
+    would hear of the next run in the same process too.
+    """
+    before = tuple(_observers)
+    try:
+        yield
+    finally:
+        _observers[:] = before
+
+
 def subscribe(observer: Observer) -> None:
     """Tell ``observer`` of every epoch from now on."""
     _observers.append(observer)
