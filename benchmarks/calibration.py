@@ -5,9 +5,11 @@
 The network was trained on its memory, so what the memory asks for is too much; which
 share of it suits new images must be learnt from new images, and those of the test set
 are for measuring. Each run here trains without a fifth of the training images of every
-class, which then stand in for new ones. Printed are the expected calibration error on
-them, a column for each share of the temperature's logarithm and a row for each share of
-the biases, as a mean over all runs, and the best pair with its error run by run.
+class, which then stand in for new ones. Printed is the log-loss on them, a column for
+each share of the temperature's logarithm and a row for each share of the biases, as a
+mean over all runs; then the pair of least log-loss, with the expected calibration error
+run by run. The log-loss chooses, since it is a proper score and smooth; the calibration
+error is neither.
 
 With ``--store``, logits of finished runs are kept, and none is trained again.
 """
@@ -30,6 +32,7 @@ from kedro.framework.project import pipelines, settings
 from kedro.framework.startup import bootstrap_project
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.nn import functional as F
 
 from daformer_kedro.evaluation.calibration import (
     Calibration,
@@ -43,7 +46,8 @@ from daformer_kedro.scenario.images import ImageArrays
 
 ROOT = Path(__file__).parents[1]
 _HELD_OUT = 5  # one training image in so many
-_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_TEMPERATURE_SHARES = (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 1.0)
+_BIAS_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _VARIANTS: dict[str, dict[str, Any]] = {
     "S": {},
     "M": {"model": {"edition": "M"}},
@@ -99,16 +103,22 @@ def train(parameters: dict[str, Any]) -> dict[str, Tensor]:
     return found
 
 
-def error_of(run: dict[str, Tensor], shares: Shares | None) -> float:
-    """Calibration error on the images held out, in %; without shares: as it is."""
-    sizes = run["task_sizes"].tolist()
+def scores_of(run: dict[str, Tensor], shares: Shares | None) -> tuple[float, float]:
+    """Log-loss, and calibration error in %, on the images held out.
+
+    Args:
+        run: see :func:`train`.
+        shares: ``None`` for probabilities as the network gives them.
+    """
+    sizes, targets = run["task_sizes"].tolist(), run["new_targets"].long()
     calibration = Calibration()
     if shares is not None:
         calibration = fit_calibration(
             run["memory"], run["memory_targets"], sizes, shares
         )
-    probabilities = calibration.probabilities(run["new"], sizes)
-    return 100 * expected_calibration_error(probabilities, run["new_targets"])
+    logits = calibration.logits(run["new"].double(), sizes)
+    loss = float(F.cross_entropy(logits, targets))
+    return loss, 100 * expected_calibration_error(logits.softmax(dim=1), targets)
 
 
 def main() -> None:
@@ -151,23 +161,28 @@ def _logits(
 
 
 def _tables(runs: dict[str, dict[str, Tensor]]) -> Iterator[str]:
-    pairs = [Shares(*pair) for pair in itertools.product(_SHARES, _SHARES)]
-    errors = {
-        shares: [error_of(run, shares) for run in runs.values()] for shares in pairs
+    pairs = [Shares(*p) for p in itertools.product(_TEMPERATURE_SHARES, _BIAS_SHARES)]
+    scores = {
+        shares: [scores_of(run, shares) for run in runs.values()] for shares in pairs
     }
-    means = {shares: statistics.fmean(found) for shares, found in errors.items()}
-    yield "| biases \\ log temperature | " + " | ".join(map(str, _SHARES)) + " |"
-    yield "| ---: " * (len(_SHARES) + 1) + "|"
-    for bias in _SHARES:
-        cells = (f"{means[Shares(share, bias)]:.2f}" for share in _SHARES)
+    losses = {
+        shares: statistics.fmean(loss for loss, _ in found)
+        for shares, found in scores.items()
+    }
+    columns = " | ".join(map(str, _TEMPERATURE_SHARES))
+    yield f"| biases \\ log temperature | {columns} |"
+    yield "| ---: " * (len(_TEMPERATURE_SHARES) + 1) + "|"
+    for bias in _BIAS_SHARES:
+        cells = (f"{losses[Shares(t, bias)]:.4f}" for t in _TEMPERATURE_SHARES)
         yield f"| {bias} | " + " | ".join(cells) + " |"
-    best = min(pairs, key=lambda shares: means[shares])
+    best = min(pairs, key=lambda shares: losses[shares])
     yield ""
     yield f"Best: {best.log_temperature} of the log temperature, {best.bias} of biases."
     yield ""
-    yield "| run (seed) | before (%) | after (%) |\n| --- | ---: | ---: |"
-    for (name, run), after in zip(runs.items(), errors[best], strict=True):
-        yield f"| {name} | {error_of(run, None):.2f} | {after:.2f} |"
+    yield "| run (seed) | calibration error before (%) | after (%) |"
+    yield "| --- | ---: | ---: |"
+    for (name, run), (_, after) in zip(runs.items(), scores[best], strict=True):
+        yield f"| {name} | {scores_of(run, None)[1]:.2f} | {after:.2f} |"
 
 
 def _value(name: str, values: dict[str, Any], parameters: dict[str, Any]) -> Any:

@@ -34,7 +34,7 @@ class Shares:
         bias: of each bias, from 0 to 1.
     """
 
-    log_temperature: float = 0.25
+    log_temperature: float = 0.375
     bias: float = 0.5
 
 
