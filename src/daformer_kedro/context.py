@@ -17,6 +17,7 @@ from daformer_kedro.config import (
     apply_overlays,
     lay_over,
     merge,
+    result_overrides,
     run_key,
     run_name,
     source_key,
@@ -145,7 +146,9 @@ class ProjectConfigLoader(OmegaConfigLoader):
                 f"{project}/data/02_intermediate/{source_key(config)}/{COPIES}"
             ),
             "run_name": run_name(config),
-            "run_command": run_command(self.env, self.runtime_params or {}),
+            "run_command": run_command(
+                self.env, result_overrides(self.runtime_params or {})
+            ),
             "comparison_filter": config.comparison.filter,
             "comparison_run_keys": config.comparison.run_keys,
             "comparison_experiment": config.comparison.experiment,

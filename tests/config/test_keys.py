@@ -13,6 +13,7 @@ from daformer_kedro.config import (
     ExportConfig,
     InferenceConfig,
     MlflowConfig,
+    result_overrides,
     result_settings,
     run_key,
     run_name,
@@ -117,3 +118,14 @@ def test_a_stream_of_folders_grows_in_place_but_is_no_repeat_of_its_beginning() 
     assert settings_key(both) != settings_key(january)
     # What a step depends on is every folder.
     assert result_settings(both)["scenario"]["tasks"] == ("january", "february")
+
+
+def test_overrides_that_change_no_result_are_no_part_of_a_runs_command() -> None:
+    given = {
+        "seed": 3,
+        "cache": {"resume": False},
+        "training": {"save_every": 1, "devices": 2, "epochs": 5},
+        "mlflow": {"register_model_as": "x"},
+    }
+    assert result_overrides(given) == {"seed": 3, "training": {"epochs": 5}}
+    assert result_overrides({"training": {"device": "cpu"}}) == {}

@@ -9,6 +9,7 @@ from daformer_kedro.config.data_sections import (
     SourceConfig,
 )
 from daformer_kedro.config.keys import (
+    result_overrides,
     result_settings,
     run_key,
     run_name,
@@ -74,6 +75,7 @@ __all__ = [
     "apply_overlays",
     "lay_over",
     "merge",
+    "result_overrides",
     "result_settings",
     "run_key",
     "run_name",

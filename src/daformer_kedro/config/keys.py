@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -25,6 +26,10 @@ def source_key(config: Config) -> str:
     return f"{config.source.name}_{_digest(parts)}"
 
 
+_NO_RESULT = (*PLACES, "save_every")
+"""Settings of ``training`` that change no result."""
+
+
 def result_settings(config: Config) -> dict[str, Any]:
     """Every setting that can change a result, as plain values.
 
@@ -33,9 +38,23 @@ def result_settings(config: Config) -> dict[str, Any]:
     """
     sections = asdict(config)
     settings = {name: sections[name] for name in SETTINGS}
-    for name in (*PLACES, "save_every"):
+    for name in _NO_RESULT:
         settings["training"].pop(name)
     return settings
+
+
+def result_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """What of the parameters given for a run can change a result, nested as they are.
+
+    See :func:`result_settings`; keys of other names are left to validation.
+    """
+    kept = {k: v for k, v in overrides.items() if k in SETTINGS}
+    training = kept.get("training")
+    if isinstance(training, Mapping):
+        kept["training"] = {k: v for k, v in training.items() if k not in _NO_RESULT}
+        if not kept["training"]:
+            del kept["training"]
+    return kept
 
 
 def _folder_settings(config: Config) -> dict[str, Any]:

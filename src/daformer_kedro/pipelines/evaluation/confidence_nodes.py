@@ -15,6 +15,7 @@ from torch import Tensor
 from daformer_kedro.config import (
     Config,
     EvaluationConfig,
+    result_settings,
     run_key,
     run_name,
     validated,
@@ -155,7 +156,7 @@ def describe_model_node(
         "run_key": run_key(config),
         "run_name": run_name(config),
         "run_command": run_command,
-        "settings": settings,
+        "settings": result_settings(config),
         "metrics": metrics,
         "confidence": confidence,
     }
