@@ -44,9 +44,10 @@ benchmark: install ## every run of a grid, finished ones excepted, and their tab
 	  $(if $(ORDERS),--orders $(ORDERS)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	  $(if $(EDITIONS),--editions $(EDITIONS)) $(if $(BASELINES),--baselines $(BASELINES)) $(ARGS)
 
-bench: install ## measure steps, augmentation, ingestion and what Kedro and MLflow cost
+bench: install ## measure steps, augmentation, evaluation, herding, ingestion and overhead
 	$(BIN)/python benchmarks/steps.py
 	$(BIN)/python benchmarks/augmentation.py
+	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/ingestion.py
 	$(BIN)/python benchmarks/overhead.py
 
