@@ -99,11 +99,29 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
+@pytest.fixture
+def meeting_points(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A file to which every rank writes its attempt and where it looks for others."""
+    folder = tmp_path_factory.mktemp("meeting")
+    (folder / "sitecustomize.py").write_text(
+        "import os\n"
+        "place = os.environ.get('MASTER_PORT')\n"
+        "attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT')\n"
+        f"with open({str(folder / 'points')!r}, 'a') as points:\n"
+        "    points.write(f'{attempt} {place}\\n')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+    return folder / "points"
+
+
 def test_a_rank_that_dies_is_started_anew_from_the_last_state(
     tmp_path: Path,
     cases: ModuleType,
     alone: Any,
     caplog: pytest.LogCaptureFixture,
+    meeting_points: Path,
 ) -> None:
     observer = At(1, kill(rank=1))
     state = StateFile(tmp_path / "training.state", "key")
@@ -112,6 +130,9 @@ def test_a_rank_that_dies_is_started_anew_from_the_last_state(
     assert_close(together, alone)
     assert observer.seen == [0, 1, 2, 3]
     assert "A rank ended before its time" in caplog.text
+    # In the store of the first attempt they could find, and wait for, the dead one.
+    points = dict(line.split() for line in meeting_points.read_text().splitlines())
+    assert points["0"] != points["1"]
     # Nothing is left but the state, which goes once the results are stored.
     assert [path.name for path in tmp_path.iterdir()] == ["training.state"]
 

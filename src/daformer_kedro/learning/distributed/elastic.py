@@ -90,7 +90,7 @@ def launch(
         logs_specs=DefaultLogsSpecs(log_dir=os.devnull),
         local_addr=address,
     )
-    with importable_package(), _silence():
+    with importable_package(), _fresh_stores(), _silence():
         try:
             arguments = [] if folder is None else [str(folder)]
             elastic_launch(config, sys.executable)("-m", _WORKER, *arguments)
@@ -136,6 +136,25 @@ def importable_package() -> Iterator[None]:
             del os.environ["PYTHONPATH"]
         else:
             os.environ["PYTHONPATH"] = before
+
+
+@contextmanager
+def _fresh_stores() -> Iterator[None]:
+    """Let ranks that are started anew find each other in a store of their own.
+
+    The launcher would serve all attempts from one store, in which a rank may find the
+    address of one that has died, and wait for it until its time is up.
+    """
+    name = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 @contextmanager
