@@ -2,6 +2,7 @@
 
     python benchmarks/steps.py                            # 32 x 32, batch 32
     python benchmarks/steps.py --image-size 224 --patch-size 16 --batch-size 4
+    python benchmarks/steps.py --precision float32        # whatever auto would take
     python benchmarks/steps.py --device cuda --batch-size 128
 
 For each number of tasks T, steps of the package (``daformer_kedro.learning.fitting``,
@@ -65,6 +66,7 @@ def make_steps(options: argparse.Namespace, num_tasks: int) -> dict[str, Step]:
             None if teacher is None else teacher.to(device).eval(),
             images,
             targets,
+            options.precision,
         ),
     }
 
@@ -85,13 +87,16 @@ def _own_step(
     teacher: DAFormer | None,
     images: torch.Tensor,
     targets: torch.Tensor,
+    precision_asked: str,
 ) -> Step:
     model.freeze_for_training()
     model.eval()  # without stochastic depth, as the other; gradients flow
     optimiser = make_optimiser(model.parameters(), LEARNING_RATE, 1e-6)
     objective = Objective(LOSSES, 0 if teacher is None else teacher.num_classes)
     rows = torch.arange(len(images), device=images.device)
-    precision = resolve_precision("auto", images.device)
+    precision = resolve_precision(
+        precision_asked, images.device, model.config.embed_dim
+    )
 
     def autocast() -> torch.autocast | nullcontext[None]:
         if precision == torch.float32:
@@ -157,7 +162,14 @@ def _status(field: str) -> float:
 def memory(options: argparse.Namespace, num_tasks: int, name: str) -> float:
     """The same, of a fresh process."""
     words = [sys.executable, __file__, "--memory-of", name, "--tasks", str(num_tasks)]
-    for option in ("image_size", "patch_size", "batch_size", "classes", "device"):
+    for option in (
+        "image_size",
+        "patch_size",
+        "batch_size",
+        "classes",
+        "device",
+        "precision",
+    ):
         words += [f"--{option.replace('_', '-')}", str(getattr(options, option))]
     done = subprocess.run(words, check=True, capture_output=True, text=True)
     return float(json.loads(done.stdout))
@@ -173,6 +185,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--classes", type=int, default=2, help="of each task")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="auto", help="of the package's steps")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.tasks = [int(number) for number in str(options.tasks).split(",")]

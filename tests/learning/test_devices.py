@@ -6,7 +6,11 @@ import pytest
 import torch
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.learning.devices import check_devices, rank_device
+from daformer_kedro.learning.devices import (
+    check_devices,
+    rank_device,
+    resolve_precision,
+)
 
 
 @pytest.fixture
@@ -40,3 +44,26 @@ def test_what_is_there_is_allowed(device: str, num_devices: int) -> None:
 
 def test_ranks_on_a_cpu_have_no_device_of_their_own() -> None:
     assert rank_device("cpu", 1) == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "embed_dim", "expected"),
+    [
+        ({"avx512_bf16": True}, 384, torch.bfloat16),
+        ({"avx512_bf16": True}, 96, torch.float32),
+        ({"avx512_bf16": False, "amx_bf16": True}, 384, torch.bfloat16),
+        ({"avx512_bf16": False, "amx_bf16": False}, 384, torch.float32),
+        ({}, 384, torch.float32),
+    ],
+)
+def test_auto_takes_bfloat16_on_cpus_where_it_gains(
+    monkeypatch: pytest.MonkeyPatch,
+    capabilities: dict[str, bool],
+    embed_dim: int,
+    expected: torch.dtype,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    cpu = torch.device("cpu")
+    assert resolve_precision("auto", cpu, embed_dim) == expected
+    assert resolve_precision("float32", cpu, embed_dim) == torch.float32
+    assert resolve_precision("bfloat16", cpu, embed_dim) == torch.bfloat16

@@ -94,7 +94,8 @@ class TrainingConfig:
         sharpness: see :class:`SharpnessConfig`.
         freeze_old_tasks: keep older tasks' keys and heads as they are.
         device: ``auto`` takes a GPU where there is one.
-        precision: ``auto`` takes bfloat16 on GPUs that compute it natively.
+        precision: ``auto`` takes bfloat16 on GPUs that compute it natively, and on such
+            CPUs for networks of width 256 and more.
         compile: ``auto`` compiles the encoder's blocks on GPUs (``torch.compile``).
         save_every: epochs between two savings of the whole state of an unfinished
             training, from which it can go on; no result depends on it.

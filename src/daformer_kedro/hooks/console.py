@@ -23,7 +23,7 @@ from rich.progress import (
 
 from daformer_kedro.cache.plan import Decision, Plan, current_plan
 from daformer_kedro.cache.runner import RunInterrupted
-from daformer_kedro.config import Config, TrainingConfig
+from daformer_kedro.config import Config
 from daformer_kedro.evaluation.summary import format_summary
 from daformer_kedro.learning.compilation import wants_compilation
 from daformer_kedro.learning.devices import resolve_device, resolve_precision
@@ -62,7 +62,10 @@ class ConsoleHooks:
         namespaces = {n.namespace for n in pipeline.nodes if n.namespace}
         subscribe(self)
         if namespaces and self._config is not None:
-            self._console.print(_place(self._config.training), highlight=False)
+            self._console.print(
+                _place(self._config),
+                highlight=False,
+            )
         if not namespaces or not self._console.is_terminal:
             return
         self._progress = Progress(
@@ -196,10 +199,11 @@ class ConsoleHooks:
         self._progress = self._tasks = self._epochs = self._plan = None
 
 
-def _place(training: TrainingConfig) -> str:
+def _place(config: Config) -> str:
     """Where tasks are trained and how, that is what ``auto`` came to."""
+    training, embed_dim = config.training, config.model.embed_dim
     device = resolve_device(training.device)
-    precision = str(resolve_precision(training.precision, device))
+    precision = str(resolve_precision(training.precision, device, embed_dim))
     compiles = wants_compilation(training.compile, device)
     compiled = ", compiled blocks" if compiles else ""
     return f"Training on {device} in {precision.removeprefix('torch.')}{compiled}."

@@ -86,7 +86,9 @@ def train_task(
         repeats=settings.augmentation.repeats,
         sharpness=SharpnessConfig() if first and not sharp.first_task else sharp,
         clip_norm=training.clip_norm,
-        precision=resolve_precision(training.precision, data.device),
+        precision=resolve_precision(
+            training.precision, data.device, model.config.embed_dim
+        ),
     )
     bank = None
     if features is not None and neighbours is not None:
@@ -144,7 +146,9 @@ def finetune_on_memory(
         batch_size=finetuning.batch_size,
         repeats=settings.augmentation.repeats,
         clip_norm=training.clip_norm,
-        precision=resolve_precision(training.precision, data.device),
+        precision=resolve_precision(
+            training.precision, data.device, model.config.embed_dim
+        ),
     )
     divergence_off = replace(settings.losses.divergence, weight=0.0)
     return _fit(
