@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,7 +74,7 @@ def _say(text: str) -> None:
 
 def _files(given: Path) -> list[Path]:
     # What is not there gets its row, as a broken file does.
-    return find_images(given) if given.exists() else [given]
+    return find_images(given) if os.path.exists(given) else [given]
 
 
 def _shown(answers: pd.DataFrame, top: int) -> Table:

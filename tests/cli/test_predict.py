@@ -48,3 +48,10 @@ def test_the_exit_status_says_whether_anything_was_read(
     assert main([digits["broken.png"]]) == 1
     assert main([digits["[b]0.png"], "--model", "nothing"]) == 1
     assert "no finished run of that key" in capsys.readouterr().err
+
+
+def test_a_device_that_is_none_is_named(
+    digits: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([digits["[b]0.png"], "--device", "gpu"]) == 1
+    assert "device = 'gpu' is none" in capsys.readouterr().err

@@ -168,6 +168,16 @@ def test_the_test_view_is_torchvision_s(size: tuple[int, int]) -> None:
         np.testing.assert_array_equal(central_view(image, resize, side), expected)
 
 
+@pytest.mark.parametrize("size", [(1, 20_000_000), (20_000_001, 1), (2, 65)])
+def test_the_test_view_of_a_line_is_its_middle(size: tuple[int, int]) -> None:
+    image = Image.new("L", size)
+    across, down = (side // 2 for side in size)
+    image.paste(200, (across - 4, down - 4, across + 5, down + 5))
+    view = central_view(image, resize=8, size=8)
+    assert view.shape == (8, 8)
+    assert view.min() == 200
+
+
 def test_a_random_view_follows_its_seed_and_its_range() -> None:
     ramp = np.arange(64, dtype=np.uint8)[None, :, None].repeat(64, 0).repeat(3, 2)
     image = Image.fromarray(ramp)

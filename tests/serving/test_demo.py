@@ -6,10 +6,11 @@ import io
 
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.serving import Classifier
-from daformer_kedro.serving.demo import look
+from daformer_kedro.serving.demo import demo_app, look
 
 
 def test_an_image_gets_classes_attention_and_exemplars(classifier: Classifier) -> None:
@@ -28,3 +29,15 @@ def test_an_image_gets_classes_attention_and_exemplars(classifier: Classifier) -
 def test_what_is_no_image_is_refused(classifier: Classifier) -> None:
     with pytest.raises(InputError, match="the file: cannot be read as an image"):
         look(classifier, b"no image")
+
+
+def test_large_uploads_are_read_and_larger_ones_refused(classifier: Classifier) -> None:
+    client = TestClient(demo_app(classifier))
+    buffer = io.BytesIO()
+    Image.new("RGB", (30, 20)).save(buffer, "BMP")
+    image = buffer.getvalue()
+    parts = [image, *[bytes(1 << 20)] * 63]
+    assert client.post("/classify", content=iter(parts)).status_code == 200
+    answer = client.post("/classify", content=iter([*parts, bytes(1 << 20)]))
+    assert answer.status_code == 413
+    assert "64 MiB" in answer.json()["error"]

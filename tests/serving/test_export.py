@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from daformer_kedro.errors import InputError
@@ -20,6 +21,13 @@ CHECKS = {
     },
     "input": {"shape": ["batch", 8, 8, 3]},
 }
+
+
+def test_what_is_no_number_is_not_what_the_model_says() -> None:
+    sound, broken = np.zeros(2), np.array([0.0, np.nan])
+    for found in ([sound, broken], [broken, sound]):
+        with pytest.raises(InputError, match="differ by nan"):
+            export._difference(found, (sound, sound), "ONNX")
 
 
 def test_a_missing_package_is_named_with_what_to_type(

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.serving import Classifier
+from daformer_kedro.pipelines.inference.nodes import predict_images_node
+from daformer_kedro.serving import Classifier, ServedModel
 from daformer_kedro.serving.image_paths import find_images, shown
 from daformer_kedro.serving.prediction import TABLE_COLUMNS, predict_files
 
@@ -72,6 +73,23 @@ def test_a_table_names_files_that_lie_beside_it(folder: Path) -> None:
     assert find_images(folder / "notes.md") == [folder / "notes.md"]
 
 
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        ("\ufeffimage\r\na.png\r\n", ["a.png"]),
+        ("label, image\n1, a.png\n2, b.png \n ,\n", ["a.png", "b.png"]),
+        ('image\n"a\nb.png"\n', ["a\nb.png"]),
+        ("a\u2028b.png,3\nc\x1cd.png,4\n", ["a\u2028b.png", "c\x1cd.png"]),
+    ],
+)
+def test_tables_may_be_written_in_many_ways(
+    tmp_path: Path, content: str, names: list[str]
+) -> None:
+    table = tmp_path / "list.csv"
+    table.write_text(content, encoding="utf-8")
+    assert find_images(table) == [tmp_path / name for name in names]
+
+
 def test_what_holds_no_image_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no image \(\.bmp"):
         find_images(tmp_path)
@@ -80,6 +98,16 @@ def test_what_holds_no_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(InputError, match="holds no image"):
         find_images(tmp_path / "empty.csv")
+    with pytest.raises(InputError, match="is not there"):
+        find_images(tmp_path / ("a" * 300))
+    (tmp_path / "no_table.csv").write_text('image\n"' + "a.png\n" * 30000)
+    with pytest.raises(InputError, match=r"no_table\.csv: cannot be read as a table"):
+        find_images(tmp_path / "no_table.csv")
+
+
+def test_a_home_folder_that_nobody_has_is_not_there(model: ServedModel) -> None:
+    with pytest.raises(InputError, match="is not there"):
+        predict_images_node(model, {"images": "~nobody-of-that-name/a.png"})
 
 
 def test_a_name_of_any_bytes_can_be_written(tmp_path: Path) -> None:

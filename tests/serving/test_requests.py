@@ -71,6 +71,7 @@ def test_files_in_base64_may_have_any_size(classifier: Classifier, given: Any) -
         ([[[1, 2], [3]]], "ragged"),
         ([None], "image 0 is None"),
         (7, "7 must be images"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "names; there are: a, a"),
         ({"a": [1], "b": [2]}, "must be in the field 'image'; there are: a, b"),
     ],
 )

@@ -14,12 +14,17 @@ def resolve_device(device: str) -> torch.device:
     """The device that ``training.device`` means on this machine.
 
     Raises:
-        InputError: a GPU is asked for and there is none, or not that many.
+        InputError: there is no such device, or not that many GPUs.
     """
     num_gpus = torch.cuda.device_count()
     if device == "auto":
         return torch.device("cuda" if num_gpus else "cpu")
-    resolved = torch.device(device)
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise InputError(
+            f"device = {device!r} is none: must be auto, cpu, cuda or cuda:NUMBER"
+        ) from error
     if resolved.type == "cuda" and (resolved.index or 0) >= num_gpus:
         raise InputError(
             f"training.device = {device!r}: this machine has {num_gpus} usable GPUs; "

@@ -15,6 +15,7 @@ from daformer_kedro.errors import InputError
 
 _NUM_ATTEMPTS = 10
 _RATIO = (3 / 4, 4 / 3)
+_MOST_SHORT_SIDES = 32  # of the long side, that are scaled
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I")  # Pillow may hold 16 bits in 32
 
 
@@ -94,6 +95,9 @@ def _eight_bit(levels: NDArray[np.integer]) -> NDArray[np.uint8]:
 def test_view(image: Image.Image, resize: int, size: int) -> NDArray[np.uint8]:
     """Short side to ``resize``, bicubic and antialiased, then the central square.
 
+    Of an image more than 32 times as long as wide, the middle alone is scaled: all of
+    a line of pixels would be gigabytes.
+
     Args:
         image: RGB, of any size.
         resize: pixels of the short side.
@@ -102,12 +106,22 @@ def test_view(image: Image.Image, resize: int, size: int) -> NDArray[np.uint8]:
     Returns:
         (S, S, 3) uint8.
     """
+    image = _middle(image)
     short = min(image.size)
     # Both roundings are torchvision's, whose pixels published figures were tested on.
     width, height = (side * resize // short for side in image.size)
     left, top = round((width - size) / 2), round((height - size) / 2)
     scaled = image.resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(scaled.crop((left, top, left + size, top + size)))
+
+
+def _middle(image: Image.Image) -> Image.Image:
+    """The image without far ends, its centre where it was."""
+    longest = _MOST_SHORT_SIDES * min(image.size)
+    left, top = (max(0, side - longest) // 2 for side in image.size)
+    if not left and not top:
+        return image
+    return image.crop((left, top, image.width - left, image.height - top))
 
 
 test_view.__test__ = False  # type: ignore[attr-defined]  # by its name a test's

@@ -42,15 +42,16 @@ def demo_app(classifier: Classifier) -> Starlette:
         return HTMLResponse(text.replace("{{ model }}", escape(classifier.model.name)))
 
     async def classify(request: Request) -> JSONResponse:
-        content = b""
+        content = bytearray()  # bytes would be copied with every part
         async for part in request.stream():
             content += part
             if len(content) > _MOST_BYTES:
                 return _fault("the file is larger than 64 MiB", 413)
         try:
-            return JSONResponse(await run_in_threadpool(look, classifier, content))
+            found = await run_in_threadpool(look, classifier, bytes(content))
         except InputError as error:
             return _fault(str(error), 400)
+        return JSONResponse(found)
 
     return Starlette(
         routes=[Route("/", page), Route("/classify", classify, methods=["POST"])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from pathlib import Path
 
@@ -24,11 +25,12 @@ def find_images(given: Path) -> list[Path]:
             table's folder. Files that a table names need not be there.
 
     Raises:
-        InputError: nothing is there, or it holds no image.
+        InputError: nothing is there, it holds no image, or it is no table.
     """
-    if given.is_dir():
+    # Unlike Path's, these take a name that is too long for one that is not there.
+    if os.path.isdir(given):
         found = _in_folder(given)
-    elif not given.exists():
+    elif not os.path.exists(given):
         raise InputError(f"{given}: is not there; give a file, a folder or a CSV")
     elif given.suffix.lower() in _TABLES:
         found = _in_table(given)
@@ -57,19 +59,22 @@ def _in_folder(folder: Path) -> list[Path]:
 
 
 def _in_table(path: Path) -> list[Path]:
+    suffix = path.suffix.lower()
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        # Not str.splitlines: it also splits at characters that names may hold.
+        lines = io.StringIO(path.read_text(encoding="utf-8-sig"))
+        if suffix == ".txt":
+            rows = [[line] for line in lines]
+        else:
+            delimiter = "\t" if suffix == ".tsv" else ","
+            rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as a table: {error}") from error
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    if path.suffix.lower() == ".txt":
-        rows = [[line.strip()] for line in text.splitlines()]
-    else:
-        rows = list(csv.reader(text.splitlines(), delimiter=delimiter))
-    rows = [row for row in rows if row and any(row)]
+    rows = [[cell.strip() for cell in row] for row in rows]
+    rows = [row for row in rows if any(row)]
     if not rows:
         return []
-    header = [name.strip().lower() for name in rows[0]]
+    header = [name.lower() for name in rows[0]]
     column = next((header.index(name) for name in _COLUMNS if name in header), None)
     if column is not None:
         rows = rows[1:]

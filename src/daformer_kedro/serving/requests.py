@@ -57,6 +57,9 @@ def decode_images(classifier: Classifier, given: Any) -> NDArray[np.uint8]:
 
 def _column(given: Any) -> Any:
     if isinstance(given, pd.DataFrame):
+        if not given.columns.is_unique:
+            names = ", ".join(map(str, given.columns))
+            raise InputError(f"columns must have different names; there are: {names}")
         given = {str(name): given[name].tolist() for name in given.columns}
     if isinstance(given, list) and given and isinstance(given[0], Mapping):
         given = {_COLUMN: [_field(row) for row in given]}

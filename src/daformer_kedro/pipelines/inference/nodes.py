@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def predict_images_node(
         )
     table = predict_files(
         Classifier(model, resolve_device(config.device)),
-        find_images(Path(config.images).expanduser()),
+        find_images(Path(os.path.expanduser(config.images))),
         config.batch_size,
     )
     return table, table
