@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,21 @@ def test_what_holds_no_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "no_table.csv").write_text('image\n"' + "a.png\n" * 30000)
     with pytest.raises(InputError, match=r"no_table\.csv: cannot be read as a table"):
         find_images(tmp_path / "no_table.csv")
+
+
+def test_a_table_without_a_known_column_is_refused(tmp_path: Path) -> None:
+    table = tmp_path / "list.csv"
+    table.write_text("label,filepath\n1,a.png\n")
+    with pytest.raises(InputError, match=r"no column image, .*: label, filepath"):
+        find_images(table)
+
+
+def test_a_pipe_is_no_image_and_is_not_waited_for(
+    tmp_path: Path, classifier: Classifier
+) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    table = predict_files(classifier, [tmp_path / "pipe.png"])
+    assert table["error"].tolist() == ["is no regular file"]
 
 
 def test_a_home_folder_that_nobody_has_is_not_there(model: ServedModel) -> None:

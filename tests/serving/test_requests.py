@@ -72,6 +72,7 @@ def test_files_in_base64_may_have_any_size(classifier: Classifier, given: Any) -
         ([None], "image 0 is None"),
         (7, "7 must be images"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "names; there are: a, a"),
+        ({"image": [encoded()], "x": [1, 2]}, "rows each; there are: image 1, x 2"),
         ({"a": [1], "b": [2]}, "must be in the field 'image'; there are: a, b"),
     ],
 )

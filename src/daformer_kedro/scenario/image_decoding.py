@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import warnings
 from pathlib import Path
 
@@ -48,6 +49,9 @@ def decode_rgb(source: Path | bytes, name: str) -> Image.Image:
     Raises:
         InputError: see :func:`open_rgb`.
     """
+    if not isinstance(source, bytes) and _is_special(source):
+        # Opening a pipe would wait for whoever writes to it.
+        raise InputError(f"{name}: is no regular file")
     try:
         opened = io.BytesIO(source) if isinstance(source, bytes) else source
         with Image.open(opened) as image:
@@ -62,6 +66,10 @@ def decode_rgb(source: Path | bytes, name: str) -> Image.Image:
         ) from error
     except Exception as error:  # decoders raise many kinds on damaged bytes
         raise InputError(f"{name}: cannot be read as an image: {error}") from error
+
+
+def _is_special(path: Path) -> bool:
+    return os.path.exists(path) and not os.path.isfile(path)  # neither ever raises
 
 
 def _upright(image: Image.Image) -> Image.Image:

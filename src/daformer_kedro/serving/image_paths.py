@@ -78,5 +78,10 @@ def _in_table(path: Path) -> list[Path]:
     column = next((header.index(name) for name in _COLUMNS if name in header), None)
     if column is not None:
         rows = rows[1:]
+    elif len(header) > 1 and not any(name.endswith(tuple(SUFFIXES)) for name in header):
+        raise InputError(
+            f"{path}: has no column {', '.join(_COLUMNS[:-1])} or {_COLUMNS[-1]}, and "
+            f"its first row names no image: {', '.join(rows[0])}"
+        )
     place = column or 0
     return [path.parent / row[place] for row in rows if len(row) > place and row[place]]

@@ -63,7 +63,14 @@ def _column(given: Any) -> Any:
         given = {str(name): given[name].tolist() for name in given.columns}
     if isinstance(given, list) and given and isinstance(given[0], Mapping):
         given = {_COLUMN: [_field(row) for row in given]}
-    return _field(given) if isinstance(given, Mapping) else given
+    if not isinstance(given, Mapping):
+        return given
+    # A row without an image makes its column shorter, and answers would shift.
+    lengths = {name: len(v) for name, v in given.items() if hasattr(v, "__len__")}
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise InputError(f"fields must have as many rows each; there are: {found}")
+    return _field(given)
 
 
 def _field(row: Any) -> Any:
