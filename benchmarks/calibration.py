@@ -22,12 +22,12 @@ import statistics
 import tempfile
 import warnings
 from collections.abc import Iterator
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from bare_run import inputs_of
 from kedro.framework.project import pipelines, settings
 from kedro.framework.startup import bootstrap_project
 from safetensors.torch import load_file, save_file
@@ -86,7 +86,7 @@ def train(parameters: dict[str, Any]) -> dict[str, Tensor]:
     )
     values: dict[str, Any] = {"parameters": parameters}
     for node in pipeline.to_outputs(checkpoint, exemplars).nodes:
-        values |= node.run({n: _value(n, values, parameters) for n in node.inputs})
+        values |= node.run(inputs_of(node, values, parameters))
         if "images" in node.outputs:
             values["images"] = hold_out(values["images"], parameters["seed"])
     model = values[checkpoint].build("cpu")
@@ -183,15 +183,6 @@ def _tables(runs: dict[str, dict[str, Tensor]]) -> Iterator[str]:
     yield "| --- | ---: | ---: |"
     for (name, run), (_, after) in zip(runs.items(), scores[best], strict=True):
         yield f"| {name} | {scores_of(run, None)[1]:.2f} | {after:.2f} |"
-
-
-def _value(name: str, values: dict[str, Any], parameters: dict[str, Any]) -> Any:
-    if not name.startswith("params:"):
-        return values.get(name)  # a state to go on from is not there
-    value: Any = parameters
-    for part in name.removeprefix("params:").split("."):
-        value = value[part]
-    return deepcopy(value)
 
 
 if __name__ == "__main__":

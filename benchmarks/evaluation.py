@@ -15,14 +15,12 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
-from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from baseline import PlainDAFormer, Sizes
 from torch import Tensor
+from turns import median_ratio, take_turns
 
 from daformer_kedro.config import PreprocessingConfig
 from daformer_kedro.learning.augmentation import normalise
@@ -65,20 +63,6 @@ def plain_herding(features: Tensor, num: int) -> list[int]:
     return taken
 
 
-def compare(actions: dict[str, Callable[[], Any]], repetitions: int) -> dict[str, Any]:
-    """Median seconds of each, and the median ratio; one turn each to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in actions}
-    for repetition in range(repetitions + 1):
-        for name, action in actions.items():
-            started = time.perf_counter()
-            action()
-            if repetition:
-                times[name].append(time.perf_counter() - started)
-    ratios = [a / b for a, b in zip(*times.values(), strict=True)]
-    found = {name: statistics.median(values) for name, values in times.items()}
-    return {**found, "ratio": statistics.median(ratios)}
-
-
 def evaluation_row(options: argparse.Namespace, num_tasks: int) -> str:
     """Classify the same images with the same weights in both ways."""
     torch.manual_seed(0)
@@ -95,11 +79,13 @@ def evaluation_row(options: argparse.Namespace, num_tasks: int) -> str:
         return plain_evaluation(plain, images, targets, options.batch_size)
 
     assert abs(package() - textbook()) < 0.01, "the two do not compute the same"
-    found = compare({"textbook": textbook, "package": package}, options.repetitions)
-    rates = [options.images / found[name] for name in ("textbook", "package")]
+    measured = take_turns(
+        {"textbook": textbook, "package": package}, options.repetitions
+    )
+    rates = [options.images / statistics.median(times) for times in measured.values()]
     return (
         f"| evaluation, T = {num_tasks} | {rates[0]:,.0f} images/s | "
-        f"{rates[1]:,.0f} images/s | {found['ratio']:.2f} |"
+        f"{rates[1]:,.0f} images/s | {median_ratio(measured):.2f} |"
     )
 
 
@@ -116,10 +102,13 @@ def herding_row(options: argparse.Namespace, num_tasks: int) -> str:
         return [plain_herding(part, _NUM_EXEMPLARS) for part in features]
 
     assert package() == textbook(), "the two take different exemplars"
-    found = compare({"textbook": textbook, "package": package}, options.repetitions)
+    measured = take_turns(
+        {"textbook": textbook, "package": package}, options.repetitions
+    )
+    plain, own = (statistics.median(times) for times in measured.values())
     return (
-        f"| herding, T = {num_tasks} | {found['textbook']:.2f} s | "
-        f"{found['package']:.2f} s | {found['ratio']:.2f} |"
+        f"| herding, T = {num_tasks} | {plain:.2f} s | {own:.2f} s | "
+        f"{median_ratio(measured):.2f} |"
     )
 
 

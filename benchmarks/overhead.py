@@ -19,10 +19,10 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from bare_run import inputs_of
 from kedro.framework.project import pipelines, settings
 from kedro.framework.startup import bootstrap_project
 from matplotlib.figure import Figure
@@ -42,21 +42,12 @@ def measure(action: Callable[[], Any]) -> tuple[float, float]:
 
 def run_bare(parameters: dict[str, Any]) -> None:
     """Call every node's function in order, with what it needs and nothing around it."""
-    pipeline = pipelines["__default__"]
     values: dict[str, Any] = {"parameters": parameters, "run_command": ""}
-    for node in pipeline.nodes:
-        inputs = {name: _value(name, values, parameters) for name in node.inputs}
-        values |= node.run(inputs)
-
-
-def _value(name: str, values: dict[str, Any], parameters: dict[str, Any]) -> Any:
-    if name.startswith("params:"):
-        value: Any = parameters
-        for part in name.removeprefix("params:").split("."):
-            value = value[part]
-        return deepcopy(value)
-    value = values.get(name)  # states to go on from, and other runs, are not there
-    return figure_to_png(value) if isinstance(value, Figure) else value
+    for node in pipelines["__default__"].nodes:
+        inputs = inputs_of(node, values, parameters)
+        # The catalog hands figures on as pictures.
+        pngs = {n: figure_to_png(v) for n, v in inputs.items() if isinstance(v, Figure)}
+        values |= node.run(inputs | pngs)
 
 
 def main() -> None:

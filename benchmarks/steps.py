@@ -18,13 +18,13 @@ import json
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from baseline import PlainDAFormer, Sizes, training_step
+from turns import median_ratio, take_turns
 
 from daformer_kedro.config import LossesConfig
 from daformer_kedro.learning.devices import resolve_precision
@@ -121,16 +121,19 @@ def _own_step(
 def seconds(options: argparse.Namespace, num_tasks: int) -> dict[str, list[float]]:
     """Durations of steps that take turns, after one of each to warm up."""
     steps = make_steps(options, num_tasks)
-    measured: dict[str, list[float]] = {name: [] for name in steps}
-    for repetition in range(options.repetitions + 1):
-        for name, step in steps.items():
-            _synchronise(options.device)
-            started = time.perf_counter()
-            step()
-            _synchronise(options.device)
-            if repetition:
-                measured[name].append(time.perf_counter() - started)
-    return measured
+    return take_turns(
+        {name: _waiting(step, options.device) for name, step in steps.items()},
+        options.repetitions,
+    )
+
+
+def _waiting(step: Step, device: str) -> Step:
+    def whole() -> float:
+        loss = step()
+        _synchronise(device)
+        return loss
+
+    return whole
 
 
 def _synchronise(device: str) -> None:
@@ -203,9 +206,7 @@ def main() -> None:
     for num_tasks in options.tasks:
         measured = seconds(options, num_tasks)
         plain, own = (statistics.median(v) for v in measured.values())
-        ratio = statistics.median(
-            a / b for a, b in zip(*measured.values(), strict=True)
-        )
+        ratio = median_ratio(measured)
         sizes = [memory(options, num_tasks, name) / 2**30 for name in measured]
         print(
             f"| {num_tasks} | {plain:.2f} s | {own:.2f} s | {ratio:.2f} | "

@@ -6,13 +6,17 @@ import importlib.util
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from daformer_kedro.scenario.images import ImageArrays
 
 FILE = Path(__file__).parents[2] / "benchmarks" / "calibration.py"
 
 
-def test_a_fifth_of_each_class_is_held_out_and_no_test_image_is_seen() -> None:
+def test_a_fifth_of_each_class_is_held_out_and_no_test_image_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(FILE.parent)
     spec = importlib.util.spec_from_file_location("calibration", FILE)
     assert spec is not None
     assert spec.loader is not None
