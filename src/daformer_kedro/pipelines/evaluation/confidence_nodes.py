@@ -14,11 +14,9 @@ from torch import Tensor
 
 from daformer_kedro.config import (
     Config,
-    EvaluationConfig,
     result_settings,
     run_key,
     run_name,
-    validated,
 )
 from daformer_kedro.evaluation.calibration import (
     Calibration,
@@ -31,10 +29,8 @@ from daformer_kedro.evaluation.unknown import (
     measure_unknown,
     threshold_of,
 )
-from daformer_kedro.learning.devices import resolve_device
-from daformer_kedro.learning.extraction import extract
-from daformer_kedro.learning.task_data import select_images
 from daformer_kedro.model.checkpoint import Checkpoint
+from daformer_kedro.pipelines.extraction import Extractor
 from daformer_kedro.scenario.images import Images
 from daformer_kedro.serving.known_images import KnownImages, best_exemplars
 
@@ -54,38 +50,31 @@ def calibrate_node(
 
     Test images measure the calibration; nothing is fitted on them.
     """
-    model = checkpoint.build(resolve_device(device))
-    batch_size = validated(EvaluationConfig, evaluation, "evaluation").batch_size
+    extractor = Extractor.of(checkpoint, evaluation, device)
+    model = extractor.model
     tests = samples[samples["split"] == "test"]
     sizes = model.task_sizes
-
-    def look(split: Any, rows: pd.DataFrame) -> tuple[Tensor, Tensor, Tensor]:
-        chosen = select_images(images, split, rows["index"])
-        found = extract(model, chosen, checkpoint.preprocessing, batch_size)
-        return *found, torch.from_numpy(rows["target"].to_numpy(copy=True)).long()
-
-    _, logits, targets = look("test", tests)
-    errors = {"test": _errors(Calibration(), logits, targets, sizes)}
     calibration, threshold, num_exemplars = Calibration(), None, 0
+    memory_errors = {}
     embeddings, own_targets = torch.empty(0, 0), torch.empty(0)
     pixels = torch.empty(0, model.image_size, model.image_size, model.in_channels)
     if exemplars is not None:
         best = best_exemplars(exemplars)
         num_exemplars = len(best)
-        embeddings, own_logits, own_targets = look("train", best)
+        embeddings, own_logits = extractor.extract(images, "train", best["index"])
+        own_targets = _targets(best)
         calibration = fit_calibration(own_logits, own_targets, sizes)
         threshold = threshold_of(embeddings.half())
         pixels = _pixels(images, "train", best["index"])
-        errors = {
-            "test": _errors(calibration, logits, targets, sizes),
-            "memory": _errors(calibration, own_logits, own_targets, sizes),
-        }
+        memory_errors["memory"] = _errors(calibration, own_logits, own_targets, sizes)
+    _, logits = extractor.extract(images, "test", tests["index"])
+    test_errors = _errors(calibration, logits, _targets(tests), sizes)
     spread = np.linspace(0, len(tests) - 1, min(len(tests), _NUM_EXAMPLES))
     examples = _pixels(images, "test", tests["index"].iloc[spread.round().astype(int)])
     known = KnownImages.of(embeddings, own_targets, pixels.to(torch.uint8), examples)
     about = {
         **calibration.to_json(),
-        "expected_calibration_error": errors,
+        "expected_calibration_error": {"test": test_errors, **memory_errors},
         "num_exemplars": num_exemplars,
         "unknown_threshold": threshold,
     }
@@ -104,29 +93,19 @@ def measure_unknown_node(
 
     ``samples`` are the last task's: they hold test images of all classes.
     """
-    model = checkpoint.build(resolve_device(device))
-    batch_size = validated(EvaluationConfig, evaluation, "evaluation").batch_size
+    extractor = Extractor.of(checkpoint, evaluation, device)
+    num_tasks = extractor.model.num_tasks
     tests = samples[samples["split"] == "test"]
-    embeddings, logits = extract(
-        model,
-        select_images(images, "test", tests["index"]),
-        checkpoint.preprocessing,
-        batch_size,
-    )
-    later = torch.from_numpy((tests["task"] >= model.num_tasks).to_numpy(copy=True))
+    embeddings, logits = extractor.extract(images, "test", tests["index"])
+    later = torch.from_numpy((tests["task"] >= num_tasks).to_numpy(copy=True))
     if exemplars is None:
         found = measure_unknown(energy(logits), later, None)
     else:
         best = best_exemplars(exemplars)
-        known, _ = extract(
-            model,
-            select_images(images, "train", best["index"]),
-            checkpoint.preprocessing,
-            batch_size,
-        )
-        scores = distance_to_known(embeddings, known.half())
-        found = measure_unknown(scores, later, threshold_of(known.half()))
-    return {"task": model.num_tasks - 1, **found}
+        known = extractor.extract(images, "train", best["index"])[0].half()
+        scores = distance_to_known(embeddings, known)
+        found = measure_unknown(scores, later, threshold_of(known))
+    return {"task": num_tasks - 1, **found}
 
 
 def summarise_confidence_node(
@@ -169,6 +148,10 @@ def _errors(
         when: expected_calibration_error(used.probabilities(logits, sizes), targets)
         for when, used in (("before", Calibration()), ("after", calibration))
     }
+
+
+def _targets(rows: pd.DataFrame) -> Tensor:
+    return torch.from_numpy(rows["target"].to_numpy(copy=True)).long()
 
 
 def _pixels(images: Images, split: Any, rows: pd.Series) -> Tensor:

@@ -10,14 +10,11 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from daformer_kedro.config import EvaluationConfig, validated
 from daformer_kedro.evaluation.metrics import evaluate_predictions
 from daformer_kedro.evaluation.predictions import prediction_table
-from daformer_kedro.learning.devices import resolve_device
-from daformer_kedro.learning.extraction import extract
 from daformer_kedro.learning.neighbourhood import neighbourhood_preservation
-from daformer_kedro.learning.task_data import select_images
 from daformer_kedro.model.checkpoint import Checkpoint
+from daformer_kedro.pipelines.extraction import Extractor
 from daformer_kedro.scenario.images import Images
 
 Parameters = dict[str, Any]
@@ -34,16 +31,14 @@ def evaluate_task_node(
     neighbourhood: dict[str, Tensor] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Test on all classes seen so far, and measure how neighbourhoods were kept."""
-    batch_size = validated(EvaluationConfig, evaluation, "evaluation").batch_size
-    model = checkpoint.build(resolve_device(device))
+    extractor = Extractor.of(checkpoint, evaluation, device)
+    model = extractor.model
     seen = samples[samples["split"] == "test"]
-    pixels = select_images(images, "test", seen["index"])
-    _, logits = extract(model, pixels, checkpoint.preprocessing, batch_size)
+    _, logits = extractor.extract(images, "test", seen["index"])
     predictions = prediction_table(logits, seen)
     preservation = None
     if neighbourhood is not None and task_data is not None:
-        pixels = select_images(images, "train", task_data["index"])
-        features, _ = extract(model, pixels, checkpoint.preprocessing, batch_size)
+        features, _ = extractor.extract(images, "train", task_data["index"])
         known = features[:, : neighbourhood["features"].shape[1]]
         preservation = neighbourhood_preservation(neighbourhood["neighbours"], known)
     metrics = evaluate_predictions(

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from daformer_kedro.config import (
     AugmentationConfig,
-    EvaluationConfig,
     FinetuningConfig,
     KNNDistillationConfig,
     LossesConfig,
@@ -26,7 +25,6 @@ from daformer_kedro.config import (
 )
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.distributed.launch import run_phase
-from daformer_kedro.learning.extraction import extract
 from daformer_kedro.learning.fitting import TaskImages
 from daformer_kedro.learning.growth import model_for_task
 from daformer_kedro.learning.memory import (
@@ -50,6 +48,7 @@ from daformer_kedro.learning.training import (
 )
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
+from daformer_kedro.pipelines.extraction import Extractor
 from daformer_kedro.scenario.images import Images
 from daformer_kedro.storage.state_file import StateFile
 
@@ -75,12 +74,8 @@ def find_teacher_neighbours_node(
     config = validated(
         KNNDistillationConfig, knn_distillation, "losses.knn_distillation"
     )
-    features, _ = extract(
-        teacher.build(resolve_device(device)),
-        select_images(images, "train", task_data["index"]),
-        teacher.preprocessing,
-        validated(EvaluationConfig, evaluation, "evaluation").batch_size,
-    )
+    extractor = Extractor.of(teacher, evaluation, device)
+    features, _ = extractor.extract(images, "train", task_data["index"])
     neighbours = find_neighbours(features, config.num_neighbours)
     return {"features": features, "neighbours": neighbours}
 
@@ -139,13 +134,9 @@ def select_exemplars_node(
     candidates = task_data[~task_data["is_exemplar"]]
     if config.keep == "everything":
         return keep_everything(exemplars, candidates)
-    model = trained.build(resolve_device(device))
-    features, _ = extract(
-        model,
-        select_images(images, "train", candidates["index"]),
-        trained.preprocessing,
-        validated(EvaluationConfig, evaluation, "evaluation").batch_size,
-    )
+    extractor = Extractor.of(trained, evaluation, device)
+    model = extractor.model
+    features, _ = extractor.extract(images, "train", candidates["index"])
     return update_memory(
         exemplars,
         candidates,

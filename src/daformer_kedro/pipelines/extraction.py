@@ -1,0 +1,57 @@
+"""What nodes do to look at stored images with a stored model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+from torch import Tensor
+
+from daformer_kedro.config import EvaluationConfig, PreprocessingConfig, validated
+from daformer_kedro.learning.devices import resolve_device
+from daformer_kedro.learning.extraction import extract
+from daformer_kedro.learning.task_data import select_images
+from daformer_kedro.model import DAFormer
+from daformer_kedro.model.checkpoint import Checkpoint
+from daformer_kedro.scenario.images import Images
+
+
+@dataclass(frozen=True, eq=False)
+class Extractor:
+    """A checkpoint's network on its device, with what looking at images takes.
+
+    Attributes:
+        model: the network.
+        preprocessing: normalisation.
+        batch_size: images a forward pass.
+    """
+
+    model: DAFormer
+    preprocessing: PreprocessingConfig
+    batch_size: int
+
+    @classmethod
+    def of(
+        cls, checkpoint: Checkpoint, evaluation: dict[str, Any], device: str
+    ) -> Extractor:
+        """Build the network.
+
+        Args:
+            checkpoint: of any task.
+            evaluation: the section of the parameters.
+            device: ``training.device``.
+        """
+        batch_size = validated(EvaluationConfig, evaluation, "evaluation").batch_size
+        model = checkpoint.build(resolve_device(device))
+        return cls(model, checkpoint.preprocessing, batch_size)
+
+    def extract(
+        self, images: Images, split: Literal["train", "test"], rows: pd.Series
+    ) -> tuple[Tensor, Tensor]:
+        """Embeddings and logits of some images of a split.
+
+        See :func:`~daformer_kedro.learning.extraction.extract`.
+        """
+        chosen = select_images(images, split, rows)
+        return extract(self.model, chosen, self.preprocessing, self.batch_size)
