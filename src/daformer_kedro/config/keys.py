@@ -13,6 +13,9 @@ from daformer_kedro.config.sections import SETTINGS, Config
 PLACES = ("device", "devices", "engine", "nnodes", "rendezvous")
 """Settings of ``training`` that say where to train."""
 
+_NO_RESULT = (*PLACES, "save_every")
+"""Settings of ``training`` that change no result."""
+
 
 def source_key(config: Config) -> str:
     """Folder of the ingested images: the source and a digest of what reads it."""
@@ -24,10 +27,6 @@ def source_key(config: Config) -> str:
         settings["scenario"]["tasks"],
     ]
     return f"{config.source.name}_{_digest(parts)}"
-
-
-_NO_RESULT = (*PLACES, "save_every")
-"""Settings of ``training`` that change no result."""
 
 
 def result_settings(config: Config) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from daformer_kedro.config.types import (
     STRICT,
+    Device,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -118,7 +119,7 @@ class TrainingConfig:
     clip_norm: PositiveFloat | None = None
     sharpness: SharpnessConfig = Field(default_factory=SharpnessConfig)
     freeze_old_tasks: bool = True
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    device: Device = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: Literal["auto", "off"] = "auto"
     save_every: PositiveInt = 10

@@ -7,9 +7,8 @@ from typing import Annotated
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from daformer_kedro.config.types import STRICT, PositiveInt
+from daformer_kedro.config.types import STRICT, Device, PositiveInt
 
-Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 Reference = Annotated[str, Field(min_length=1)] | None
 
 

@@ -1,4 +1,4 @@
-"""Kinds of numbers that settings are, and how strictly they are read."""
+"""Kinds of values that settings are, and how strictly they are read."""
 
 from __future__ import annotations
 
@@ -12,4 +12,5 @@ PositiveInt = Annotated[int, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]

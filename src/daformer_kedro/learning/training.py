@@ -86,9 +86,7 @@ def train_task(
         repeats=settings.augmentation.repeats,
         sharpness=SharpnessConfig() if first and not sharp.first_task else sharp,
         clip_norm=training.clip_norm,
-        precision=resolve_precision(
-            training.precision, data.device, model.config.embed_dim
-        ),
+        precision=_precision(training, model, data.device),
     )
     bank = None
     if features is not None and neighbours is not None:
@@ -146,9 +144,7 @@ def finetune_on_memory(
         batch_size=finetuning.batch_size,
         repeats=settings.augmentation.repeats,
         clip_norm=training.clip_norm,
-        precision=resolve_precision(
-            training.precision, data.device, model.config.embed_dim
-        ),
+        precision=_precision(training, model, data.device),
     )
     divergence_off = replace(settings.losses.divergence, weight=0.0)
     return _fit(
@@ -162,6 +158,12 @@ def finetune_on_memory(
         ranks=ranks,
         state=state,
     )
+
+
+def _precision(
+    training: TrainingConfig, model: DAFormer, device: torch.device
+) -> torch.dtype:
+    return resolve_precision(training.precision, device, model.config.embed_dim)
 
 
 def _fit(

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
@@ -123,31 +123,10 @@ def _last_lines(folder: Path, rank: int) -> str:
 
 
 @contextmanager
-def importable_package() -> Iterator[None]:
-    """Let processes that are started here import this package."""
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        [str(_SOURCE), *([before] if before else [])]
-    )
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
-
-
-@contextmanager
-def _fresh_stores() -> Iterator[None]:
-    """Let ranks that are started anew find each other in a store of their own.
-
-    The launcher would serve all attempts from one store, in which a rank may find the
-    address of one that has died, and wait for it until its time is up.
-    """
-    name = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"
+def _environment(name: str, value: str) -> Iterator[None]:
+    """A variable of the environment, for processes that are started in the block."""
     before = os.environ.get(name)
-    os.environ[name] = "1"
+    os.environ[name] = value
     try:
         yield
     finally:
@@ -155,6 +134,22 @@ def _fresh_stores() -> Iterator[None]:
             del os.environ[name]
         else:
             os.environ[name] = before
+
+
+def importable_package() -> AbstractContextManager[None]:
+    """Let processes that are started in the block import this package."""
+    before = os.environ.get("PYTHONPATH")
+    paths = [str(_SOURCE), *([before] if before else [])]
+    return _environment("PYTHONPATH", os.pathsep.join(paths))
+
+
+def _fresh_stores() -> AbstractContextManager[None]:
+    """Let ranks that are started anew find each other in a store of their own.
+
+    The launcher would serve all attempts from one store, in which a rank may find the
+    address of one that has died, and wait for it until its time is up.
+    """
+    return _environment("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
 
 
 @contextmanager
