@@ -86,6 +86,7 @@ def test_an_image_can_be_dropped(page: Any, address: str, digit: Path) -> None:
         content,
     )
     page.locator("#result").wait_for()
+    assert len(page.locator("#classes strong").all()) == 5
 
 
 def test_a_file_that_is_no_image_is_refused_in_words(

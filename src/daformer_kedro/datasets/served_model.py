@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -91,5 +92,5 @@ def _read_from_mlflow(reference: str) -> ServedModel:
         ) from error
     if not (folder / CHECKPOINT).exists():
         raise InputError(f"model = {reference!r} is no model of this project")
-    name = read_model(folder, reference).facts.get("run_key", reference)
-    return read_model(folder, str(name), f"MLflow: {reference}")
+    model = read_model(folder, reference, f"MLflow: {reference}")
+    return replace(model, name=str(model.facts.get("run_key", reference)))

@@ -62,10 +62,7 @@ class ConsoleHooks:
         namespaces = {n.namespace for n in pipeline.nodes if n.namespace}
         subscribe(self)
         if namespaces and self._config is not None:
-            self._console.print(
-                _place(self._config),
-                highlight=False,
-            )
+            self._console.print(_place(self._config), highlight=False)
         if not namespaces or not self._console.is_terminal:
             return
         self._progress = Progress(
