@@ -19,7 +19,6 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -27,7 +26,8 @@ from baseline import PlainDAFormer, Sizes, training_step
 from turns import median_ratio, take_turns
 
 from daformer_kedro.config import LossesConfig
-from daformer_kedro.learning.devices import resolve_precision
+from daformer_kedro.learning.chunks import inference_chunks, training_chunks
+from daformer_kedro.learning.devices import autocast, resolve_precision
 from daformer_kedro.learning.objective import Objective
 from daformer_kedro.learning.optimisation import make_optimiser
 from daformer_kedro.model import DAFormer
@@ -98,16 +98,17 @@ def _own_step(
         precision_asked, images.device, model.config.embed_dim
     )
 
-    def autocast() -> torch.autocast | nullcontext[None]:
-        if precision == torch.float32:
-            return nullcontext()
-        return torch.autocast(images.device.type, dtype=precision)
+    context = autocast(images.device, precision)
+    chunks = training_chunks(model, len(images), images.device, precision)
+    _, teacher_chunks = inference_chunks(teacher or model, len(images), images.device)
 
     def step() -> float:
-        with torch.inference_mode(), autocast():
-            taught = None if teacher is None else teacher(images).float()
-        with autocast():
-            student = model(images)
+        taught = None
+        with torch.inference_mode(), context:
+            if teacher is not None:
+                taught = teacher(images, chunks=teacher_chunks).float()
+        with context:
+            student = model(images, chunks=chunks)
         terms = objective.terms(student.float(), taught, targets, rows)
         total = torch.stack(tuple(terms.values())).sum()
         total.backward()

@@ -272,3 +272,29 @@ def test_misfits_are_named():
         build(random_affine=RandomAffineConfig(scale=(1.2, 0.8)))
     with pytest.raises(InputError, match=r"augmentation\.rand_augment"):
         build(rand_augment="rand-x1")
+
+
+def test_small_batches_are_augmented_together():
+    augment = build(crop_padding=4, rand_augment="rand-m9")
+    parts = noise(70, 3, 32, 32).split(30)
+    together = augment(torch.cat(parts), generator())
+    apart = list(augment.batches(parts, generator()))
+    assert [len(part) for part in apart] == [30, 30, 10]
+    assert torch.equal(torch.cat(apart), together)
+
+
+def test_no_more_batches_are_read_ahead_than_are_augmented_together():
+    augment, read = build(image_size=512), []
+
+    def batches():
+        for number in range(5):
+            read.append(number)
+            yield torch.full((4, 3, 512, 512), number, dtype=torch.uint8)
+
+    augmented = augment.batches(batches(), generator())
+    first = next(augmented)
+    assert read == [0, 1]  # two of 4 * 512 * 512 pixels fill a group
+    levels = torch.zeros(1, 3, 1, 1, dtype=torch.uint8)
+    assert torch.equal(first[:1, :, :1, :1], normalise(levels, CIFAR))
+    assert len(list(augmented)) == 4
+    assert not list(augment.batches([], generator()))

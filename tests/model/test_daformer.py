@@ -9,6 +9,7 @@ import torch
 from daformer_kedro.config import ModelConfig
 from daformer_kedro.errors import InputError
 from daformer_kedro.model import DAFormer
+from daformer_kedro.model.task_batch import TaskChunks
 
 SMALL = {"embed_dim": 24, "num_heads": 3, "depth": 3, "patch_size": 4}
 FORMS = [
@@ -285,3 +286,61 @@ def test_growth_by_no_class():
 def test_images_of_another_size():
     with pytest.raises(ValueError, match=r"\(5, 3, 8, 12\): \(B, 3, 8, 8\)"):
         make().eval()(torch.zeros(5, 3, 8, 12))
+
+
+def forward_and_back(model, chunks, keep_generator=None):
+    model.zero_grad(set_to_none=True)
+    output = model(images(), generator=keep_generator, chunks=chunks)
+    output.logits.square().sum().backward()
+    return output.logits.detach(), {
+        name: p.grad for name, p in model.named_parameters() if p.grad is not None
+    }
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("num_tasks", [1, 2, 3])
+def test_tasks_in_chunks_give_the_same_to_the_bit(form, num_tasks):
+    model = disturb(make(sizes=(2, 1, 3, 2, 1), **form)).eval()
+    chunks = TaskChunks(num_tasks)
+    with torch.inference_mode():
+        assert torch.equal(
+            model(images(), chunks=chunks).embeddings, model(images()).embeddings
+        )
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("recompute", [False, True])
+def test_training_in_chunks_has_the_same_gradients(form, recompute):
+    model = disturb(make(sizes=(2, 1, 3), **form)).train()
+    results = [
+        forward_and_back(model, chunks, torch.Generator().manual_seed(3))
+        for chunks in (TaskChunks(), TaskChunks(2, recompute))
+    ]
+    assert torch.equal(results[0][0], results[1][0])
+    assert results[0][1].keys() == results[1][1].keys()
+    for name, gradient in results[0][1].items():
+        torch.testing.assert_close(
+            results[1][1][name], gradient, atol=1e-5, rtol=1e-4, msg=name
+        )
+
+
+def test_recomputing_keeps_activations_of_no_task():
+    def saved(num_tasks, chunks):
+        model = make(sizes=(1,) * num_tasks)
+        numbers = 0
+
+        def count(tensor):
+            nonlocal numbers
+            numbers += tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            model.eval()(images(), chunks=chunks)
+        return numbers
+
+    growth = {
+        chunks: saved(12, chunks) - saved(4, chunks)
+        for chunks in (TaskChunks(2), TaskChunks(2, recompute=True))
+    }
+    kept, recomputed = growth.values()
+    assert recomputed < kept / 10  # heads are left

@@ -7,6 +7,8 @@ RandAugment on 8-bit images, then normalisation, then erasing.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -25,6 +27,9 @@ from daformer_kedro.learning.geometry import (
 )
 from daformer_kedro.learning.rand_augment import RandAugment, parse_policy
 
+# What is augmented at once: hundreds of small operations cost as much to start for a
+# batch of 32 x 32 images as for sixteen. Changing it changes what is drawn.
+_PIXELS_AT_ONCE = 2**21
 _NUM_ATTEMPTS = 10
 _CROP_RATIO = (3 / 4, 4 / 3)
 _ERASED_AREA = (0.02, 1 / 3)
@@ -156,6 +161,26 @@ class Augmentation:
         if self.config.random_erasing:
             result = random_erasing(result, self.config.random_erasing, generator)
         return result
+
+    def batches(
+        self, batches: Iterable[Tensor], generator: torch.Generator
+    ) -> Iterator[Tensor]:
+        """Augment and normalise batches, as many small ones at a time as pay off.
+
+        Args:
+            batches: (B, C, H, W) uint8 each, of one image size.
+            generator: see :meth:`__call__`; drawn from for a group of batches before
+                the first of them is yielded.
+
+        Yields:
+            (B, C, S, S) float32, a batch for each of ``batches``.
+        """
+        ahead = iter(batches)
+        for first in ahead:
+            size = first.shape[0] * first.shape[2] * first.shape[3]
+            group = [first, *islice(ahead, max(1, _PIXELS_AT_ONCE // size) - 1)]
+            augmented = self(torch.cat(group), generator)
+            yield from augmented.split([len(batch) for batch in group])
 
     def _augment_levels(self, images: Tensor, generator: torch.Generator) -> Tensor:
         config = self.config

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from daformer_kedro.config import PreprocessingConfig
 from daformer_kedro.learning.augmentation import normalise
+from daformer_kedro.learning.chunks import inference_chunks
 from daformer_kedro.learning.file_images import FileImages
 from daformer_kedro.learning.neighbourhood import concatenate_tasks
 from daformer_kedro.model import DAFormer
@@ -30,7 +31,8 @@ def extract(
         model: on the device to use.
         images: (N, C, H, W) uint8, on any device, or files of N images.
         preprocessing: normalisation.
-        batch_size: images a forward pass.
+        batch_size: images that are read at a time; a CPU looks at them in smaller
+            pieces, see :mod:`~daformer_kedro.learning.chunks`.
 
     Returns:
         (N, T * D) concatenated task embeddings and (N, C) logits, on the CPU.
@@ -38,6 +40,7 @@ def extract(
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
+    num_images, chunks = inference_chunks(model, batch_size, device)
     embeddings, logits = [], []
     batches: Iterable[Tensor]
     if isinstance(images, FileImages):
@@ -45,8 +48,10 @@ def extract(
     else:
         batches = images.split(batch_size)
     for batch in batches:
-        output = model(normalise(batch.to(device), preprocessing))
-        embeddings.append(concatenate_tasks(output.embeddings, model.num_tasks).cpu())
-        logits.append(output.logits.cpu())
+        for part in batch.to(device).split(num_images):
+            output = model(normalise(part, preprocessing), chunks=chunks)
+            joined = concatenate_tasks(output.embeddings, model.num_tasks)
+            embeddings.append(joined.cpu())
+            logits.append(output.logits.cpu())
     model.train(was_training)
     return torch.cat(embeddings), torch.cat(logits)

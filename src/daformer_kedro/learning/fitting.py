@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from daformer_kedro.config import SharpnessConfig
 from daformer_kedro.learning.augmentation import Augmentation
+from daformer_kedro.learning.chunks import inference_chunks, training_chunks
 from daformer_kedro.learning.devices import autocast
 from daformer_kedro.learning.distributed.ranks import ALONE, Ranks, Share
 from daformer_kedro.learning.file_images import FileImages
@@ -145,6 +146,14 @@ class Fitting:
         self.teacher = None
         if teacher is not None and objective.uses_teacher:
             self.teacher = teacher.eval()
+        batch_size = phase.batch_size // ranks.count
+        self._chunks = training_chunks(
+            model, batch_size, data.device, phase.precision, ranks.count
+        )
+        if self.teacher is not None:
+            _, self._teacher_chunks = inference_chunks(
+                self.teacher, batch_size, data.device
+            )
         self.history: list[EpochRecord] = []
 
     def run(
@@ -209,7 +218,8 @@ class Fitting:
         )
         sums: dict[str, Tensor] = {}
         pixels = self.data.batches(batches, self.generator)
-        for rows, images in zip(batches, pixels, strict=True):
+        augmented = self.augmentation.batches(pixels, self.generator)
+        for rows, images in zip(batches, augmented, strict=True):
             for name, value in self._step(rows, images).items():
                 sums[name] = sums[name] + value if name in sums else value
         # The one synchronisation with the device: all sums in one copy.
@@ -240,9 +250,8 @@ class Fitting:
                 "training.clip_norm"
             )
 
-    def _step(self, rows: Tensor, pixels: Tensor) -> dict[str, Tensor]:
+    def _step(self, rows: Tensor, images: Tensor) -> dict[str, Tensor]:
         """One optimisation step; returns detached loss terms, total and accuracy."""
-        images = self.augmentation(pixels, self.generator)
         mixed = self.mixing(images, self.data.targets[rows], self.generator)
         # A mixed image is most of all the heavier of its two.
         anchors = torch.where(mixed.weight >= 0.5, rows, rows.flip(0))
@@ -297,6 +306,7 @@ class Fitting:
                 generator=self.generator,
                 return_blocks=self.objective.uses_blocks,
                 part=share.part,
+                chunks=self._chunks,
             )
         # Losses in float32: softmax and cross-entropy lose too much in bfloat16.
         student = share.joined(student.float())
@@ -306,7 +316,9 @@ class Fitting:
         if self.teacher is None:
             return None
         output = self.teacher(
-            share.of(images), return_blocks=self.objective.uses_blocks
+            share.of(images),
+            return_blocks=self.objective.uses_blocks,
+            chunks=self._teacher_chunks,
         )
         return share.joined(output.float())
 

@@ -9,7 +9,12 @@ from torch import nn
 from daformer_kedro.model.dual_attention import DualAttention
 from daformer_kedro.model.gated_attention import GatedPositionalAttention
 from daformer_kedro.model.initialisation import linear
-from daformer_kedro.model.task_batch import task_linear
+from daformer_kedro.model.task_batch import (
+    ALL_AT_ONCE,
+    TaskChunks,
+    in_chunks,
+    task_linear,
+)
 
 
 class MLP(nn.Module):
@@ -107,21 +112,38 @@ class DualAttentionDecoder(nn.Module):
         """Parameters that belong to all tasks but the newest."""
         return self.attn.old_task_parameters()
 
+    def numbers_per_task(self, num_tokens: int) -> int:
+        """Activations of one task for one image, about: attention, MLP, residuals."""
+        hidden, width = self.mlp.fc1.out_features, self.mlp.fc1.in_features
+        scores = self.attn.num_heads * num_tokens
+        return num_tokens * (2 * hidden + 2 * scores + 6 * width)
+
     def forward(
-        self, x: torch.Tensor, keep: torch.Tensor | None = None
+        self,
+        x: torch.Tensor,
+        keep: torch.Tensor | None = None,
+        chunks: TaskChunks = ALL_AT_ONCE,
     ) -> torch.Tensor:
         """Embed the images once for each task.
 
         Args:
             x: (B, N, D) the encoder's output.
             keep: (2, T, B) factors of the two residuals, or ``None``.
+            chunks: how to go through the tasks.
 
         Returns:
             (T, B, D), or (1, B, D) where nothing depends on the task.
         """
-        attended = self.attn(self.norm1(x))  # (T, B, N, D)
-        if keep is None:
-            x = x + attended
-            return x.mean(dim=2) + self.mlp.pooled(self.norm2(x))
-        x = x + keep[0, :, :, None, None] * attended
-        return x.mean(dim=2) + keep[1, :, :, None] * self.mlp.pooled(self.norm2(x))
+        shared = self.attn.share(self.norm1(x))
+        num_tasks = self.attn.num_tasks if keep is None else keep.shape[1]
+
+        def of_tasks(tasks: slice) -> torch.Tensor:
+            attended = self.attn.of_tasks(shared, tasks)  # (T, B, N, D)
+            if keep is None:
+                y = x + attended
+                return y.mean(dim=2) + self.mlp.pooled(self.norm2(y))
+            y = x + keep[0, tasks, :, None, None] * attended
+            pooled = self.mlp.pooled(self.norm2(y))
+            return y.mean(dim=2) + keep[1, tasks, :, None] * pooled
+
+        return in_chunks(of_tasks, num_tasks, chunks)

@@ -16,6 +16,7 @@ from daformer_kedro.model.gated_attention import relative_offsets
 from daformer_kedro.model.initialisation import patch_convolution, truncated_normal
 from daformer_kedro.model.output import DAFormerOutput
 from daformer_kedro.model.task_attention import TaskAttentionDecoder
+from daformer_kedro.model.task_batch import ALL_AT_ONCE, TaskChunks
 
 
 class DAFormer(nn.Module):
@@ -155,6 +156,7 @@ class DAFormer(nn.Module):
         generator: torch.Generator | None = None,
         return_blocks: bool = False,
         part: tuple[int, int] = (0, 1),
+        chunks: TaskChunks = ALL_AT_ONCE,
     ) -> DAFormerOutput:
         """Embed and classify images.
 
@@ -164,6 +166,7 @@ class DAFormer(nn.Module):
             return_blocks: whether to return the encoder blocks' outputs.
             part: number of this part of a batch, and how many equal parts it has.
                 Stochastic depth is drawn for the whole batch, the same in all parts.
+            chunks: how the decoder goes through the tasks.
 
         Raises:
             ValueError: the images have another shape, or the generator is missing.
@@ -180,7 +183,8 @@ class DAFormer(nn.Module):
         for block, keep in zip(self.encoder, block_keep, strict=True):
             x = block(x, self.offsets, keep)  # (B, N, D)
             blocks.append(x)
-        embeddings = self.decoder(x, decoder_keep).expand(self.num_tasks, -1, -1)
+        embeddings = self.decoder(x, decoder_keep, chunks)
+        embeddings = embeddings.expand(self.num_tasks, -1, -1)
         divergence = self.divergence_head
         return DAFormerOutput(
             logits=self.heads(embeddings),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,22 @@ from daformer_kedro.model.initialisation import (
     truncated_normal,
 )
 from daformer_kedro.model.task_batch import task_matmul
+
+
+class SharedAttention(NamedTuple):
+    """What dual attention computes once for all tasks.
+
+    Attributes:
+        x: (B, N, D) normalised tokens.
+        query: (B, H, N, d).
+        value: (B, H, N, d).
+        external: (1, B, N, D), external attention of edition S.
+    """
+
+    x: torch.Tensor
+    query: torch.Tensor
+    value: torch.Tensor
+    external: torch.Tensor | None
 
 
 class DualAttention(nn.Module):
@@ -77,6 +93,25 @@ class DualAttention(nn.Module):
             groups.append(self.external_maps)
         return [parameter for group in groups for parameter in list(group)[:-1]]
 
+    @property
+    def num_tasks(self) -> int:
+        """Tasks that attend differently; 1 where nothing depends on the task."""
+        per_task = self.external_maps if self.task_external else self.internal_keys
+        return max(len(per_task), 1)
+
+    def share(self, x: torch.Tensor) -> SharedAttention:
+        """Compute what all tasks share.
+
+        Args:
+            x: (B, N, D) normalised tokens.
+        """
+        query = self._split_heads(self.query(x))
+        value = self._split_heads(self.value(x))
+        external = None
+        if self.external_maps and not self.task_external:
+            external = self._shared_external(x, query, value)
+        return SharedAttention(x, query, value, external)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Attend with every task's keys.
 
@@ -86,18 +121,25 @@ class DualAttention(nn.Module):
         Returns:
             (T, B, N, D), or (1, B, N, D) where nothing depends on the task.
         """
-        query = self._split_heads(self.query(x))
-        value = self._split_heads(self.value(x))
+        return self.of_tasks(self.share(x), slice(None))
+
+    def of_tasks(self, shared: SharedAttention, tasks: slice) -> torch.Tensor:
+        """Attend with some tasks' keys; :meth:`forward` is this with all of them.
+
+        Args:
+            shared: from :meth:`share`.
+            tasks: a range of tasks.
+        """
         weights = None
         if self.internal_keys:
-            weights = self._internal_weights(query)
+            weights = self._internal_weights(shared.query, tasks)
         if self.task_external:
-            external = self._external_weights(x, query)
+            external = self._external_weights(shared.x, shared.query, tasks)
             weights = external if weights is None else weights + external
-        attended = None if weights is None else self._weigh(weights, value)
-        if self.external_maps and not self.task_external:
-            shared = self._shared_external(x, query, value)
-            attended = shared if attended is None else attended + shared
+        attended = None if weights is None else self._weigh(weights, shared.value)
+        if shared.external is not None:
+            once = shared.external
+            attended = once if attended is None else attended + once
         assert attended is not None  # parts names at least one
         return attended
 
@@ -139,18 +181,22 @@ class DualAttention(nn.Module):
     # kernel's rounding was seen to depend on the number of tasks. Its weights take
     # H·N numbers a token, less than the 8·D of the MLP's hidden activations.
 
-    def _internal_weights(self, query: torch.Tensor) -> torch.Tensor:
+    def _internal_weights(
+        self, query: torch.Tensor, tasks: slice = slice(None)
+    ) -> torch.Tensor:
         """Attention to each task's own keys, (T·B·H, N, N)."""
         tokens, width = query.shape[-2:]
-        keys = torch.stack(list(self.internal_keys))
-        biases = torch.stack(list(self.internal_biases))
+        keys = torch.stack(list(self.internal_keys)[tasks])
+        biases = torch.stack(list(self.internal_biases)[tasks])
         rows = (query * width**-0.5).reshape(1, -1, width)
         scores = task_matmul(rows, keys.mT) + biases[:, None]  # (T, B·H·N, N)
         return scores.softmax(dim=-1).view(-1, tokens, tokens)
 
-    def _external_weights(self, x: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
+    def _external_weights(
+        self, x: torch.Tensor, query: torch.Tensor, tasks: slice = slice(None)
+    ) -> torch.Tensor:
         """Attention to keys made by each task's map, (T·B·H, N, N)."""
-        maps = torch.stack(list(self.external_maps))
+        maps = torch.stack(list(self.external_maps)[tasks])
         keys = task_matmul(x.flatten(0, 1)[None], maps.mT).unflatten(1, x.shape[:2])
         key = self._split_heads(keys)  # (T, B, H, N, d)
         rows = (query * query.shape[-1] ** -0.5).expand_as(key)

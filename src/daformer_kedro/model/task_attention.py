@@ -11,7 +11,13 @@ from torch import nn
 
 from daformer_kedro.model.blocks import MLP
 from daformer_kedro.model.initialisation import linear, truncated_normal
-from daformer_kedro.model.task_batch import task_linear, task_matmul
+from daformer_kedro.model.task_batch import (
+    ALL_AT_ONCE,
+    TaskChunks,
+    in_chunks,
+    task_linear,
+    task_matmul,
+)
 
 
 class TaskAttentionDecoder(nn.Module):
@@ -51,44 +57,68 @@ class TaskAttentionDecoder(nn.Module):
         """Tokens of all tasks but the newest."""
         return list(self.tokens)[:-1]
 
+    def numbers_per_task(self, num_tokens: int) -> int:
+        """Activations of one task for one image, about: keys, values and scores."""
+        width = self.query.in_features
+        return (num_tokens + 1) * (2 * width + 2 * self.num_heads)
+
     def forward(
-        self, x: torch.Tensor, keep: torch.Tensor | None = None
+        self,
+        x: torch.Tensor,
+        keep: torch.Tensor | None = None,
+        chunks: TaskChunks = ALL_AT_ONCE,
     ) -> torch.Tensor:
         """Embed the images once for each task.
 
         Args:
             x: (B, N, D) the encoder's output.
             keep: (2, T, B) factors of the two residuals, or ``None``.
+            chunks: how to go through the tasks.
 
         Returns:
             (T, B, D).
         """
-        tokens = torch.stack(list(self.tokens))[:, None]  # (T, 1, D)
-        attended = self._attend(self.norm1(tokens), self.norm1(x))  # (T, B, D)
-        if keep is None:
-            x = tokens + attended
-            return x + self._transform(x)
-        x = tokens + keep[0, :, :, None] * attended
-        return x + keep[1, :, :, None] * self._transform(x)
+        patches = self.norm1(x)
+        shared = tuple(
+            self._split_heads(layer(patches)) for layer in (self.key, self.value)
+        )
 
-    def _attend(self, tokens: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
-        query = self._expand(task_linear(tokens, self.query), patches.shape[0])
+        def of_tasks(tasks: slice) -> torch.Tensor:
+            tokens = torch.stack(list(self.tokens)[tasks])[:, None]  # (T, 1, D)
+            attended = self._attend(self.norm1(tokens), *shared)  # (T, B, D)
+            if keep is None:
+                y = tokens + attended
+                return y + self._transform(y)
+            y = tokens + keep[0, tasks, :, None] * attended
+            return y + keep[1, tasks, :, None] * self._transform(y)
+
+        return in_chunks(of_tasks, len(self.tokens), chunks)
+
+    def _attend(
+        self, tokens: torch.Tensor, patch_key: torch.Tensor, patch_value: torch.Tensor
+    ) -> torch.Tensor:
+        """Attend from each task's token to itself and to the patches: (T, B, D)."""
+        batch = patch_key.shape[0]
+        query = self._expand(task_linear(tokens, self.query), batch)
         key, value = (
             torch.cat(
                 (
-                    self._expand(task_linear(tokens, layer), patches.shape[0]),
-                    self._split_heads(layer(patches)).expand(len(tokens), *[-1] * 4),
+                    self._expand(task_linear(tokens, layer), batch),
+                    of_patches.expand(len(tokens), *[-1] * 4),
                 ),
                 dim=3,
             )
-            for layer in (self.key, self.value)
+            for layer, of_patches in (
+                (self.key, patch_key),
+                (self.value, patch_value),
+            )
         )  # each (T, B, H, 1 + N, d)
         # Not the fused kernel: with two threads on a CPU its rounding was seen to
         # depend on the number of tasks.
         query = query.flatten(0, 2) * query.shape[-1] ** -0.5
         scores = task_matmul(query, key.flatten(0, 2).mT)
         attended = task_matmul(scores.softmax(dim=-1), value.flatten(0, 2))
-        attended = attended.view(len(tokens), patches.shape[0], -1)
+        attended = attended.view(len(tokens), batch, -1)
         return task_linear(attended, self.proj)
 
     def _split_heads(self, x: torch.Tensor) -> torch.Tensor:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 # With MKL, rows of products of up to 9 rows were seen to depend on their number.
 _MANY_ROWS = 64
@@ -48,3 +52,52 @@ def task_linear(inputs: torch.Tensor, layer: nn.Linear) -> torch.Tensor:
         return layer(inputs)
     product = task_matmul(inputs, layer.weight.T[None])
     return product if layer.bias is None else product + layer.bias
+
+
+@dataclass(frozen=True)
+class TaskChunks:
+    """How the decoder goes through the tasks.
+
+    Attributes:
+        num_tasks: tasks at a time; ``None`` for all at once.
+        recompute: where gradients are needed, throw away what a chunk computes in
+            between and compute it again in the backward pass (Chen et al., "Training
+            Deep Nets with Sublinear Memory Cost", 2016).
+    """
+
+    num_tasks: int | None = None
+    recompute: bool = False
+
+
+ALL_AT_ONCE = TaskChunks()
+
+
+def in_chunks(
+    of_tasks: Callable[[slice], torch.Tensor], num_tasks: int, chunks: TaskChunks
+) -> torch.Tensor:
+    """Work a few tasks at a time, to stay in a cache or within a memory.
+
+    Args:
+        of_tasks: from a range of tasks to a result whose first axis is theirs; nothing
+            in it may be random.
+        num_tasks: of all chunks together.
+        chunks: how to go.
+
+    Returns:
+        The results one after the other; equal to the bit whatever the chunks.
+    """
+    step = chunks.num_tasks or num_tasks
+    if step >= num_tasks:
+        return of_tasks(slice(0, num_tasks))
+    recompute = chunks.recompute and torch.is_grad_enabled()
+    parts = []
+    for first in range(0, num_tasks, step):
+        tasks = slice(first, min(first + step, num_tasks))
+        if recompute:
+            part = checkpoint(
+                of_tasks, tasks, use_reentrant=False, preserve_rng_state=False
+            )
+        else:
+            part = of_tasks(tasks)
+        parts.append(part)
+    return torch.cat(parts)
