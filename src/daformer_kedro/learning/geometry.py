@@ -149,8 +149,8 @@ def affine(
     )
     factors = matrices[..., None, None]
     source = factors[:, :, 0] * x + factors[:, :, 1] * y[:, None] + factors[:, :, 2]
-    limit = torch.tensor((width, height), device=device).view(2, 1, 1)
-    inside = ((source >= 0) & (source < limit)).all(dim=1, keepdim=True)
+    within = (source >= 0).all(dim=1, keepdim=True)
+    inside = within & (source[:, :1] < width) & (source[:, 1:] < height)
     source -= 0.5
     corner = source.floor()
     fraction = (source - corner).to(torch.float32)
@@ -179,8 +179,9 @@ def _square_taps(images: Tensor, corner: Tensor, cubic: bool) -> list[Tensor]:
     """
     batch, channels, height, width = images.shape
     device = images.device
-    steps = torch.arange(-1, 3) if cubic else torch.arange(2)
-    row = (corner[:, 1] + steps.to(device).view(-1, 1, 1, 1)).clamp_(0, height - 1)
+    bounds = (-1, 3) if cubic else (0, 2)
+    steps = torch.arange(*bounds, device=device)
+    row = (corner[:, 1] + steps.view(-1, 1, 1, 1)).clamp_(0, height - 1)
     place = row.mul_(width + 1).add_(corner[:, 0].clamp(-1, width - 1) + 1)
     planes = torch.arange(batch * channels, device=device) * (height * (width + 1))
     place = place[:, :, None] + planes.view(batch, channels, 1, 1)

@@ -1,0 +1,218 @@
+"""Training never waits for the device, and mixes no devices.
+
+Epochs are traced with fake CUDA tensors, with a GPU or without: they have a device, a
+shape and a type, but no values. Reading one is an error, and so is an operation on
+tensors of two devices. A copy between host and device, which waits too, is one as well.
+The backward pass itself, which PyTorch derives, cannot run on fake tensors.
+"""
+
+import pytest
+import torch
+from torch.cuda.amp import common
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    FakeTensor,
+    FakeTensorMode,
+    unset_fake_temporarily,
+)
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from daformer_kedro.config import (
+    AugmentationConfig,
+    FinetuningConfig,
+    LossesConfig,
+    ModelConfig,
+    PreprocessingConfig,
+    RandomAffineConfig,
+    SharpnessConfig,
+    TrainingConfig,
+)
+from daformer_kedro.learning import chunks, training
+from daformer_kedro.learning.fitting import Fitting, TaskImages
+from daformer_kedro.learning.training import (
+    LearningSettings,
+    finetune_on_memory,
+    train_task,
+)
+from daformer_kedro.model import DAFormer
+
+GPU = torch.device("cuda", 0)
+
+
+class FakeGenerator(torch.Generator):
+    """Says that it lies on the GPU; fake tensors need no numbers from it."""
+
+    device = GPU
+
+
+class CopyError(Exception):
+    """Something was copied between host and device."""
+
+
+class NoCopies(TorchDispatchMode):
+    """Inside, nothing goes from the host to the device or back."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        came, went = (
+            {leaf.device.type for leaf in tree_leaves(tree) if torch.is_tensor(leaf)}
+            for tree in ((args, kwargs), result)
+        )
+        if came and went and came != went:
+            raise CopyError(f"{func} of {came} gave {went}")
+        return result
+
+
+def backward(total):
+    """Give every leaf of the graph a gradient."""
+    seen, ahead = set(), [total.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            node.variable.grad = torch.zeros_like(node.variable)
+        ahead.extend(following for following, _ in node.next_functions)
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Inside, tensors are fake and epochs are watched; lists what is read."""
+    shapes = []
+    run_epoch, make_tensor = Fitting._run_epoch, torch.tensor
+
+    def tolist(tensor):
+        shapes.append(tuple(tensor.shape))
+        return [0.5] * len(tensor)
+
+    def tensor(values, *, device=None, **options):
+        made = make_tensor(values, **options)  # cannot make a fake one on a GPU
+        return made if device is None else made.to(device)
+
+    def watched(self, epoch):
+        with NoCopies():
+            return run_epoch(self, epoch)
+
+    monkeypatch.setattr(FakeTensor, "tolist", tolist)
+    monkeypatch.setattr(Fitting, "_check_finite", lambda self, record: None)
+    monkeypatch.setattr(torch.Tensor, "backward", backward)
+    monkeypatch.setattr(torch, "tensor", tensor)
+    monkeypatch.setattr(Fitting, "_run_epoch", watched)
+    monkeypatch.setattr(training, "_generator", lambda *args: FakeGenerator())
+    monkeypatch.setattr(chunks, "_memory", lambda device: 2**30)
+    # what turns autocast off on a machine without a GPU
+    monkeypatch.setattr(common, "amp_definitely_not_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **options: True)
+    with FakeTensorMode():
+        yield shapes
+
+
+def settings(**changes):
+    """Everything on that works on a batch."""
+    return LearningSettings(
+        training=TrainingConfig(
+            epochs=2, batch_size=8, clip_norm=1.0, compile="off", **changes
+        ),
+        losses=LossesConfig(),
+        augmentation=AugmentationConfig(
+            crop_padding=1,
+            horizontal_flip=0.5,
+            random_affine=RandomAffineConfig(degrees=5.0),
+            rand_augment="rand-m9-mstd0.5-inc1",
+            random_erasing=0.3,
+            mixup_alpha=0.8,
+            cutmix_alpha=1.0,
+            repeats=2,
+        ),
+        preprocessing=PreprocessingConfig((0.5,) * 3, (0.25,) * 3),
+        seed=0,
+    )
+
+
+def model_of(task_sizes, **form):
+    """A model on the fake GPU."""
+    config = ModelConfig(embed_dim=16, depth=2, num_heads=2, patch_size=2, **form)
+    with unset_fake_temporarily():  # drawing weights reads some
+        model = DAFormer(
+            config,
+            image_size=8,
+            in_channels=3,
+            task_sizes=task_sizes,
+            divergence=len(task_sizes) > 1,
+        )
+    for module in model.modules():
+        for name, old in list(module.named_parameters(recurse=False)):
+            new = torch.empty(old.shape, device=GPU)
+            module._parameters[name] = torch.nn.Parameter(new)
+        for name, old in list(module.named_buffers(recurse=False)):
+            new = torch.empty(old.shape, dtype=old.dtype, device=GPU)
+            module._buffers[name] = new
+    return model
+
+
+def data():
+    """Images and targets on the fake GPU."""
+    images = torch.zeros(24, 3, 8, 8, dtype=torch.uint8, device=GPU)
+    return TaskImages(images, torch.zeros(24, dtype=torch.int64, device=GPU))
+
+
+def train(precision="float32", **form):
+    train_task(
+        model_of([2, 2, 2], **form),
+        data(),
+        settings(precision=precision, sharpness=SharpnessConfig(rho=0.5)),
+        teacher=model_of([2, 2], **form),
+        features=torch.zeros(24, 32, device=GPU),
+        neighbours=torch.zeros(24, 3, dtype=torch.int64, device=GPU),
+    )
+
+
+@pytest.mark.parametrize("form", [{"edition": "S"}, {"edition": "M"}])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_training_reads_once_an_epoch(reads, form, precision):
+    train(precision, **form)
+    assert len(reads) == 2
+
+
+def test_so_does_training_in_little_memory(reads, monkeypatch):
+    monkeypatch.setattr(chunks, "_memory", lambda device: 2**10)
+    train(edition="S")
+    assert len(reads) == 2
+
+
+def test_finetuning_reads_once_an_epoch(reads):
+    model = model_of([2, 2])
+    model.remove_divergence_head()
+    finetune_on_memory(
+        model, data(), settings(), FinetuningConfig(epochs=2, batch_size=8)
+    )
+    assert len(reads) == 2
+
+
+@pytest.mark.parametrize(
+    ("wait", "error"),
+    [
+        (lambda total: total.item(), DataDependentOutputException),
+        (lambda total: total.cpu(), CopyError),
+        (lambda total: torch.tensor([1.0], device=total.device), CopyError),
+    ],
+)
+def test_waiting_would_be_noticed(reads, monkeypatch, wait, error):
+    step = Fitting._step
+
+    def waits(self, rows, images):
+        result = step(self, rows, images)
+        wait(result["total"])
+        return result
+
+    monkeypatch.setattr(Fitting, "_step", waits)
+    with pytest.raises(error):
+        train(edition="S")
+
+
+def test_a_tensor_of_another_device_would_be_noticed(reads):
+    wrong = TaskImages(data().images, torch.zeros(24, dtype=torch.int64))
+    with pytest.raises((CopyError, RuntimeError)):
+        train_task(model_of([2]), wrong, settings())
