@@ -64,8 +64,9 @@ viz: install ## build the pipelines as a static site in build/, which needs no n
 clean-runs: install ## remove results of older settings, and say how much that frees
 	$(BIN)/python -m daformer_kedro.clean_runs $(if $(KEEP),--keep $(KEEP)) $(ARGS)
 
-test: install-dev ## run every test
-	$(BIN)/python -m pytest $(ARGS)
+# Each worker has one thread: two with two each on two cores would only wait.
+test: install-dev ## run every test, in two processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: install-dev ## style, types and the import contract
 	$(BIN)/ruff check .

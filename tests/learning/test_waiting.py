@@ -8,13 +8,13 @@ The backward pass itself, which PyTorch derives, cannot run on fake tensors.
 
 import pytest
 import torch
-from torch.cuda.amp import common
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     FakeTensor,
     FakeTensorMode,
     unset_fake_temporarily,
 )
+from torch.cuda.amp import common
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
