@@ -4,6 +4,7 @@
     python benchmarks/steps.py --image-size 224 --patch-size 16 --batch-size 4
     python benchmarks/steps.py --precision float32        # whatever auto would take
     python benchmarks/steps.py --device cuda --batch-size 128
+    python benchmarks/steps.py --profile                  # where the time goes
 
 For each number of tasks T, steps of the package (``daformer_kedro.learning.fitting``,
 without augmentation and mixing) and of ``benchmarks/baseline.py`` take turns on the
@@ -23,6 +24,8 @@ from pathlib import Path
 
 import torch
 from baseline import PlainDAFormer, Sizes, training_step
+from torch.profiler import ProfilerActivity
+from torch.profiler import profile as profiler
 from turns import median_ratio, take_turns
 
 from daformer_kedro.config import LossesConfig
@@ -37,6 +40,7 @@ LOSSES = LossesConfig()
 LOSSES = type(LOSSES)(knn_distillation=type(LOSSES.knn_distillation)(weight=0.0))
 LEARNING_RATE = 1e-4
 Step = Callable[[], float]
+_PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm")
 
 
 def make_steps(options: argparse.Namespace, num_tasks: int) -> dict[str, Step]:
@@ -179,6 +183,53 @@ def memory(options: argparse.Namespace, num_tasks: int, name: str) -> float:
     return float(json.loads(done.stdout))
 
 
+def profile(step: Step, device: str) -> dict[str, float]:
+    """Seconds that one step spends in each kind of operation, and its GFLOP.
+
+    FLOP are those of matrix products alone.
+    """
+    step()
+    activities = [ProfilerActivity.CPU]
+    if device.startswith("cuda"):
+        activities.append(ProfilerActivity.CUDA)
+    with profiler(activities=activities, with_flops=True) as trace:
+        step()
+        _synchronise(device)
+    spent = dict.fromkeys(("matrix products", "fused attention", "the rest"), 0.0)
+    flop = 0
+    for event in trace.key_averages():
+        on_gpu = device.startswith("cuda")
+        time = event.self_device_time_total if on_gpu else event.self_cpu_time_total
+        kind = "the rest"
+        if event.key in _PRODUCTS:
+            kind, flop = "matrix products", flop + event.flops
+        elif "scaled_dot_product" in event.key:
+            kind = "fused attention"
+        spent[kind] += time / 1e6
+    return {**spent, "GFLOP": flop / 1e9}
+
+
+def print_profile(options: argparse.Namespace) -> None:
+    """Print where the time of one step goes, and what that leaves to be won."""
+    kinds = ("matrix products", "fused attention", "the rest")
+    print(f"| T | step | {' | '.join(kinds)} | GFLOP/s of the products |")
+    print("| --- " * 6 + "|")
+    for num_tasks in options.tasks:
+        steps = make_steps(options, num_tasks)
+        found = {name: profile(step, options.device) for name, step in steps.items()}
+        for name, spent in found.items():
+            rate = spent["GFLOP"] / spent["matrix products"]
+            cells = " | ".join(f"{spent[kind]:.2f} s" for kind in kinds)
+            print(f"| {num_tasks} | {name} | {cells} | {rate:.0f} |")
+        whole = sum(found["textbook"][kind] for kind in kinds)
+        bound = whole / found["package"]["matrix products"]
+        print(
+            f"| {num_tasks} | ratio | {bound:.2f} if all but the package's products "
+            "took no time | | | |",
+            flush=True,
+        )
+
+
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -190,6 +241,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="auto", help="of the package's steps")
+    parser.add_argument("--profile", action="store_true")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.tasks = [int(number) for number in str(options.tasks).split(",")]
@@ -201,6 +253,9 @@ def main() -> None:
     options = parse()
     if options.memory_of:
         print(json.dumps(_peak(options)))
+        return
+    if options.profile:
+        print_profile(options)
         return
     print("| T | textbook | package | ratio | textbook's memory | package's | ratio |")
     print("| --- " * 7 + "|")

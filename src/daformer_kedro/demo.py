@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         model = load_model(options.model, options.project)
-        app = demo_app(Classifier(model, resolve_device(options.device)))
+        app = demo_app(Classifier(model, resolve_device(options.device, "--device")))
     except InputError as error:
         sys.stderr.write(f"{error}\n")
         return 1

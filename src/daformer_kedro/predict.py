@@ -31,14 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         model = load_model(options.model, options.project)
         _say(f"Model: {model.name} ({model.origin})")
         table = predict_files(
-            Classifier(model, resolve_device(options.device)),
+            Classifier(model, resolve_device(options.device, "--device")),
             [path for given in options.images for path in _files(given)],
         )
     except InputError as error:
         _say(str(error))
         return 1
     console = Console()
-    console.print(_shown(table, min(options.top, NUM_RANKED)))
+    console.print(_shown(table, options.top))
     if not model.is_calibrated:
         _say("The probabilities are not calibrated.")
     return int(table["error"].notna().all())
@@ -112,7 +112,13 @@ def _parser() -> argparse.ArgumentParser:
         help="run key, id of a run in MLflow, or models:/NAME/VERSION; "
         "the newest finished run if unset",
     )
-    parser.add_argument("--top", type=int, default=3, help="classes to show, up to 5")
+    parser.add_argument(
+        "--top",
+        type=int,
+        default=3,
+        choices=range(1, NUM_RANKED + 1),
+        help="classes to show",
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--project", type=Path, default=Path.cwd())
     return parser

@@ -54,4 +54,13 @@ def test_a_device_that_is_none_is_named(
     digits: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([digits["[b]0.png"], "--device", "gpu"]) == 1
-    assert "device = 'gpu' is none" in capsys.readouterr().err
+    assert "--device = 'gpu' is none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("top", ["0", "6"])
+def test_no_other_number_of_classes_is_taken(
+    top: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["image.png", "--top", top])
+    assert "choose from" in capsys.readouterr().err

@@ -7,12 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 import torch
 from safetensors.torch import load_file
 
 
-def test_two_ranks_are_one_run_with_one_memory(project: Any, finished: Any) -> None:
-    params = {"training": {"devices": 2}}
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["torch", "ray"])
+def test_two_ranks_are_one_run_with_one_memory(
+    project: Any, finished: Any, engine: str
+) -> None:
+    if engine == "ray":
+        pytest.importorskip("ray")
+    params = {"training": {"devices": 2, "engine": engine}}
     project.run("ingestion", "task_00", params=params)
     folder = project.folder("06_models")
     # The same key as with one device, and the same numbers within rounding.

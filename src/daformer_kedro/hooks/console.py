@@ -182,8 +182,10 @@ class ConsoleHooks:
         bad = int(faults.notna().sum())
         why = f"; {bad} could not be read, see the column error" if bad else ""
         path = _shown(Path(catalog["inference_table"].filepath))
+        good = len(faults) - bad
+        noun = "image" if good == 1 else "images"
         self._console.print(
-            f"{len(faults) - bad} images classified{why}\nTable: {path}",
+            f"{good} {noun} classified{why}\nTable: {path}",
             highlight=False,
             markup=False,
             soft_wrap=True,

@@ -10,8 +10,12 @@ _CPU_BFLOAT16 = ("avx512_bf16", "amx_bf16")
 _WIDE = 256  # 192 is a little slower in bfloat16 than in float32, 288 a fifth faster
 
 
-def resolve_device(device: str) -> torch.device:
-    """The device that ``training.device`` means on this machine.
+def resolve_device(device: str, name: str = "training.device") -> torch.device:
+    """The device that a setting means on this machine.
+
+    Args:
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:NUMBER``.
+        name: of the setting, for errors.
 
     Raises:
         InputError: there is no such device, or not that many GPUs.
@@ -23,11 +27,11 @@ def resolve_device(device: str) -> torch.device:
         resolved = torch.device(device)
     except RuntimeError as error:
         raise InputError(
-            f"device = {device!r} is none: must be auto, cpu, cuda or cuda:NUMBER"
+            f"{name} = {device!r} is none: must be auto, cpu, cuda or cuda:NUMBER"
         ) from error
     if resolved.type == "cuda" and (resolved.index or 0) >= num_gpus:
         raise InputError(
-            f"training.device = {device!r}: this machine has {num_gpus} usable GPUs; "
+            f"{name} = {device!r}: this machine has {num_gpus} usable GPUs; "
             "allowed: auto, cpu"
             + "".join(f", cuda:{number}" for number in range(num_gpus))
         )

@@ -27,7 +27,7 @@ def predict_images_node(
             "--params inference.images=photos"
         )
     table = predict_files(
-        Classifier(model, resolve_device(config.device)),
+        Classifier(model, resolve_device(config.device, "inference.device")),
         find_images(Path(os.path.expanduser(config.images))),
         config.batch_size,
     )
