@@ -24,6 +24,7 @@ from pathlib import Path
 
 import torch
 from baseline import PlainDAFormer, Sizes, training_step
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity
 from torch.profiler import profile as profiler
 from turns import median_ratio, take_turns
@@ -40,6 +41,7 @@ LOSSES = LossesConfig()
 LOSSES = type(LOSSES)(knn_distillation=type(LOSSES.knn_distillation)(weight=0.0))
 LEARNING_RATE = 1e-4
 Step = Callable[[], float]
+_KINDS = ("matrix products", "fused attention", "the rest")
 _PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm")
 
 
@@ -195,15 +197,18 @@ def profile(step: Step, device: str) -> dict[str, float]:
     with profiler(activities=activities, with_flops=True) as trace:
         step()
         _synchronise(device)
-    spent = dict.fromkeys(("matrix products", "fused attention", "the rest"), 0.0)
-    flop = 0
+    spent = dict.fromkeys(_KINDS, 0.0)
+    flop, on_gpu = 0, device.startswith("cuda")
     for event in trace.key_averages():
-        on_gpu = device.startswith("cuda")
+        if event.device_type != DeviceType.CPU:
+            continue  # a kernel, whose time the operation that started it has too
         time = event.self_device_time_total if on_gpu else event.self_cpu_time_total
         kind = "the rest"
         if event.key in _PRODUCTS:
             kind, flop = "matrix products", flop + event.flops
-        elif "scaled_dot_product" in event.key:
+        elif event.key.endswith("_attention_forward") or (
+            "scaled_dot_product" in event.key
+        ):
             kind = "fused attention"
         spent[kind] += time / 1e6
     return {**spent, "GFLOP": flop / 1e9}
@@ -211,17 +216,16 @@ def profile(step: Step, device: str) -> dict[str, float]:
 
 def print_profile(options: argparse.Namespace) -> None:
     """Print where the time of one step goes, and what that leaves to be won."""
-    kinds = ("matrix products", "fused attention", "the rest")
-    print(f"| T | step | {' | '.join(kinds)} | GFLOP/s of the products |")
+    print(f"| T | step | {' | '.join(_KINDS)} | GFLOP/s of the products |")
     print("| --- " * 6 + "|")
     for num_tasks in options.tasks:
         steps = make_steps(options, num_tasks)
         found = {name: profile(step, options.device) for name, step in steps.items()}
         for name, spent in found.items():
             rate = spent["GFLOP"] / spent["matrix products"]
-            cells = " | ".join(f"{spent[kind]:.2f} s" for kind in kinds)
+            cells = " | ".join(f"{spent[kind]:.2f} s" for kind in _KINDS)
             print(f"| {num_tasks} | {name} | {cells} | {rate:.0f} |")
-        whole = sum(found["textbook"][kind] for kind in kinds)
+        whole = sum(found["textbook"][kind] for kind in _KINDS)
         bound = whole / found["package"]["matrix products"]
         print(
             f"| {num_tasks} | ratio | {bound:.2f} if all but the package's products "

@@ -294,7 +294,13 @@ def test_no_more_batches_are_read_ahead_than_are_augmented_together():
     augmented = augment.batches(batches(), generator())
     first = next(augmented)
     assert read == [0, 1]  # two of 4 * 512 * 512 pixels fill a group
-    levels = torch.zeros(1, 3, 1, 1, dtype=torch.uint8)
-    assert torch.equal(first[:1, :, :1, :1], normalise(levels, CIFAR))
-    assert len(list(augmented)) == 4
+    corners = [batch[0, :, :1, :1] for batch in (first, *augmented)]
+    levels = torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1).expand(5, 3, 1, 1)
+    assert torch.equal(torch.stack(corners), normalise(levels, CIFAR))
+
+
+def test_no_batches_and_empty_ones_are_augmented_to_the_same():
+    augment = build()
     assert not list(augment.batches([], generator()))
+    (empty,) = augment.batches([noise(0, 3, 32, 32)], generator())
+    assert empty.shape == (0, 3, 32, 32)

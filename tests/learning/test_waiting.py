@@ -1,10 +1,12 @@
-"""Training never waits for the device, and mixes no devices.
+"""Training on resident images never waits for the device, and mixes no devices.
 
 Epochs are traced with fake CUDA tensors, with a GPU or without: they have a device, a
 shape and a type, but no values. Reading one is an error, and so is an operation on
 tensors of two devices. A copy between host and device, which waits too, is one as well.
 The backward pass itself, which PyTorch derives, cannot run on fake tensors.
 """
+
+from dataclasses import replace
 
 import pytest
 import torch
@@ -21,8 +23,10 @@ from torch.utils._pytree import tree_leaves
 from daformer_kedro.config import (
     AugmentationConfig,
     FinetuningConfig,
+    KNNDistillationConfig,
     LossesConfig,
     ModelConfig,
+    PooledDistillationConfig,
     PreprocessingConfig,
     RandomAffineConfig,
     SharpnessConfig,
@@ -110,7 +114,7 @@ def reads(monkeypatch):
 
 
 def settings(**changes):
-    """Everything on that works on a batch."""
+    """All kinds of chance, on resident images."""
     return LearningSettings(
         training=TrainingConfig(
             epochs=2, batch_size=8, clip_norm=1.0, compile="off", **changes
@@ -133,7 +137,7 @@ def settings(**changes):
 
 def model_of(task_sizes, **form):
     """A model on the fake GPU."""
-    config = ModelConfig(embed_dim=16, depth=2, num_heads=2, patch_size=2, **form)
+    config = ModelConfig(embed_dim=16, depth=3, num_heads=2, patch_size=2, **form)
     with unset_fake_temporarily():  # drawing weights reads some
         model = DAFormer(
             config,
@@ -158,11 +162,12 @@ def data():
     return TaskImages(images, torch.zeros(24, dtype=torch.int64, device=GPU))
 
 
-def train(precision="float32", **form):
+def train(precision="float32", losses=None, **form):
+    chosen = settings(precision=precision, sharpness=SharpnessConfig(rho=0.5))
     train_task(
         model_of([2, 2, 2], **form),
         data(),
-        settings(precision=precision, sharpness=SharpnessConfig(rho=0.5)),
+        replace(chosen, losses=losses or chosen.losses),
         teacher=model_of([2, 2], **form),
         features=torch.zeros(24, 32, device=GPU),
         neighbours=torch.zeros(24, 3, dtype=torch.int64, device=GPU),
@@ -176,9 +181,20 @@ def test_training_reads_once_an_epoch(reads, form, precision):
     assert len(reads) == 2
 
 
-def test_so_does_training_in_little_memory(reads, monkeypatch):
+def test_so_does_training_with_other_losses(reads):
+    losses = LossesConfig(
+        pooled_distillation=PooledDistillationConfig(weight=0.1),
+        knn_distillation=KNNDistillationConfig(scope="batch"),
+    )
+    train(losses=losses, decoder="task_attention")
+    assert len(reads) == 2
+
+
+def test_so_does_training_in_little_memory(reads, monkeypatch, caplog):
     monkeypatch.setattr(chunks, "_memory", lambda device: 2**10)
-    train(edition="S")
+    with caplog.at_level("INFO"):
+        train(edition="S")
+    assert "computes them twice" in caplog.text
     assert len(reads) == 2
 
 
@@ -214,5 +230,5 @@ def test_waiting_would_be_noticed(reads, monkeypatch, wait, error):
 
 def test_a_tensor_of_another_device_would_be_noticed(reads):
     wrong = TaskImages(data().images, torch.zeros(24, dtype=torch.int64))
-    with pytest.raises((CopyError, RuntimeError)):
+    with pytest.raises(RuntimeError, match="same device"):
         train_task(model_of([2]), wrong, settings())

@@ -50,7 +50,7 @@ class InferenceConfig:
         model: a run key, the id of a run in MLflow, ``models:/NAME/VERSION``, or
             ``None`` for the newest finished run.
         output: folder of the table.
-        batch_size: images a forward pass.
+        batch_size: images at a time, at most.
         device: ``auto`` takes a GPU where there is one.
     """
 

@@ -177,7 +177,7 @@ class Augmentation:
         """
         ahead = iter(batches)
         for first in ahead:
-            size = first.shape[0] * first.shape[2] * first.shape[3]
+            size = max(first[:, 0].numel(), 1)
             group = [first, *islice(ahead, max(1, _PIXELS_AT_ONCE // size) - 1)]
             augmented = self(torch.cat(group), generator)
             yield from augmented.split([len(batch) for batch in group])

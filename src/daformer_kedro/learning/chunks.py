@@ -1,13 +1,14 @@
 """How much to compute at a time: what fits a cache, or a memory.
 
 The decoder embeds each image once a task, so that its activations grow with tasks
-times images. A few tasks at a time, they stay in a CPU's cache, which makes evaluation
-about one and a half times as fast; see docs/results/performance.md.
+times images. A few tasks at a time, they stay in a CPU's cache, which is faster: see
+docs/results/performance.md.
 """
 
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import psutil
 import torch
@@ -16,9 +17,12 @@ from daformer_kedro.model import DAFormer
 from daformer_kedro.model.task_batch import ALL_AT_ONCE, TaskChunks
 
 _LOGGER = logging.getLogger(__name__)
-_CPU_CACHE = 64 * 2**20  # bytes of activations, of which a third is in use at a time
+# Bytes of activations, of which a third is in use at a time; the best of what was tried
+# with one thread and with two, whatever the caches of the processor.
+_CPU_BYTES, _BYTES_A_THREAD = 64 * 2**20, 32 * 2**20
 _GPU_SHARE = 16  # of its memory
 _FEWEST_TASKS = 2  # a batched product of one task is computed twice
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def inference_chunks(
@@ -36,7 +40,8 @@ def inference_chunks(
     """
     num_images = batch_size
     if device.type == "cpu":
-        fitting = _CPU_CACHE // _bytes_per_task(model, torch.float32) // _FEWEST_TASKS
+        num_tasks = min(_FEWEST_TASKS, model.num_tasks)
+        fitting = _room(device) // _bytes_per_task(model, torch.float32) // num_tasks
         num_images = min(batch_size, max(1, fitting))
     return num_images, _piecewise(model, num_images, device, torch.float32)
 
@@ -50,21 +55,21 @@ def training_chunks(
 ) -> TaskChunks:
     """How the decoder goes through the tasks in an optimisation step.
 
-    On a GPU all at once, on a CPU as many as its cache holds; a few at a time and
+    On a GPU all at once, on a CPU as many as stay in its cache; a few at a time and
     twice, where the activations would take more than half of the memory.
 
     Args:
         model: the network.
         batch_size: images of each rank's step.
         device: where to compute.
-        precision: type of the activations.
-        num_ranks: processes that share the memory of a CPU.
+        precision: type that autocast computes in.
+        num_ranks: processes; those on CPUs are taken to share one memory.
     """
     is_cpu = device.type == "cpu"
     memory = _memory(device) // (num_ranks if is_cpu else 1)
     needed = model.num_tasks * batch_size * _bytes_per_task(model, precision)
     few = _piecewise(model, batch_size, device, precision)
-    if needed <= memory // 2:
+    if needed <= memory // 2 or (few.at_once or 0) >= model.num_tasks:
         return few if is_cpu else ALL_AT_ONCE
     _LOGGER.info(
         "the decoder's activations for %d tasks would take about %.1f of %.1f GiB: it "
@@ -72,28 +77,36 @@ def training_chunks(
         model.num_tasks,
         needed / 2**30,
         memory / 2**30,
-        few.num_tasks,
+        few.at_once,
     )
-    return TaskChunks(few.num_tasks, recompute=True)
+    return TaskChunks(few.at_once, recompute=True)
 
 
 def _piecewise(
     model: DAFormer, num_images: int, device: torch.device, precision: torch.dtype
 ) -> TaskChunks:
-    """As many tasks as fit a CPU's cache, or a small part of a GPU's memory."""
-    room = _CPU_CACHE if device.type == "cpu" else _memory(device) // _GPU_SHARE
-    one = num_images * _bytes_per_task(model, precision)
-    return TaskChunks(max(_FEWEST_TASKS, room // one))
+    one = max(num_images, 1) * _bytes_per_task(model, precision)
+    return TaskChunks(max(_FEWEST_TASKS, _room(device) // one))
+
+
+def _room(device: torch.device) -> int:
+    """Bytes of activations to have at a time."""
+    if device.type == "cpu":
+        return max(_CPU_BYTES, _BYTES_A_THREAD * torch.get_num_threads())
+    return _memory(device) // _GPU_SHARE
 
 
 def _bytes_per_task(model: DAFormer, precision: torch.dtype) -> int:
     """Activations of the decoder for one image and one task."""
-    num_tokens = model.pos_embed.shape[1]
-    return model.decoder.numbers_per_task(num_tokens) * precision.itemsize
+    return model.decoder.bytes_per_task(model.pos_embed.shape[1], precision.itemsize)
 
 
 def _memory(device: torch.device) -> int:
     """Bytes of the device in all, which do not change from one run to the next."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
-    return psutil.virtual_memory().total
+    total = psutil.virtual_memory().total
+    try:
+        return min(total, int(_CONTAINER_LIMIT.read_text()))
+    except (OSError, ValueError):  # no container, or one without a limit
+        return total

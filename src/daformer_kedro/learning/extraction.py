@@ -31,8 +31,8 @@ def extract(
         model: on the device to use.
         images: (N, C, H, W) uint8, on any device, or files of N images.
         preprocessing: normalisation.
-        batch_size: images that are read at a time; a CPU looks at them in smaller
-            pieces, see :mod:`~daformer_kedro.learning.chunks`.
+        batch_size: images at a time, at most: a CPU looks at fewer, see
+            :mod:`~daformer_kedro.learning.chunks`.
 
     Returns:
         (N, T * D) concatenated task embeddings and (N, C) logits, on the CPU.

@@ -146,7 +146,8 @@ class Fitting:
         self.teacher = None
         if teacher is not None and objective.uses_teacher:
             self.teacher = teacher.eval()
-        batch_size = phase.batch_size // ranks.count
+        num_images = min(phase.batch_size, len(data.targets))
+        batch_size = num_images // ranks.share(num_images).part[1]
         self._chunks = training_chunks(
             model, batch_size, data.device, phase.precision, ranks.count
         )

@@ -112,11 +112,20 @@ class DualAttentionDecoder(nn.Module):
         """Parameters that belong to all tasks but the newest."""
         return self.attn.old_task_parameters()
 
-    def numbers_per_task(self, num_tokens: int) -> int:
-        """Activations of one task for one image, about: attention, MLP, residuals."""
+    def bytes_per_task(self, num_tokens: int, itemsize: int) -> int:
+        """Activations of one task for one image, about: attention, MLP, residuals.
+
+        Args:
+            num_tokens: N of the image.
+            itemsize: bytes of a number that autocast computes with; a softmax and a
+                residual stay float32.
+        """
         hidden, width = self.mlp.fc1.out_features, self.mlp.fc1.in_features
-        scores = self.attn.num_heads * num_tokens
-        return num_tokens * (2 * hidden + 2 * scores + 6 * width)
+        softmaxes = 2 if self.attn.task_external else 1
+        scores = softmaxes * self.attn.num_heads * num_tokens
+        widths = (3 * softmaxes * itemsize + 12) * width
+        token = 2 * itemsize * hidden + (itemsize + 4) * scores + widths
+        return num_tokens * token
 
     def forward(
         self,
@@ -138,7 +147,7 @@ class DualAttentionDecoder(nn.Module):
         num_tasks = self.attn.num_tasks if keep is None else keep.shape[1]
 
         def of_tasks(tasks: slice) -> torch.Tensor:
-            attended = self.attn.of_tasks(shared, tasks)  # (T, B, N, D)
+            attended = self.attn(shared, tasks)  # (T, B, N, D)
             if keep is None:
                 y = x + attended
                 return y.mean(dim=2) + self.mlp.pooled(self.norm2(y))

@@ -112,23 +112,17 @@ class DualAttention(nn.Module):
             external = self._shared_external(x, query, value)
         return SharedAttention(x, query, value, external)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Attend with every task's keys.
-
-        Args:
-            x: (B, N, D) normalised tokens.
-
-        Returns:
-            (T, B, N, D), or (1, B, N, D) where nothing depends on the task.
-        """
-        return self.of_tasks(self.share(x), slice(None))
-
-    def of_tasks(self, shared: SharedAttention, tasks: slice) -> torch.Tensor:
-        """Attend with some tasks' keys; :meth:`forward` is this with all of them.
+    def forward(
+        self, shared: SharedAttention, tasks: slice = slice(None)
+    ) -> torch.Tensor:
+        """Attend with the keys of some tasks, all of them by default.
 
         Args:
             shared: from :meth:`share`.
-            tasks: a range of tasks.
+            tasks: a range of T tasks.
+
+        Returns:
+            (T, B, N, D), or (1, B, N, D) where nothing depends on the task.
         """
         weights = None
         if self.internal_keys:
@@ -138,8 +132,8 @@ class DualAttention(nn.Module):
             weights = external if weights is None else weights + external
         attended = None if weights is None else self._weigh(weights, shared.value)
         if shared.external is not None:
-            once = shared.external
-            attended = once if attended is None else attended + once
+            external = shared.external
+            attended = external if attended is None else attended + external
         assert attended is not None  # parts names at least one
         return attended
 

@@ -57,10 +57,16 @@ class TaskAttentionDecoder(nn.Module):
         """Tokens of all tasks but the newest."""
         return list(self.tokens)[:-1]
 
-    def numbers_per_task(self, num_tokens: int) -> int:
-        """Activations of one task for one image, about: keys, values and scores."""
+    def bytes_per_task(self, num_tokens: int, itemsize: int) -> int:
+        """Activations of one task for one image, about: keys, values, scores, MLP.
+
+        Args:
+            num_tokens: N of the image.
+            itemsize: bytes of a number that autocast computes with.
+        """
         width = self.query.in_features
-        return (num_tokens + 1) * (2 * width + 2 * self.num_heads)
+        token = 2 * itemsize * width + (2 * itemsize + 4) * self.num_heads
+        return (num_tokens + 1) * token + (8 * itemsize + 40) * width
 
     def forward(
         self,

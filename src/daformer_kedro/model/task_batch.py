@@ -59,13 +59,13 @@ class TaskChunks:
     """How the decoder goes through the tasks.
 
     Attributes:
-        num_tasks: tasks at a time; ``None`` for all at once.
+        at_once: tasks at a time; ``None`` for all.
         recompute: where gradients are needed, throw away what a chunk computes in
             between and compute it again in the backward pass (Chen et al., "Training
             Deep Nets with Sublinear Memory Cost", 2016).
     """
 
-    num_tasks: int | None = None
+    at_once: int | None = None
     recompute: bool = False
 
 
@@ -84,9 +84,9 @@ def in_chunks(
         chunks: how to go.
 
     Returns:
-        The results one after the other; equal to the bit whatever the chunks.
+        The results one after the other; on a CPU equal to the bit whatever the chunks.
     """
-    step = chunks.num_tasks or num_tasks
+    step = chunks.at_once or num_tasks
     if step >= num_tasks:
         return of_tasks(slice(0, num_tasks))
     recompute = chunks.recompute and torch.is_grad_enabled()

@@ -24,7 +24,7 @@ class Extractor:
     Attributes:
         model: the network.
         preprocessing: normalisation.
-        batch_size: images a forward pass.
+        batch_size: images at a time, at most.
     """
 
     model: DAFormer

@@ -91,7 +91,7 @@ class Classifier:
 
         Args:
             images: (N, H, W, C) pixels from 0 to 255, of :attr:`image_shape`.
-            batch_size: images a forward pass.
+            batch_size: images at a time, at most.
 
         Raises:
             InputError: another shape or type.
@@ -123,7 +123,7 @@ class Classifier:
 
         Args:
             images: see :meth:`answer`.
-            batch_size: images a forward pass.
+            batch_size: images at a time, at most.
 
         Returns:
             :data:`COLUMNS`, one row an image. With fewer than five classes the last

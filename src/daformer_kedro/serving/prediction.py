@@ -37,7 +37,7 @@ def predict_files(
     Args:
         classifier: the model.
         paths: the files.
-        batch_size: images a forward pass.
+        batch_size: images at a time, at most.
         on_batch: called after each batch with the number of its files.
 
     Returns:
