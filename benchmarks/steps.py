@@ -190,7 +190,6 @@ def profile(step: Step, device: str) -> dict[str, float]:
 
     FLOP are those of matrix products alone.
     """
-    step()
     activities = [ProfilerActivity.CPU]
     if device.startswith("cuda"):
         activities.append(ProfilerActivity.CUDA)
@@ -220,7 +219,16 @@ def print_profile(options: argparse.Namespace) -> None:
     print("| --- " * 6 + "|")
     for num_tasks in options.tasks:
         steps = make_steps(options, num_tasks)
-        found = {name: profile(step, options.device) for name, step in steps.items()}
+        for step in steps.values():
+            step()
+        traces: dict[str, list[dict[str, float]]] = {name: [] for name in steps}
+        for _ in range(options.repetitions):
+            for name, step in steps.items():
+                traces[name].append(profile(step, options.device))
+        found = {
+            name: {key: statistics.median(t[key] for t in taken) for key in taken[0]}
+            for name, taken in traces.items()
+        }
         for name, spent in found.items():
             rate = spent["GFLOP"] / spent["matrix products"]
             cells = " | ".join(f"{spent[kind]:.2f} s" for kind in _KINDS)
