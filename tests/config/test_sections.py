@@ -64,6 +64,10 @@ def test_nested_sections_become_frozen_dataclasses() -> None:
             {"model": {"embed_dim": 10, "num_heads": 3}},
             r"^model: embed_dim = 10 must be a multiple of num_heads = 3$",
         ),
+        (
+            {"model": {"depth": 2}, "losses": {"pooled_distillation": {"weight": 0.1}}},
+            r"pooled_distillation\.weight = 0\.1 .* model\.depth = 2 .* at least 3",
+        ),
         ({"model": {"attention": []}}, r"^model: attention = \[\] must name"),
         (
             {"memory": {"selection": "hard", "total": 4}},

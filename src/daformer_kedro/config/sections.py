@@ -74,6 +74,13 @@ class Config:
             check_batch_size(
                 "finetuning.batch_size", self.finetuning.batch_size, self.training
             )
+        pooled = self.losses.pooled_distillation.weight
+        if pooled > 0 and self.model.depth < 3:
+            raise ValueError(
+                f"losses.pooled_distillation.weight = {pooled} compares the encoder's "
+                f"blocks but the last, and model.depth = {self.model.depth} has no "
+                "other; allowed: a depth of at least 3, or weight 0"
+            )
         return self
 
     @classmethod
