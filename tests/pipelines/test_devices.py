@@ -5,22 +5,28 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from daformer_kedro.learning.distributed import launch
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["torch", "ray"])
 def test_two_ranks_are_one_run_with_one_memory(
-    project: Any, finished: Any, engine: str
+    project: Any, finished: Any, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if engine == "ray":
         pytest.importorskip("ray")
+    used = Mock(wraps=launch.ENGINES[engine])
+    monkeypatch.setitem(launch.ENGINES, engine, used)
     params = {"training": {"devices": 2, "engine": engine}}
     project.run("ingestion", "task_00", params=params)
+    used.assert_called_once()
     folder = project.folder("06_models")
     # The same key as with one device, and the same numbers within rounding.
     assert folder.name == finished.folder("06_models").name
