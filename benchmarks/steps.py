@@ -106,7 +106,9 @@ def _own_step(
 
     context = autocast(images.device, precision)
     chunks = training_chunks(model, len(images), images.device, precision)
-    _, teacher_chunks = inference_chunks(teacher or model, len(images), images.device)
+    teacher_chunks = inference_chunks(
+        teacher or model, len(images), images.device, precision
+    )
 
     def step() -> float:
         taught = None
@@ -125,14 +127,10 @@ def _own_step(
     return step
 
 
-def seconds(options: argparse.Namespace, num_tasks: int) -> dict[str, list[float]]:
-    """Durations of steps that take turns, after one of each to warm up."""
-    return _timed(make_steps(options, num_tasks), options)
-
-
-def _timed(
+def seconds(
     steps: dict[str, Step], options: argparse.Namespace
 ) -> dict[str, list[float]]:
+    """Durations of steps that take turns, after one of each to warm up."""
     return take_turns(
         {name: _waiting(step, options.device) for name, step in steps.items()},
         options.repetitions,
@@ -227,7 +225,7 @@ def print_profile(options: argparse.Namespace) -> None:
     print("| --- " * 7 + "|")
     for num_tasks in options.tasks:
         steps = make_steps(options, num_tasks)
-        whole = _timed(steps, options)
+        whole = seconds(steps, options)
         traces: dict[str, list[dict[str, float]]] = {name: [] for name in steps}
         for _ in range(options.repetitions):
             for name, step in steps.items():
@@ -236,8 +234,8 @@ def print_profile(options: argparse.Namespace) -> None:
             spent = {key: statistics.median(t[key] for t in taken) for key in taken[0]}
             cells = " | ".join(f"{spent[kind]:.2f} s" for kind in _KINDS)
             rate = spent["GFLOP"] / spent["matrix products"]
-            seconds = statistics.median(whole[name])
-            print(f"| {num_tasks} | {name} | {seconds:.2f} s | {cells} | {rate:.0f} |")
+            median = statistics.median(whole[name])
+            print(f"| {num_tasks} | {name} | {median:.2f} s | {cells} | {rate:.0f} |")
         bound = statistics.median(whole["textbook"]) / spent["matrix products"]
         print(
             f"T = {num_tasks}: the ratio is {median_ratio(whole):.2f}, and would be "
@@ -276,7 +274,7 @@ def main() -> None:
     print("| T | textbook | package | ratio | textbook's memory | package's | ratio |")
     print("| --- " * 7 + "|")
     for num_tasks in options.tasks:
-        measured = seconds(options, num_tasks)
+        measured = seconds(make_steps(options, num_tasks), options)
         plain, own = (statistics.median(v) for v in measured.values())
         ratio = median_ratio(measured)
         sizes = [memory(options, num_tasks, name) / 2**30 for name in measured]

@@ -43,7 +43,9 @@ def test_runs_are_listed(page: Any, compared: Any) -> None:
     _, server = compared
     page.goto(f"{server.uri}/#/experiments/1/runs")
     for seed in (0, 1):
-        page.get_by_text(f"test_S_order-identity_seed{seed}").first.wait_for()
+        name = page.get_by_text(f"test_S_order-identity_seed{seed}").first
+        name.wait_for()
+        assert name.is_visible()
     assert page.get_by_text("task_00").count() == 0  # below their parents
 
 
@@ -68,7 +70,9 @@ def test_the_compare_page_sets_two_parents_side_by_side(
     page.goto(f'{server.uri}/#/compare-runs?runs={parents}&experiments=["1"]')
     page.get_by_text("Comparing 2 Runs from 1 Experiment").wait_for()
     for seed in (0, 1):
-        page.get_by_text(f"test_S_order-identity_seed{seed}").first.wait_for()
+        name = page.get_by_text(f"test_S_order-identity_seed{seed}").first
+        name.wait_for()
+        assert name.is_visible()
 
 
 def test_a_task_has_charts_over_its_epochs(page: Any, compared: Any) -> None:

@@ -71,7 +71,9 @@ def test_a_figure_is_previewed(
 ) -> None:
     page.goto(serve(site))
     page.get_by_text("accuracy_matrix_figure", exact=True).first.click()
-    page.locator("img[src^='data:image/png;base64']").first.wait_for()
+    preview = page.locator("img[src^='data:image/png;base64']").first
+    preview.wait_for()
+    assert preview.evaluate("image => image.naturalWidth") > 100
 
 
 def test_a_node_shows_its_docstring_and_code(
@@ -80,4 +82,6 @@ def test_a_node_shows_its_docstring_and_code(
     page.goto(serve(site))
     page.get_by_text("draw_attention", exact=True).first.click()
     page.get_by_text("Show Code").first.click()
-    page.get_by_text("Where the decoder looks").first.wait_for()
+    docstring = page.get_by_text("Where the decoder looks").first
+    docstring.wait_for()
+    assert docstring.is_visible()

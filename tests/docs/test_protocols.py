@@ -131,7 +131,7 @@ def test_a_protocol_has_its_tasks_and_class_orders(row: tuple[str, ...]) -> None
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_an_environment_is_valid(protocol: str) -> None:
-    Config.from_parameters(parameters(protocol))
+    assert Config.from_parameters(parameters(protocol)).protocol == protocol
 
 
 def test_the_short_schedule_is_the_documented_one() -> None:

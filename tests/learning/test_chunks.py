@@ -5,7 +5,11 @@ import torch
 
 from daformer_kedro.config import ModelConfig
 from daformer_kedro.learning import chunks
-from daformer_kedro.learning.chunks import inference_chunks, training_chunks
+from daformer_kedro.learning.chunks import (
+    images_at_once,
+    inference_chunks,
+    training_chunks,
+)
 from daformer_kedro.model import DAFormer
 
 CPU = torch.device("cpu")
@@ -38,14 +42,17 @@ def test_a_cpu_looks_at_what_stays_in_its_cache(
 ):
     model = make(tasks)
     monkeypatch.setattr(chunks, "_room", lambda device: cache * bytes_of(model))
-    images, found = inference_chunks(model, batch_size, CPU)
+    images = images_at_once(model, batch_size, CPU)
+    found = inference_chunks(model, images, CPU)
     assert (images, found.at_once) == (num_images, at_once)
 
 
 def test_a_gpu_looks_at_the_whole_batch(monkeypatch):
     model = make()
     monkeypatch.setattr(chunks, "_memory", lambda device: 16 * 1000 * bytes_of(model))
-    images, found = inference_chunks(model, 100, torch.device("cuda"))
+    gpu = torch.device("cuda")
+    images = images_at_once(model, 100, gpu)
+    found = inference_chunks(model, images, gpu)
     assert (images, found.at_once) == (100, 10)
 
 

@@ -25,25 +25,36 @@ _FEWEST_TASKS = 2  # a batched product of one task is computed twice
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
-def inference_chunks(
-    model: DAFormer, batch_size: int, device: torch.device
-) -> tuple[int, TaskChunks]:
-    """Pieces in which to look at images, in float32 and without gradients.
+def images_at_once(model: DAFormer, batch_size: int, device: torch.device) -> int:
+    """Images to look at in one pass, in float32 and without gradients.
 
     Args:
         model: the network.
         batch_size: most images at a time.
         device: where to compute.
-
-    Returns:
-        Images at a time, and how the decoder goes through the tasks.
     """
-    num_images = batch_size
-    if device.type == "cpu":
-        num_tasks = min(_FEWEST_TASKS, model.num_tasks)
-        fitting = _room(device) // _bytes_per_task(model, torch.float32) // num_tasks
-        num_images = min(batch_size, max(1, fitting))
-    return num_images, _piecewise(model, num_images, device, torch.float32)
+    if device.type != "cpu":
+        return batch_size
+    num_tasks = min(_FEWEST_TASKS, model.num_tasks)
+    fitting = _room(device) // _bytes_per_task(model, torch.float32) // num_tasks
+    return min(batch_size, max(1, fitting))
+
+
+def inference_chunks(
+    model: DAFormer,
+    num_images: int,
+    device: torch.device,
+    precision: torch.dtype = torch.float32,
+) -> TaskChunks:
+    """How the decoder goes through the tasks without gradients.
+
+    Args:
+        model: the network.
+        num_images: of one pass.
+        device: where to compute.
+        precision: type that autocast computes in.
+    """
+    return TaskChunks(_tasks_at_once(model, num_images, device, precision))
 
 
 def training_chunks(
@@ -68,25 +79,25 @@ def training_chunks(
     is_cpu = device.type == "cpu"
     memory = _memory(device) // (num_ranks if is_cpu else 1)
     needed = model.num_tasks * batch_size * _bytes_per_task(model, precision)
-    few = _piecewise(model, batch_size, device, precision)
-    if needed <= memory // 2 or (few.at_once or 0) >= model.num_tasks:
-        return few if is_cpu else ALL_AT_ONCE
+    at_once = _tasks_at_once(model, batch_size, device, precision)
+    if needed <= memory // 2 or at_once >= model.num_tasks:
+        return TaskChunks(at_once) if is_cpu else ALL_AT_ONCE
     _LOGGER.info(
         "the decoder's activations for %d tasks would take about %.1f of %.1f GiB: it "
         "works on %d tasks at a time and computes them twice",
         model.num_tasks,
         needed / 2**30,
         memory / 2**30,
-        few.at_once,
+        at_once,
     )
-    return TaskChunks(few.at_once, recompute=True)
+    return TaskChunks(at_once, recompute=True)
 
 
-def _piecewise(
+def _tasks_at_once(
     model: DAFormer, num_images: int, device: torch.device, precision: torch.dtype
-) -> TaskChunks:
+) -> int:
     one = max(num_images, 1) * _bytes_per_task(model, precision)
-    return TaskChunks(max(_FEWEST_TASKS, _room(device) // one))
+    return max(_FEWEST_TASKS, _room(device) // one)
 
 
 def _room(device: torch.device) -> int:

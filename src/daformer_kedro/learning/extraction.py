@@ -9,7 +9,7 @@ from torch import Tensor
 
 from daformer_kedro.config import PreprocessingConfig
 from daformer_kedro.learning.augmentation import normalise
-from daformer_kedro.learning.chunks import inference_chunks
+from daformer_kedro.learning.chunks import images_at_once, inference_chunks
 from daformer_kedro.learning.file_images import FileImages
 from daformer_kedro.learning.neighbourhood import concatenate_tasks
 from daformer_kedro.model import DAFormer
@@ -40,7 +40,8 @@ def extract(
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
-    num_images, chunks = inference_chunks(model, batch_size, device)
+    num_images = images_at_once(model, batch_size, device)
+    chunks = inference_chunks(model, num_images, device)
     embeddings, logits = [], []
     batches: Iterable[Tensor]
     if isinstance(images, FileImages):
@@ -48,8 +49,8 @@ def extract(
     else:
         batches = images.split(batch_size)
     for batch in batches:
-        for part in batch.to(device).split(num_images):
-            output = model(normalise(part, preprocessing), chunks=chunks)
+        for part in normalise(batch.to(device), preprocessing).split(num_images):
+            output = model(part, chunks=chunks)
             joined = concatenate_tasks(output.embeddings, model.num_tasks)
             embeddings.append(joined.cpu())
             logits.append(output.logits.cpu())

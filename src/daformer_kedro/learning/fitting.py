@@ -143,17 +143,16 @@ class Fitting:
         self.schedule = schedule
         self.generator = generator
         self.ranks = ranks
-        self.teacher = None
-        if teacher is not None and objective.uses_teacher:
-            self.teacher = teacher.eval()
         num_images = min(phase.batch_size, len(data.targets))
         batch_size = num_images // ranks.share(num_images).part[1]
         self._chunks = training_chunks(
             model, batch_size, data.device, phase.precision, ranks.count
         )
-        if self.teacher is not None:
-            _, self._teacher_chunks = inference_chunks(
-                self.teacher, batch_size, data.device
+        self.teacher = None
+        if teacher is not None and objective.uses_teacher:
+            self.teacher = teacher.eval()
+            self._teacher_chunks = inference_chunks(
+                teacher, batch_size, data.device, phase.precision
             )
         self.history: list[EpochRecord] = []
 

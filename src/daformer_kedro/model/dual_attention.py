@@ -132,8 +132,9 @@ class DualAttention(nn.Module):
             weights = external if weights is None else weights + external
         attended = None if weights is None else self._weigh(weights, shared.value)
         if shared.external is not None:
-            external = shared.external
-            attended = external if attended is None else attended + external
+            attended = (
+                shared.external if attended is None else attended + shared.external
+            )
         assert attended is not None  # parts names at least one
         return attended
 
