@@ -188,3 +188,8 @@ def test_preservation_is_the_share_of_kept_neighbours() -> None:
     # With point 1 at 50 degrees: 0 keeps {1, 2}; 1 keeps 2 and swaps 0 for 3; 2 keeps
     # {1, 0}; 3 keeps {2, 1}: seven of eight.
     assert neighbourhood_preservation(neighbours, unit(0, 50, 30, 90)) == 7 / 8
+
+
+def test_a_single_sample_has_no_neighbourhood_to_keep() -> None:
+    alone = random(1, 4)
+    assert neighbourhood_preservation(find_neighbours(alone, 5), alone) is None

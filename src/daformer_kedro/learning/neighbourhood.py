@@ -215,7 +215,7 @@ def _divergence(
 
 def neighbourhood_preservation(
     teacher_neighbours: Tensor, student_features: Tensor
-) -> float:
+) -> float | None:
     """Share of each sample's teacher neighbours that the student keeps.
 
     Args:
@@ -223,8 +223,11 @@ def neighbourhood_preservation(
         student_features: (N, E) of the same un-augmented samples.
 
     Returns:
-        Mean over samples, in [0, 1].
+        Mean over samples, in [0, 1]; ``None`` for a single sample, which has no
+        neighbour to keep.
     """
+    if teacher_neighbours.shape[1] == 0:
+        return None
     kept = find_neighbours(student_features, teacher_neighbours.shape[1])
     same = teacher_neighbours[:, :, None] == kept[:, None, :]
     return float(same.any(2).double().mean())
