@@ -23,13 +23,6 @@ import numpy as np
 import torch
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.learning.losses import (
-    classification_loss,
-    distillation_weight,
-    divergence_loss,
-    logit_distillation_loss,
-    pooled_distillation_loss,
-)
 from daformer_kedro.learning.memory import herding_order
 from daformer_kedro.learning.sharpness import ascend, restore
 from daformer_kedro.model import DAFormer, DAFormerOutput
@@ -38,6 +31,13 @@ from daformer_kedro.model.reference import (
     own_name,
     own_state_dict,
 )
+from daformer_kedro.objectives.classification import classification_loss
+from daformer_kedro.objectives.divergence import divergence_loss
+from daformer_kedro.objectives.logit_distillation import (
+    distillation_weight,
+    logit_distillation_loss,
+)
+from daformer_kedro.objectives.pooled_distillation import pooled_distillation_loss
 
 TOLERANCE = 1e-5
 STEP_TOLERANCE = 1e-4

@@ -29,17 +29,15 @@ from torch.profiler import ProfilerActivity
 from torch.profiler import profile as profiler
 from turns import median_ratio, take_turns
 
-from daformer_kedro.config import LossesConfig
 from daformer_kedro.learning.chunks import inference_chunks, training_chunks
 from daformer_kedro.learning.devices import autocast, resolve_precision
-from daformer_kedro.learning.mixing import Mixed
-from daformer_kedro.learning.objective import Batch, Objective
 from daformer_kedro.learning.optimisation import make_optimiser
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.reference import from_reference_state_dict
+from daformer_kedro.objectives import Batch, LossesConfig, Objective, terms_of
+from daformer_kedro.objectives.knn_distillation import KNNDistillation
 
-LOSSES = LossesConfig()
-LOSSES = type(LOSSES)(knn_distillation=type(LOSSES.knn_distillation)(weight=0.0))
+LOSSES = terms_of(LossesConfig(knn_distillation=KNNDistillation(weight=0.0)))
 LEARNING_RATE = 1e-4
 Step = Callable[[], float]
 _KINDS = ("matrix products", "fused attention", "the rest")
@@ -99,9 +97,9 @@ def _own_step(
     model.freeze_for_training()
     model.eval()  # without stochastic depth, as the other; gradients flow
     optimiser = make_optimiser(model.parameters(), LEARNING_RATE, 1e-6)
-    objective = Objective(LOSSES, 0 if teacher is None else teacher.num_classes)
+    given = set() if teacher is None else {"divergence_head", "teacher"}
+    objective = Objective(LOSSES, frozenset(given))
     rows = torch.arange(len(images), device=images.device)
-    whole = torch.ones((), device=images.device)
     precision = resolve_precision(
         precision_asked, images.device, model.config.embed_dim
     )
@@ -119,8 +117,15 @@ def _own_step(
                 taught = teacher(images, chunks=teacher_chunks).float()
         with context:
             student = model(images, chunks=chunks)
-        unmixed = Mixed(images, targets, whole, is_mixture=False)
-        terms = objective.terms(student.float(), Batch.of(unmixed, rows, taught))
+        batch = Batch.unmixed(
+            student.float(),
+            targets,
+            rows,
+            teacher=taught,
+            num_old_classes=sum(model.task_sizes[:-1]),
+            num_old_tasks=model.num_tasks - 1,
+        )
+        terms = objective(batch)
         total = torch.stack(tuple(terms.values())).sum()
         total.backward()
         optimiser.step()

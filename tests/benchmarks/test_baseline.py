@@ -9,13 +9,12 @@ from types import ModuleType
 import pytest
 import torch
 
-from daformer_kedro.config import KNNDistillationConfig, LossesConfig
-from daformer_kedro.learning.mixing import Mixed
-from daformer_kedro.learning.objective import Batch, Objective
 from daformer_kedro.model.reference import (
     from_reference_state_dict,
     own_name,
 )
+from daformer_kedro.objectives import Batch, LossesConfig, Objective, terms_of
+from daformer_kedro.objectives.knn_distillation import KNNDistillation
 
 FILE = Path(__file__).parents[2] / "benchmarks" / "baseline.py"
 
@@ -55,16 +54,20 @@ def test_the_fast_and_the_plain_path_compute_the_same(
 
     expected = baseline.training_loss(plain, plain_teacher, images, targets)
     expected.backward()
-    objective = Objective(
-        LossesConfig(knn_distillation=KNNDistillationConfig(weight=0.0)),
-        num_old=sum(task_sizes[:-1]),
-        num_old_tasks=len(task_sizes) - 1,
-    )
+    terms = terms_of(LossesConfig(knn_distillation=KNNDistillation(weight=0.0)))
+    given = {"divergence_head", "teacher"} if own_teacher else set()
+    objective = Objective(terms, frozenset(given))
     with torch.no_grad():
         taught = None if own_teacher is None else own_teacher(images)
-    unmixed = Mixed(images, targets, torch.ones(()), is_mixture=False)
-    terms = objective.terms(own(images), Batch.of(unmixed, torch.arange(5), taught))
-    total = torch.stack(tuple(terms.values())).sum()
+    batch = Batch.unmixed(
+        own(images),
+        targets,
+        torch.arange(5),
+        teacher=taught,
+        num_old_classes=sum(task_sizes[:-1]),
+        num_old_tasks=len(task_sizes) - 1,
+    )
+    total = torch.stack(tuple(objective(batch).values())).sum()
     total.backward()
 
     assert total.item() == pytest.approx(expected.item(), abs=1e-6)

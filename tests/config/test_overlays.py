@@ -21,7 +21,7 @@ def test_a_baseline_changes_the_parameters_and_explicit_ones_win() -> None:
     merged = apply_overlays(parameters, {})
     assert merged["memory"] == {"keep": "nothing", "total": 100}
     assert merged["finetuning"] == {"epochs": 0, "batch_size": 4}
-    assert merged["losses"]["logit_distillation"] == {"enabled": False}
+    assert merged["losses"]["logit_distillation"] == {"weight": 0.0}
 
     explicit = apply_overlays(parameters, {"finetuning": {"epochs": 7}})
     assert explicit["finetuning"]["epochs"] == 7
@@ -112,7 +112,7 @@ def _overlay(baseline: str) -> dict[str, Any]:
         "mixup": config.augmentation.mixup_alpha,
         "sharpness": (sharpness.rho, sharpness.adaptive, sharpness.first_task),
         "divergence": config.losses.divergence.weight,
-        "distillation": config.losses.logit_distillation.enabled,
+        "distillation": config.losses.logit_distillation.weight,
     }
 
 
@@ -134,5 +134,5 @@ def test_dytox_baselines_hold_the_published_option_files(
         "mixup": mixup,
         "sharpness": (rho, True, False),
         "divergence": 0.1,
-        "distillation": True,
+        "distillation": 1.0,
     }

@@ -22,7 +22,6 @@ from daformer_kedro.config import (
 from daformer_kedro.learning.file_images import FileImages
 from daformer_kedro.learning.fitting import TaskImages
 from daformer_kedro.learning.growth import model_for_task
-from daformer_kedro.learning.neighbourhood import find_neighbours
 from daformer_kedro.learning.progress import EpochRecord, observed_by
 from daformer_kedro.learning.training import (
     LearningSettings,
@@ -31,6 +30,7 @@ from daformer_kedro.learning.training import (
 )
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
+from daformer_kedro.objectives.neighbourhood import find_neighbours
 from daformer_kedro.storage.state_file import StateFile
 
 PREPROCESSING = PreprocessingConfig(mean=(0.3,), std=(0.4,))

@@ -21,7 +21,6 @@ from daformer_kedro.config import (
 from daformer_kedro.learning import fitting
 from daformer_kedro.learning.extraction import extract
 from daformer_kedro.learning.fitting import DivergenceError, TaskImages
-from daformer_kedro.learning.neighbourhood import find_neighbours
 from daformer_kedro.learning.progress import EpochRecord, observed_by
 from daformer_kedro.learning.training import (
     LearningSettings,
@@ -29,6 +28,7 @@ from daformer_kedro.learning.training import (
     train_task,
 )
 from daformer_kedro.model import DAFormer
+from daformer_kedro.objectives.neighbourhood import find_neighbours
 
 SETTINGS = LearningSettings(
     training=TrainingConfig(

@@ -23,10 +23,8 @@ from torch.utils._pytree import tree_leaves
 from daformer_kedro.config import (
     AugmentationConfig,
     FinetuningConfig,
-    KNNDistillationConfig,
     LossesConfig,
     ModelConfig,
-    PooledDistillationConfig,
     PreprocessingConfig,
     RandomAffineConfig,
     SharpnessConfig,
@@ -40,6 +38,8 @@ from daformer_kedro.learning.training import (
     train_task,
 )
 from daformer_kedro.model import DAFormer
+from daformer_kedro.objectives.knn_distillation import KNNDistillation
+from daformer_kedro.objectives.pooled_distillation import PooledDistillation
 
 GPU = torch.device("cuda", 0)
 
@@ -183,8 +183,8 @@ def test_training_reads_once_an_epoch(reads, form, precision):
 
 def test_so_does_training_with_other_losses(reads):
     losses = LossesConfig(
-        pooled_distillation=PooledDistillationConfig(weight=0.1),
-        knn_distillation=KNNDistillationConfig(scope="batch"),
+        pooled_distillation=PooledDistillation(weight=0.1),
+        knn_distillation=KNNDistillation(scope="batch"),
     )
     train(losses=losses, decoder="task_attention")
     assert len(reads) == 2

@@ -17,16 +17,10 @@ from daformer_kedro.config.keys import (
     source_key,
 )
 from daformer_kedro.config.learning_sections import (
-    ClassificationConfig,
-    DivergenceConfig,
     EvaluationConfig,
     FinetuningConfig,
-    KNNDistillationConfig,
-    LogitDistillationConfig,
-    LossesConfig,
     MemoryConfig,
     ModelConfig,
-    PooledDistillationConfig,
     SharpnessConfig,
     TrainingConfig,
 )
@@ -43,7 +37,8 @@ from daformer_kedro.config.sections import (
     SETTINGS,
     Config,
 )
-from daformer_kedro.config.validation import validated
+from daformer_kedro.objectives import LossesConfig
+from daformer_kedro.validation import validated
 
 __all__ = [
     "BASELINES",
@@ -51,21 +46,16 @@ __all__ = [
     "SETTINGS",
     "AugmentationConfig",
     "CacheConfig",
-    "ClassificationConfig",
     "ComparisonConfig",
     "Config",
-    "DivergenceConfig",
     "EvaluationConfig",
     "ExportConfig",
     "FinetuningConfig",
     "InferenceConfig",
-    "KNNDistillationConfig",
-    "LogitDistillationConfig",
     "LossesConfig",
     "MemoryConfig",
     "MlflowConfig",
     "ModelConfig",
-    "PooledDistillationConfig",
     "PreprocessingConfig",
     "RandomAffineConfig",
     "ScenarioConfig",

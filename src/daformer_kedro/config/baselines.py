@@ -5,6 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from daformer_kedro.objectives import Need, terms_that_need
+
+
+def _without(*needs: Need) -> dict[str, dict[str, float]]:
+    """Switch off every loss term that has one of the needs."""
+    return {name: {"weight": 0.0} for name in terms_that_need(*needs)}
+
+
 _DYTOX: Mapping[str, Any] = {
     "model": {"decoder": "task_attention"},
     "losses": {"knn_distillation": {"weight": 0.0}},
@@ -17,29 +25,15 @@ BASELINES: Mapping[str, Mapping[str, Any]] = {
     "none": {},
     "finetune": {
         "memory": {"keep": "nothing"},
-        "losses": {
-            "logit_distillation": {"enabled": False},
-            "knn_distillation": {"weight": 0.0},
-            "pooled_distillation": {"weight": 0.0},
-            "divergence": {"weight": 0.0},
-        },
+        "losses": _without("teacher", "divergence_head"),
         "finetuning": {"epochs": 0},
     },
     "replay": {
-        "losses": {
-            "logit_distillation": {"enabled": False},
-            "knn_distillation": {"weight": 0.0},
-            "pooled_distillation": {"weight": 0.0},
-        },
+        "losses": _without("teacher"),
     },
     "joint": {
         "memory": {"keep": "everything"},
-        "losses": {
-            "logit_distillation": {"enabled": False},
-            "knn_distillation": {"weight": 0.0},
-            "pooled_distillation": {"weight": 0.0},
-            "divergence": {"weight": 0.0},
-        },
+        "losses": _without("teacher", "divergence_head"),
         "training": {"freeze_old_tasks": False},
         "finetuning": {"epochs": 0},
     },

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from daformer_kedro.config.types import (
+from daformer_kedro.validation import (
     STRICT,
     Fraction,
     NonNegativeFloat,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from daformer_kedro.config.types import (
+from daformer_kedro.validation import (
     STRICT,
     Device,
     NonNegativeFloat,
@@ -162,70 +162,6 @@ def check_batch_size(key: str, batch_size: int, training: TrainingConfig) -> Non
         if training.nnodes > 1:
             ranks += f" times training.nnodes = {training.nnodes}"
         raise ValueError(f"{key} = {batch_size} must be a multiple of {ranks}")
-
-
-@dataclass(frozen=True, config=STRICT)
-class ClassificationConfig:
-    """Classification loss on soft targets, with label smoothing."""
-
-    kind: Literal["binary", "softmax"] = "binary"
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
-
-
-@dataclass(frozen=True, config=STRICT)
-class LogitDistillationConfig:
-    """Distillation of the teacher's logits, weighted by the share of old classes."""
-
-    enabled: bool = True
-    temperature: PositiveFloat = 1.0
-
-
-@dataclass(frozen=True, config=STRICT)
-class DivergenceConfig:
-    """Auxiliary head that tells the new classes from "some old class"."""
-
-    weight: NonNegativeFloat = 0.1
-
-
-@dataclass(frozen=True, config=STRICT)
-class PooledDistillationConfig:
-    """Pooled outputs distillation (POD) of the encoder blocks; weight 0 is off."""
-
-    weight: NonNegativeFloat = 0.0
-
-
-@dataclass(frozen=True, config=STRICT)
-class KNNDistillationConfig:
-    """K-nearest-neighbour-invariant distillation; weight 0 is off.
-
-    Attributes:
-        num_neighbours: K, at least 2: the share of a single neighbour is always 1,
-            under any model.
-        temperature: divides the cosine similarities before the softmax.
-        scope: take neighbours from the batch or from the whole task data.
-    """
-
-    weight: NonNegativeFloat = 1.0
-    num_neighbours: Annotated[int, Field(ge=2)] = 10
-    temperature: PositiveFloat = 0.1
-    scope: Literal["batch", "dataset"] = "batch"
-
-
-@dataclass(frozen=True, config=STRICT)
-class LossesConfig:
-    """All terms of the training loss."""
-
-    classification: ClassificationConfig = Field(default_factory=ClassificationConfig)
-    logit_distillation: LogitDistillationConfig = Field(
-        default_factory=LogitDistillationConfig
-    )
-    divergence: DivergenceConfig = Field(default_factory=DivergenceConfig)
-    pooled_distillation: PooledDistillationConfig = Field(
-        default_factory=PooledDistillationConfig
-    )
-    knn_distillation: KNNDistillationConfig = Field(
-        default_factory=KNNDistillationConfig
-    )
 
 
 @dataclass(frozen=True, config=STRICT)

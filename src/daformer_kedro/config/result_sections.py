@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from daformer_kedro.config.types import STRICT, Device, PositiveInt
+from daformer_kedro.validation import STRICT, Device, PositiveInt
 
 Reference = Annotated[str, Field(min_length=1)] | None
 

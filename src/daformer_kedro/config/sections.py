@@ -22,7 +22,6 @@ from daformer_kedro.config.data_sections import (
 from daformer_kedro.config.learning_sections import (
     EvaluationConfig,
     FinetuningConfig,
-    LossesConfig,
     MemoryConfig,
     ModelConfig,
     TrainingConfig,
@@ -35,8 +34,8 @@ from daformer_kedro.config.result_sections import (
     InferenceConfig,
     MlflowConfig,
 )
-from daformer_kedro.config.types import STRICT, NonNegativeInt
-from daformer_kedro.config.validation import validated
+from daformer_kedro.objectives import LossesConfig, terms_of
+from daformer_kedro.validation import STRICT, NonNegativeInt, validated
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -82,30 +81,9 @@ class Config:
             check_batch_size(
                 "finetuning.batch_size", self.finetuning.batch_size, self.training
             )
-        pooled = self.losses.pooled_distillation.weight
-        if pooled > 0 and self.model.depth < 3:
-            raise ValueError(
-                f"losses.pooled_distillation.weight = {pooled} compares the encoder's "
-                f"blocks but the last, and model.depth = {self.model.depth} has no "
-                "other; allowed: a depth of at least 3, or weight 0"
-            )
-        self._check_neighbours()
+        for term in terms_of(self.losses).values():
+            term.check(self)
         return self
-
-    def _check_neighbours(self) -> None:
-        """Refuse batches in which no sample can have two neighbours."""
-        knn = self.losses.knn_distillation
-        repeats = self.augmentation.repeats
-        if knn.weight == 0 or knn.scope != "batch":
-            return
-        if self.training.batch_size < 3 * repeats:
-            raise ValueError(
-                f"losses.knn_distillation.scope = batch compares each image with two "
-                f"others at least, and training.batch_size = "
-                f"{self.training.batch_size} holds fewer than 3 images with "
-                f"augmentation.repeats = {repeats}; allowed: a batch_size of at least "
-                f"{3 * repeats}, scope dataset, or weight 0"
-            )
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Config:

@@ -11,8 +11,8 @@ from daformer_kedro.config import PreprocessingConfig
 from daformer_kedro.learning.augmentation import normalise
 from daformer_kedro.learning.chunks import images_at_once, inference_chunks
 from daformer_kedro.learning.file_images import FileImages
-from daformer_kedro.learning.neighbourhood import concatenate_tasks
 from daformer_kedro.model import DAFormer
+from daformer_kedro.objectives.neighbourhood import concatenate_tasks
 
 
 @torch.inference_mode()

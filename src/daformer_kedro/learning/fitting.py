@@ -18,11 +18,11 @@ from daformer_kedro.learning.devices import autocast
 from daformer_kedro.learning.distributed.ranks import ALONE, Ranks, Share
 from daformer_kedro.learning.file_images import FileImages
 from daformer_kedro.learning.mixing import Mixing
-from daformer_kedro.learning.objective import Batch, Objective
 from daformer_kedro.learning.progress import EpochRecord, announce
 from daformer_kedro.learning.sampling import epoch_batches
 from daformer_kedro.learning.sharpness import ascend, restore
 from daformer_kedro.model import DAFormer, DAFormerOutput
+from daformer_kedro.objectives import Batch, Objective
 from daformer_kedro.storage.state_file import StateFile
 
 
@@ -148,7 +148,7 @@ class Fitting:
             model, batch_size, data.device, phase.precision, ranks.count
         )
         self.teacher = None
-        if teacher is not None and objective.uses_teacher:
+        if teacher is not None and objective.uses("teacher"):
             self.teacher = teacher.eval()
             self._teacher_chunks = inference_chunks(
                 teacher, batch_size, data.device, phase.precision
@@ -189,12 +189,11 @@ class Fitting:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the phase depends on."""
-        bank = self.objective.bank
         return {
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
-            "bank": None if bank is None else bank.state_dict(),
+            "objective": self.objective.state_dict(),
             "history": [vars(record) for record in self.history],
         }
 
@@ -203,8 +202,7 @@ class Fitting:
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"])
-        if self.objective.bank is not None:
-            self.objective.bank.load_state_dict(state["bank"])
+        self.objective.load_state_dict(state["objective"])
         self.history = [EpochRecord(**record) for record in state["history"]]
 
     def _run_epoch(self, epoch: int) -> EpochRecord:
@@ -255,8 +253,19 @@ class Fitting:
         share = self.ranks.share(len(rows))
         with torch.inference_mode(), self._autocast():
             teacher_output = self._teacher_forward(mixed.images, share)
-        batch = Batch.of(mixed, rows, teacher_output)
-        student, terms = self._losses(mixed.images, batch, share)
+        student = self._student_forward(mixed.images, share)
+        batch = Batch(
+            student=student,
+            targets=mixed.targets,
+            rows=mixed.main_image(rows),
+            sources=mixed.sources(rows),
+            own_share=mixed.weight,
+            teacher=teacher_output,
+            num_old_classes=sum(self.model.task_sizes[:-1]),
+            num_old_tasks=self.model.num_tasks - 1,
+            kind=self.objective.kind,
+        )
+        terms = self.objective(batch)
         total = torch.stack(tuple(terms.values())).sum()
         total.backward()
         share.sum_gradients(self._trainable())
@@ -267,7 +276,7 @@ class Fitting:
             nn.utils.clip_grad_norm_(trainable, self.phase.clip_norm)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
-        self.objective.after_step(student, batch)
+        self.objective.after_step(batch)
         right = student.logits.detach().argmax(1) == mixed.targets.argmax(1)
         measured = {name: value.detach() for name, value in terms.items()}
         return {**measured, "total": total.detach(), "accuracy": right.float().mean()}
@@ -280,32 +289,29 @@ class Fitting:
         trainable = self._trainable()
         saved = ascend(trainable, sharpness.rho, adaptive=sharpness.adaptive)
         self.optimiser.zero_grad(set_to_none=True)
-        _, terms = self._losses(images, batch, share)
+        terms = self.objective(batch.seen_by(self._student_forward(images, share)))
         torch.stack(tuple(terms.values())).sum().backward()
         share.sum_gradients(trainable)
         restore(trainable, saved)
 
-    def _losses(
-        self, images: Tensor, batch: Batch, share: Share
-    ) -> tuple[DAFormerOutput, dict[str, Tensor]]:
+    def _student_forward(self, images: Tensor, share: Share) -> DAFormerOutput:
         with self._autocast():
             student = self.model(
                 share.of(images),
                 generator=self.generator,
-                return_blocks=self.objective.uses_blocks,
+                return_blocks=self.objective.uses("blocks"),
                 part=share.part,
                 chunks=self._chunks,
             )
         # Losses in float32: softmax and cross-entropy lose too much in bfloat16.
-        student = share.joined(student.float())
-        return student, self.objective.terms(student, batch)
+        return share.joined(student.float())
 
     def _teacher_forward(self, images: Tensor, share: Share) -> DAFormerOutput | None:
         if self.teacher is None:
             return None
         output = self.teacher(
             share.of(images),
-            return_blocks=self.objective.uses_blocks,
+            return_blocks=self.objective.uses("blocks"),
             chunks=self._teacher_chunks,
         )
         return share.joined(output.float())

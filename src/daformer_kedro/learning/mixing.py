@@ -47,6 +47,24 @@ class Mixed:
     weight: Tensor
     is_mixture: bool = True
 
+    def main_image(self, rows: Tensor) -> Tensor:
+        """Position of the image that each sample shows most, (B,).
+
+        Args:
+            rows: (B,) positions of the batch's images.
+        """
+        if not self.is_mixture:
+            return rows
+        return torch.where(self.weight >= 0.5, rows, rows.flip(0))
+
+    def sources(self, rows: Tensor) -> Tensor:
+        """Positions of the S images that each sample is mixed from, (S, B).
+
+        Args:
+            rows: (B,) positions of the batch's images.
+        """
+        return torch.stack((rows, rows.flip(0))) if self.is_mixture else rows[None]
+
 
 def sample_symmetric_beta(alpha: float, generator: torch.Generator) -> Tensor:
     """Draw from Beta(α, α): a float64 scalar on the generator's device.

@@ -22,8 +22,6 @@ from daformer_kedro.learning.distributed.ranks import ALONE, Ranks
 from daformer_kedro.learning.file_images import FileImages
 from daformer_kedro.learning.fitting import Fitting, Phase, TaskImages
 from daformer_kedro.learning.mixing import Mixing
-from daformer_kedro.learning.neighbourhood import FeatureBank
-from daformer_kedro.learning.objective import Objective
 from daformer_kedro.learning.optimisation import (
     make_optimiser,
     make_schedule,
@@ -32,6 +30,7 @@ from daformer_kedro.learning.optimisation import (
 from daformer_kedro.learning.progress import EpochRecord
 from daformer_kedro.learning.seeding import make_generator
 from daformer_kedro.model import DAFormer
+from daformer_kedro.objectives import Need, Objective, is_needed, terms_of
 from daformer_kedro.storage.state_file import StateFile
 
 
@@ -88,15 +87,21 @@ def train_task(
         clip_norm=training.clip_norm,
         precision=_precision(training, model, data.device),
     )
-    bank = None
+    available: set[Need] = set()
+    neighbourhood = None
+    if teacher is not None:
+        available |= {"teacher", "blocks"}
+    if model.divergence_head is not None:
+        available.add("divergence_head")
     if features is not None and neighbours is not None:
-        bank = FeatureBank(features, neighbours)
-    objective = Objective(
-        losses=losses,
-        num_old=0 if teacher is None else teacher.num_classes,
-        num_old_tasks=0 if teacher is None else teacher.num_tasks,
-        bank=bank,
-    )
+        available.add("neighbourhood")
+        neighbourhood = {"features": features, "neighbours": neighbours}
+    elif teacher is not None and is_needed("neighbourhood", losses):
+        raise ValueError(
+            "features and neighbours = None: losses.knn_distillation.scope = dataset "
+            "needs the teacher's neighbours of the task data"
+        )
+    objective = Objective(terms_of(losses), frozenset(available), neighbourhood)
     return _fit(
         phase,
         model,
@@ -146,13 +151,12 @@ def finetune_on_memory(
         clip_norm=training.clip_norm,
         precision=_precision(training, model, data.device),
     )
-    divergence_off = replace(settings.losses.divergence, weight=0.0)
     return _fit(
         phase,
         model,
         data,
         settings,
-        objective=Objective(losses=replace(settings.losses, divergence=divergence_off)),
+        objective=Objective(terms_of(settings.losses)),
         learning_rate=finetuning.learning_rate,
         follows_schedule=False,
         ranks=ranks,

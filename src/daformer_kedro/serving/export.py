@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.learning.neighbourhood import concatenate_tasks
+from daformer_kedro.objectives.neighbourhood import concatenate_tasks
 from daformer_kedro.serving.classifier import Classifier
 from daformer_kedro.serving.model_card import model_card
 from daformer_kedro.serving.served_model import ServedModel

@@ -17,10 +17,8 @@ import torch.distributed as dist
 from daformer_kedro.config import (
     AugmentationConfig,
     FinetuningConfig,
-    KNNDistillationConfig,
     LossesConfig,
     ModelConfig,
-    PooledDistillationConfig,
     PreprocessingConfig,
     SharpnessConfig,
     TrainingConfig,
@@ -28,7 +26,6 @@ from daformer_kedro.config import (
 from daformer_kedro.learning.distributed.ranks import RankGroup, Ranks
 from daformer_kedro.learning.fitting import TaskImages
 from daformer_kedro.learning.growth import model_for_task
-from daformer_kedro.learning.neighbourhood import find_neighbours
 from daformer_kedro.learning.progress import EpochRecord
 from daformer_kedro.learning.training import (
     LearningSettings,
@@ -37,6 +34,9 @@ from daformer_kedro.learning.training import (
 )
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
+from daformer_kedro.objectives.knn_distillation import KNNDistillation
+from daformer_kedro.objectives.neighbourhood import find_neighbours
+from daformer_kedro.objectives.pooled_distillation import PooledDistillation
 
 PREPROCESSING = PreprocessingConfig(mean=(0.3,), std=(0.4,))
 NUM_IMAGES = 24
@@ -110,8 +110,8 @@ def with_bank(ranks: Ranks) -> dict[str, Any]:
 def with_batch(ranks: Ranks) -> dict[str, Any]:
     """Neighbours in the batch, CutMix, pooled distillation, sharpness-aware."""
     losses = LossesConfig(
-        pooled_distillation=PooledDistillationConfig(weight=0.5),
-        knn_distillation=KNNDistillationConfig(num_neighbours=3, scope="batch"),
+        pooled_distillation=PooledDistillation(weight=0.5),
+        knn_distillation=KNNDistillation(num_neighbours=3, scope="batch"),
     )
     training = replace(SETTINGS.training, sharpness=SharpnessConfig(rho=0.5))
     augmentation = replace(SETTINGS.augmentation, cutmix_alpha=1.0, repeats=2)

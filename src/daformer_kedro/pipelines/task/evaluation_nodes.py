@@ -12,8 +12,8 @@ from torch import Tensor
 
 from daformer_kedro.evaluation.metrics import evaluate_predictions
 from daformer_kedro.evaluation.predictions import prediction_table
-from daformer_kedro.learning.neighbourhood import neighbourhood_preservation
 from daformer_kedro.model.checkpoint import Checkpoint
+from daformer_kedro.objectives.neighbourhood import neighbourhood_preservation
 from daformer_kedro.pipelines.extraction import Extractor
 from daformer_kedro.scenario.images import Images
 

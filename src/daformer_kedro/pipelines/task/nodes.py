@@ -15,7 +15,6 @@ from torch import Tensor
 from daformer_kedro.config import (
     AugmentationConfig,
     FinetuningConfig,
-    KNNDistillationConfig,
     LossesConfig,
     MemoryConfig,
     ModelConfig,
@@ -32,7 +31,6 @@ from daformer_kedro.learning.memory import (
     keep_everything,
     update_memory,
 )
-from daformer_kedro.learning.neighbourhood import find_neighbours
 from daformer_kedro.learning.progress import history_table
 from daformer_kedro.learning.seeding import make_generator
 from daformer_kedro.learning.task_data import (
@@ -48,6 +46,9 @@ from daformer_kedro.learning.training import (
 )
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
+from daformer_kedro.objectives import is_needed
+from daformer_kedro.objectives.knn_distillation import KNNDistillation
+from daformer_kedro.objectives.neighbourhood import find_neighbours
 from daformer_kedro.pipelines.extraction import Extractor
 from daformer_kedro.scenario.images import Images
 from daformer_kedro.storage.state_file import StateFile
@@ -71,9 +72,7 @@ def find_teacher_neighbours_node(
     device: str,
 ) -> dict[str, Tensor]:
     """Find each sample's nearest neighbours under the model of the task before."""
-    config = validated(
-        KNNDistillationConfig, knn_distillation, "losses.knn_distillation"
-    )
+    config = validated(KNNDistillation, knn_distillation, "losses.knn_distillation")
     extractor = Extractor.of(teacher, evaluation, device)
     features, _ = extractor.extract(images, "train", task_data["index"])
     neighbours = find_neighbours(features, config.num_neighbours)
@@ -104,9 +103,9 @@ def train_task_node(
         in_channels=images.num_channels,
         num_new_classes=num_new_classes(samples),
         seed=seed,
-        divergence=settings.losses.divergence.weight > 0,
+        divergence=is_needed("divergence_head", settings.losses),
     ).to(device)
-    in_bank = neighbourhood if _uses_bank(settings.losses) else None
+    used = neighbourhood if is_needed("neighbourhood", settings.losses) else None
     records = run_phase(
         train_task,
         student,
@@ -114,7 +113,7 @@ def train_task_node(
         settings,
         teacher=None if previous is None else previous.build(device),
         state=state,
-        **({k: v.to(device) for k, v in in_bank.items()} if in_bank else {}),
+        **({k: v.to(device) for k, v in used.items()} if used else {}),
     )
     return _checkpoint(student, settings, samples), history_table(records)
 
@@ -195,11 +194,6 @@ def _settings(
 def _home(training: TrainingConfig) -> torch.device:
     """Where model and images are put together; ranks bring them to their devices."""
     return resolve_device("cpu" if training.starts_ranks else training.device)
-
-
-def _uses_bank(losses: LossesConfig) -> bool:
-    knn = losses.knn_distillation
-    return knn.weight > 0 and knn.scope == "dataset"
 
 
 def _task_images(

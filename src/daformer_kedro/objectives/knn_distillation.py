@@ -13,38 +13,109 @@ augmented and mixed images, so the loss of equal models is zero.
 
 from __future__ import annotations
 
+from typing import Annotated, Any, Literal
+
 import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional as F
 
+from daformer_kedro.objectives.batch import Batch
+from daformer_kedro.objectives.neighbourhood import concatenate_tasks
+from daformer_kedro.objectives.term import Need, Neighbourhood, RunningTerm, Term
+from daformer_kedro.validation import STRICT, PositiveFloat
 
-def concatenate_tasks(embeddings: Tensor, num_tasks: int) -> Tensor:
-    """(T, B, D) task embeddings to (B, num_tasks * D), the first tasks' only."""
-    return embeddings[:num_tasks].transpose(0, 1).flatten(1)
+
+@dataclass(frozen=True, config=STRICT)
+class KNNDistillation(Term):
+    """Keep each sample's neighbours as near as the teacher has them.
+
+    Attributes:
+        num_neighbours: K, at least 2: the share of a single neighbour is always 1,
+            under any model.
+        temperature: divides the cosine similarities before the softmax.
+        scope: take neighbours from the ``batch`` or from the whole task data
+            (``dataset``).
+    """
+
+    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    num_neighbours: Annotated[int, Field(ge=2)] = 10
+    temperature: PositiveFloat = 0.1
+    scope: Literal["batch", "dataset"] = "batch"
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """A teacher, and over the data set its neighbours of all task data."""
+        if self.scope == "dataset":
+            return frozenset({"teacher", "neighbourhood"})
+        return frozenset({"teacher"})
+
+    def begin(self, neighbourhood: Neighbourhood | None) -> RunningTerm:
+        """Return the term; over the data set, with a bank of features."""
+        if self.scope == "batch":
+            return self
+        assert neighbourhood is not None
+        return WithFeatureBank(self.temperature, FeatureBank(**neighbourhood))
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """See :func:`knn_distillation_loss`."""
+        new, old = _embeddings(batch)
+        candidates = no_image_in_common(batch.sources)
+        return knn_distillation_loss(
+            new, old, self.num_neighbours, self.temperature, candidates
+        )
+
+    def check(self, settings: Any) -> None:
+        """Refuse batches in which no sample can have two neighbours."""
+        size, repeats = settings.training.batch_size, settings.augmentation.repeats
+        if self.weight == 0 or self.scope != "batch" or size >= 3 * repeats:
+            return
+        raise ValueError(
+            "losses.knn_distillation.scope = batch compares each image with two others "
+            f"at least, and training.batch_size = {size} holds fewer than 3 images "
+            f"with augmentation.repeats = {repeats}; allowed: a batch_size of at least "
+            f"{3 * repeats}, scope dataset, or weight 0"
+        )
 
 
-def find_neighbours(
-    features: Tensor, num_neighbours: int, chunk_size: int = 2048
-) -> Tensor:
-    """The K most similar other samples of each sample, by cosine.
+class WithFeatureBank:
+    """The term over the whole task data, while a task trains.
 
     Args:
-        features: (N, E).
-        num_neighbours: K; at most N - 1 are there to be found.
-        chunk_size: rows compared at once; memory grows with ``chunk_size * N``.
-
-    Returns:
-        (N, min(K, N - 1)) positions, most similar first.
+        temperature: divides the cosine similarities.
+        bank: features of the task data under both models.
     """
-    unit = F.normalize(features, dim=1)
-    num = min(num_neighbours, len(unit) - 1)
-    rows = torch.arange(len(unit), device=unit.device)
-    found = []
-    for chunk in rows.split(chunk_size):
-        similarity = unit[chunk] @ unit.T
-        similarity.masked_fill_(chunk[:, None] == rows, -torch.inf)
-        found.append(similarity.topk(num, dim=1).indices)
-    return torch.cat(found)
+
+    def __init__(self, temperature: float, bank: FeatureBank) -> None:
+        self.temperature = temperature
+        self.bank = bank
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """See :meth:`FeatureBank.loss`."""
+        return self.bank.loss(*_embeddings(batch), batch.rows, self.temperature)
+
+    def after_step(self, batch: Batch) -> None:
+        """Move the bank towards what both models saw."""
+        momentum = (2 * batch.own_share - 1).abs()
+        self.bank.refresh(*_embeddings(batch), batch.rows, momentum)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the bank's features."""
+        return self.bank.state_dict()
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Continue from a state of :meth:`state_dict`."""
+        self.bank.load_state_dict(state)
+
+
+def _embeddings(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Student's and teacher's embeddings of the tasks that the teacher knows."""
+    assert batch.teacher is not None
+    return (
+        concatenate_tasks(batch.student.embeddings, batch.num_old_tasks),
+        concatenate_tasks(batch.teacher.embeddings, batch.num_old_tasks),
+    )
 
 
 def no_image_in_common(sources: Tensor) -> Tensor:
@@ -108,13 +179,13 @@ class FeatureBank:
     images: equal models have equal banks, and so no loss.
 
     Args:
-        teacher_features: (N, E) of the task data, un-augmented.
+        features: (N, E) of the un-augmented task data under the teacher.
         neighbours: (N, K) positions, from :func:`find_neighbours`.
     """
 
-    def __init__(self, teacher_features: Tensor, neighbours: Tensor) -> None:
+    def __init__(self, features: Tensor, neighbours: Tensor) -> None:
         self.neighbours = neighbours
-        self.teacher_features = F.normalize(teacher_features, dim=1)
+        self.teacher_features = F.normalize(features, dim=1)
         self.student_features = self.teacher_features.clone()
 
     def loss(
@@ -211,23 +282,3 @@ def _divergence(
         log_target=True,
     )
     return gap.sum(1).mean()
-
-
-def neighbourhood_preservation(
-    teacher_neighbours: Tensor, student_features: Tensor
-) -> float | None:
-    """Share of each sample's teacher neighbours that the student keeps.
-
-    Args:
-        teacher_neighbours: (N, K) positions, from :func:`find_neighbours`.
-        student_features: (N, E) of the same un-augmented samples.
-
-    Returns:
-        Mean over samples, in [0, 1]; ``None`` for a single sample, which has no
-        neighbour to keep.
-    """
-    if teacher_neighbours.shape[1] == 0:
-        return None
-    kept = find_neighbours(student_features, teacher_neighbours.shape[1])
-    same = teacher_neighbours[:, :, None] == kept[:, None, :]
-    return float(same.any(2).double().mean())

@@ -5,14 +5,13 @@ import math
 import pytest
 import torch
 
-from daformer_kedro.learning.losses import (
-    classification_loss,
+from daformer_kedro.objectives.classification import classification_loss
+from daformer_kedro.objectives.divergence import divergence_loss, divergence_targets
+from daformer_kedro.objectives.logit_distillation import (
     distillation_weight,
-    divergence_loss,
-    divergence_targets,
     logit_distillation_loss,
-    pooled_distillation_loss,
 )
+from daformer_kedro.objectives.pooled_distillation import pooled_distillation_loss
 
 
 def test_binary_classification_loss():

@@ -8,13 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from daformer_kedro.learning.neighbourhood import (
+from daformer_kedro.objectives.knn_distillation import (
     FeatureBank,
+    knn_distillation_loss,
+    no_image_in_common,
+)
+from daformer_kedro.objectives.neighbourhood import (
     concatenate_tasks,
     find_neighbours,
-    knn_distillation_loss,
     neighbourhood_preservation,
-    no_image_in_common,
 )
 
 

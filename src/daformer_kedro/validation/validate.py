@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from typing import Any, TypeVar
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -69,7 +68,7 @@ def _is_key(part: Any) -> bool:
 def _known_keys(cls: Any, path: Sequence[str]) -> list[str]:
     """Names of the settings at ``path`` below the dataclass ``cls``."""
     for name in path:
-        hint = next(field.type for field in fields(cls) if field.name == name)
-        found = re.search(r"\b\w+Config\b", str(hint))
-        cls = getattr(sys.modules[cls.__module__], found.group()) if found else cls
+        hint = get_type_hints(cls)[name]
+        found = [kind for kind in (hint, *get_args(hint)) if is_dataclass(kind)]
+        cls = found[0] if found else cls
     return sorted(field.name for field in fields(cls))

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from daformer_kedro.config import LossesConfig, validated
+from daformer_kedro.config import validated
 from daformer_kedro.learning.mixing import Mixed
-from daformer_kedro.learning.objective import Batch, Objective
 from daformer_kedro.model import DAFormerOutput
+from daformer_kedro.objectives import (
+    Batch,
+    LossesConfig,
+    Need,
+    Objective,
+    terms_of,
+)
 
 
 def losses(**changes: object) -> LossesConfig:
@@ -33,24 +41,32 @@ TARGETS = torch.eye(5)[[0, 1, 2, 3, 4, 4]]
 ROWS = torch.arange(6)
 
 
-def batch(teacher: DAFormerOutput | None, rows: Tensor = ROWS) -> Batch:
-    images, whole = torch.zeros(6, 1, 1, 1), torch.ones(())
-    return Batch.of(Mixed(images, TARGETS, whole, is_mixture=False), rows, teacher)
+def batch(teacher: DAFormerOutput | None, rows: Tensor = ROWS, **changes: Any) -> Batch:
+    old = {"num_old_classes": 3, "num_old_tasks": 1} if teacher else {}
+    student = changes.get("student", STUDENT)
+    return Batch.unmixed(student, TARGETS, rows, teacher=teacher, **old)
+
+
+LATER: frozenset[Need] = frozenset({"teacher", "blocks", "divergence_head"})
+
+
+def objective_of(terms: LossesConfig) -> Objective:
+    return Objective(terms_of(terms), LATER)
 
 
 def test_the_first_task_has_classification_alone() -> None:
-    objective = Objective(losses())
-    terms = objective.terms(output(5, 1, seed=0), batch(None))
+    objective = Objective(terms_of(losses()))
+    terms = objective(batch(None, student=output(5, 1, seed=0)))
     assert set(terms) == {"classification"}
-    assert not objective.uses_teacher
+    assert not objective.uses("teacher")
     expected = F.binary_cross_entropy_with_logits(STUDENT.logits, TARGETS)
     torch.testing.assert_close(terms["classification"], expected)
 
 
 def test_classification_and_distillation_share_by_the_old_classes() -> None:
     knn_off = losses(knn_distillation={"weight": 0.0})
-    objective = Objective(knn_off, num_old=3, num_old_tasks=1)
-    terms = objective.terms(STUDENT, batch(TEACHER))
+    objective = objective_of(knn_off)
+    terms = objective(batch(TEACHER))
     assert set(terms) == {"classification", "logit_distillation", "divergence"}
     # Three old classes of five: two fifths stay with classification.
     plain = F.binary_cross_entropy_with_logits(STUDENT.logits, TARGETS)
@@ -64,29 +80,25 @@ def test_classification_and_distillation_share_by_the_old_classes() -> None:
 
 
 def test_without_logit_distillation_classification_keeps_its_weight() -> None:
-    objective = Objective(
-        losses(logit_distillation={"enabled": False}, divergence={"weight": 0.0}),
-        num_old=3,
-        num_old_tasks=1,
+    objective = objective_of(
+        losses(logit_distillation={"weight": 0.0}, divergence={"weight": 0.0})
     )
-    terms = objective.terms(STUDENT, batch(TEACHER))
+    terms = objective(batch(TEACHER))
     assert set(terms) == {"classification", "knn_distillation"}
     plain = F.binary_cross_entropy_with_logits(STUDENT.logits, TARGETS)
     torch.testing.assert_close(terms["classification"], plain)
 
 
 def test_knn_distillation_compares_the_old_tasks_embeddings() -> None:
-    objective = Objective(losses(), num_old=3, num_old_tasks=1)
+    objective = objective_of(losses())
     same = STUDENT._replace(embeddings=TEACHER.embeddings.repeat(2, 1, 1))
-    terms = objective.terms(same, batch(TEACHER))
+    terms = objective(batch(TEACHER, student=same))
     assert float(terms["knn_distillation"]) == pytest.approx(0.0, abs=1e-6)
-    moved = objective.terms(STUDENT, batch(TEACHER))
+    moved = objective(batch(TEACHER))
     assert float(moved["knn_distillation"]) > 1e-3
-    doubled = Objective(
-        losses(knn_distillation={"weight": 2 * losses().knn_distillation.weight}),
-        num_old=3,
-        num_old_tasks=1,
-    ).terms(STUDENT, batch(TEACHER))
+    doubled = objective_of(
+        losses(knn_distillation={"weight": 2 * losses().knn_distillation.weight})
+    )(batch(TEACHER))
     torch.testing.assert_close(
         doubled["knn_distillation"], 2 * moved["knn_distillation"]
     )
@@ -94,40 +106,39 @@ def test_knn_distillation_compares_the_old_tasks_embeddings() -> None:
 
 def test_pooled_distillation_leaves_out_the_last_block() -> None:
     config = losses(pooled_distillation={"weight": 3.0})
-    objective = Objective(config, num_old=3, num_old_tasks=1)
-    assert objective.uses_blocks
+    objective = objective_of(config)
+    assert objective.uses("blocks")
     first_equal = STUDENT._replace(blocks=(TEACHER.blocks[0], STUDENT.blocks[1]))
-    terms = objective.terms(first_equal, batch(TEACHER))
+    terms = objective(batch(TEACHER, student=first_equal))
     assert float(terms["pooled_distillation"]) == 0.0
-    terms = objective.terms(STUDENT, batch(TEACHER))
+    terms = objective(batch(TEACHER))
     assert float(terms["pooled_distillation"]) > 0.1
 
 
 def test_a_teacher_without_a_use_is_not_asked() -> None:
     config = losses(
-        logit_distillation={"enabled": False}, knn_distillation={"weight": 0.0}
+        logit_distillation={"weight": 0.0}, knn_distillation={"weight": 0.0}
     )
-    assert not Objective(config, num_old=3, num_old_tasks=1).uses_teacher
+    assert not objective_of(config).uses("teacher")
 
 
 def test_a_mixture_shows_the_heavier_of_its_two_images() -> None:
     images, rows = torch.zeros(6, 1, 1, 1), torch.tensor([3, 7, 1, 0, 9, 4])
-    light = Batch.of(Mixed(images, TARGETS, torch.tensor(0.3)), rows)
-    heavy = Batch.of(Mixed(images, TARGETS, torch.tensor(0.7)), rows)
-    assert light.rows.tolist() == [4, 9, 0, 1, 7, 3]
-    assert heavy.rows.tolist() == rows.tolist()
+    light, heavy = (Mixed(images, TARGETS, torch.tensor(w)) for w in (0.3, 0.7))
+    assert light.main_image(rows).tolist() == [4, 9, 0, 1, 7, 3]
+    assert heavy.main_image(rows).tolist() == rows.tolist()
     for mixed in (light, heavy):
-        assert mixed.sources.tolist() == [[3, 7, 1, 0, 9, 4], [4, 9, 0, 1, 7, 3]]
-    assert batch(None, rows).sources.tolist() == [rows.tolist()]
+        assert mixed.sources(rows).tolist() == [[3, 7, 1, 0, 9, 4], [4, 9, 0, 1, 7, 3]]
+    unmixed = Mixed(images, TARGETS, torch.ones(()), is_mixture=False)
+    assert unmixed.sources(rows).tolist() == [rows.tolist()]
+    assert unmixed.main_image(rows).tolist() == rows.tolist()
 
 
 def test_an_images_other_views_are_no_neighbours_of_it() -> None:
     # Two views of each of three images: with K = 2 the neighbours are the four views
     # of the other images, so what the student makes of the own view does not matter.
     rows = torch.tensor([0, 0, 1, 1, 2, 2])
-    objective = Objective(
-        losses(knn_distillation={"num_neighbours": 4}), num_old=3, num_old_tasks=1
-    )
+    objective = objective_of(losses(knn_distillation={"num_neighbours": 4}))
     own_views = torch.block_diag(*[torch.ones(2, 2)] * 3).bool()
     teacher = TEACHER.embeddings[0]
     student = STUDENT.embeddings[0]
@@ -139,7 +150,7 @@ def test_an_images_other_views_are_no_neighbours_of_it() -> None:
             for x in (teacher, student)
         )
         expected += float((old.exp() * (old - new)).sum()) / 6
-    terms = objective.terms(STUDENT, batch(TEACHER, rows))
+    terms = objective(batch(TEACHER, rows))
     weight = losses().knn_distillation.weight
     assert float(terms["knn_distillation"]) == pytest.approx(
         weight * expected, rel=1e-5

@@ -1,0 +1,23 @@
+"""Settings as dataclasses: kinds of values, and errors that name the key."""
+
+from daformer_kedro.validation.types import (
+    STRICT,
+    Device,
+    Fraction,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
+from daformer_kedro.validation.validate import validated
+
+__all__ = [
+    "STRICT",
+    "Device",
+    "Fraction",
+    "NonNegativeFloat",
+    "NonNegativeInt",
+    "PositiveFloat",
+    "PositiveInt",
+    "validated",
+]

@@ -1,0 +1,87 @@
+"""docs/extending.md, followed to the letter in a copy of the project."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+FILES = re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", TEXT, re.S)
+DIFFS = re.findall(r"```diff\n# (\S+)\n(.*?)```", TEXT, re.S)
+COMMANDS = re.findall(r"^kedro run .*$", TEXT, re.M)
+
+
+def _apply(diff: str, text: str) -> str:
+    """Add the lines marked ``+`` after the line that stands before them."""
+    lines, at = text.splitlines(), 0
+    for line in diff.splitlines():
+        mark, content = line[:1], line[1:]
+        if mark == "+":
+            lines.insert(at, content)
+            at += 1
+        else:
+            at = lines.index(content, at) + 1
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    project = tmp_path_factory.mktemp("extended") / "project"
+    leave_out = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for name in ("src", "conf"):
+        shutil.copytree(ROOT / name, project / name, ignore=leave_out)
+    for name in ("pyproject.toml", ".telemetry", "README.md"):
+        shutil.copy(ROOT / name, project)
+    for name, content in FILES:
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(content, encoding="utf-8")
+    for name, diff in DIFFS:
+        path = project / name
+        path.write_text(_apply(diff, path.read_text(encoding="utf-8")), "utf-8")
+    return project
+
+
+def _run(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {
+        "PYTHONPATH": str(project / "src"),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db",
+    }
+    return subprocess.run(
+        [str(Path(sys.executable).with_name(words[0])), *words[1:]],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_a_loss_term_is_a_file_an_entry_and_a_block(extended: Path) -> None:
+    assert len(FILES) == 2
+    assert len(DIFFS) == 1
+    first, second = COMMANDS
+    only = ["--to-nodes", "task_01.train_task"]
+    done = _run(extended, *shlex.split(first), *only)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (table,) = extended.glob("data/08_reporting/my_loss_*/task_01/training_history.csv")
+    history = pd.read_csv(table)
+    assert (history["loss_center"] > 0).all()
+    parts = history.filter(regex="^loss_").sum(axis=1)
+    assert parts.to_numpy() == pytest.approx(history["loss"].to_numpy(), rel=1e-5)
+    refused = _run(
+        extended, *shlex.split(second.replace("normalise=false", "normalize=false"))
+    )
+    assert refused.returncode == 1
+    assert "losses.center.normalize is not a parameter. Did you mean" in refused.stderr
