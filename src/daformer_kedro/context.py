@@ -25,6 +25,7 @@ from daformer_kedro.config import (
 from daformer_kedro.errors import InputError
 from daformer_kedro.scenario.image_files import COPIES
 from daformer_kedro.usage import UsageError, run_command
+from daformer_kedro.validation import require_every_setting
 
 _PARENT = "extends"
 """The key by which an environment names the one whose parameters it starts from."""
@@ -59,9 +60,13 @@ class ProjectConfigLoader(OmegaConfigLoader):
         """The validated parameters.
 
         Raises:
-            InputError: see :meth:`daformer_kedro.config.Config.from_parameters`.
+            InputError: a setting is left out, or see
+                :meth:`daformer_kedro.config.Config.from_parameters`.
         """
-        return Config.from_parameters(self["parameters"])
+        parameters = self["parameters"]
+        config = Config.from_parameters(parameters)
+        require_every_setting(Config, parameters, optional="losses")
+        return config
 
     def _joint_config(self) -> Config:
         """The same settings with the baseline ``joint``, the upper bound."""

@@ -1,5 +1,6 @@
 """Settings as dataclasses: kinds of values, and errors that name the key."""
 
+from daformer_kedro.validation.completeness import require_every_setting
 from daformer_kedro.validation.types import (
     STRICT,
     Device,
@@ -19,5 +20,6 @@ __all__ = [
     "NonNegativeInt",
     "PositiveFloat",
     "PositiveInt",
+    "require_every_setting",
     "validated",
 ]
