@@ -19,6 +19,7 @@ import pandas as pd
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.grid import Cell, Grid, UnfinishedRunError
+from daformer_kedro.methods import METHODS
 
 ROOT = Path(__file__).parents[1]
 _EDITIONS = {
@@ -33,10 +34,7 @@ _EDITIONS = {
     for edition in ("S", "M")
     for name in ("off", "batch", "dataset")
 }
-_BASELINES = {
-    name: {"baseline": name}
-    for name in ("finetune", "replay", "dytox", "dytox_plus", "joint")
-}
+_BASELINES = {name: {"baseline": name} for name in METHODS if name != "none"}
 _DECODER = {
     "DyTox's decoder with DAFormer's recipe": {
         "model.decoder": "task_attention",

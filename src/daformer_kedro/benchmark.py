@@ -12,10 +12,9 @@ from kedro.framework.project import settings
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.grid import Cell, Grid, UnfinishedRunError, parse_parameters
+from daformer_kedro.methods import METHODS
 
 _DEFAULT = "digits"
-_NO_EDITIONS = ("dytox", "dytox_plus", "dytox_plusplus")
-"""Baselines without external keys: the same in either edition."""
 
 
 def make_cells(
@@ -42,7 +41,7 @@ def make_cells(
     for order, seed, edition, baseline in product(
         list(orders) or unset, list(seeds) or unset, editions, baselines
     ):
-        if baseline in _NO_EDITIONS and edition != editions[0]:
+        if not _has_editions(baseline) and edition != editions[0]:
             continue
         chosen = {
             "scenario.class_order": order,
@@ -110,6 +109,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--project", type=Path, default=Path.cwd())
     return parser
+
+
+def _has_editions(baseline: str) -> bool:
+    # An unknown name is refused by the run itself.
+    return baseline not in METHODS or METHODS[baseline].has_editions
 
 
 def _words(text: str) -> list[str]:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
+from safetensors.torch import load_file
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -69,9 +71,7 @@ def _run(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_a_loss_term_is_a_file_an_entry_and_a_block(extended: Path) -> None:
-    assert len(FILES) == 2
-    assert len(DIFFS) == 1
-    first, second = COMMANDS
+    first, second, _ = COMMANDS
     only = ["--to-nodes", "task_01.train_task"]
     done = _run(extended, *shlex.split(first), *only)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -85,3 +85,16 @@ def test_a_loss_term_is_a_file_an_entry_and_a_block(extended: Path) -> None:
     )
     assert refused.returncode == 1
     assert "losses.center.normalize is not a parameter. Did you mean" in refused.stderr
+
+
+@pytest.mark.slow
+def test_a_method_is_a_file_and_an_entry(extended: Path) -> None:
+    done = _run(
+        extended, *shlex.split(COMMANDS[2]), "--to-nodes", "task_00.finish_task"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = extended.glob("data/06_models/test_S_equal_norms_*/task_00")
+    weight = load_file(folder / "checkpoint.safetensors")["heads.0.linear.weight"]
+    assert torch.allclose(weight.norm(dim=1), torch.ones(4))
+    before = load_file(folder / "trained.safetensors")["heads.0.linear.weight"]
+    assert not torch.allclose(before.norm(dim=1), torch.ones(4))

@@ -1,6 +1,5 @@
 """Settings as frozen dataclasses, made from Kedro's parameters and validated once."""
 
-from daformer_kedro.config.baselines import BASELINES
 from daformer_kedro.config.data_sections import (
     AugmentationConfig,
     PreprocessingConfig,
@@ -41,7 +40,6 @@ from daformer_kedro.objectives import LossesConfig
 from daformer_kedro.validation import validated
 
 __all__ = [
-    "BASELINES",
     "SCHEDULES",
     "SETTINGS",
     "AugmentationConfig",

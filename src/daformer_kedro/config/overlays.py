@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from daformer_kedro.config.baselines import BASELINES
 from daformer_kedro.config.schedules import SCHEDULES
 from daformer_kedro.errors import InputError
+from daformer_kedro.methods import METHODS
 
 _ALTERNATIVES = {"memory": (("total", "per_class"), ("per_class", "total"))}
 """Pairs of settings of a section of which only one can hold."""
@@ -30,7 +30,8 @@ def apply_overlays(
     training = parameters.get("training")
     chosen = training.get("schedule") if isinstance(training, Mapping) else None
     schedule = _look_up("training.schedule", chosen or "published", SCHEDULES)
-    baseline = _look_up("baseline", parameters.get("baseline", "none"), BASELINES)
+    overlays = {name: method.overlay for name, method in METHODS.items()}
+    baseline = _look_up("baseline", parameters.get("baseline", "none"), overlays)
     merged = dict(parameters)
     for layer in (schedule, baseline, overrides):
         merged = lay_over(merged, layer)

@@ -34,8 +34,11 @@ from daformer_kedro.config.result_sections import (
     InferenceConfig,
     MlflowConfig,
 )
+from daformer_kedro.methods import METHODS, Method
 from daformer_kedro.objectives import LossesConfig, terms_of
 from daformer_kedro.validation import STRICT, NonNegativeInt, validated
+
+_MethodName: Any = Literal[tuple(METHODS)]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -45,20 +48,13 @@ class Config:
     Attributes:
         protocol: name of the benchmark, as runs are grouped by; free text.
         seed: seed of weights, class shuffles, augmentation and batch order.
-        baseline: which of :data:`BASELINES` the parameters were made for.
+        baseline: which of
+            :data:`~daformer_kedro.methods.METHODS` the parameters were made for.
     """
 
     protocol: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]+$")] = "digits"
     seed: NonNegativeInt = 0
-    baseline: Literal[
-        "none",
-        "finetune",
-        "replay",
-        "joint",
-        "dytox",
-        "dytox_plus",
-        "dytox_plusplus",
-    ] = "none"
+    baseline: _MethodName = "none"
     source: SourceConfig = Field(default_factory=SourceConfig)
     scenario: ScenarioConfig = Field(default_factory=ScenarioConfig)
     model: ModelConfig = Field(default_factory=ModelConfig)
@@ -81,6 +77,11 @@ class Config:
             check_batch_size(
                 "finetuning.batch_size", self.finetuning.batch_size, self.training
             )
+        if self.method.finish is not None and self.memory.keep == "nothing":
+            raise ValueError(
+                f"baseline = {self.baseline} needs exemplars, and memory.keep = "
+                "nothing keeps none; allowed: memory.keep exemplars or everything"
+            )
         for term in terms_of(self.losses).values():
             term.check(self)
         return self
@@ -97,6 +98,11 @@ class Config:
                 named by its full key, with the value and what is allowed.
         """
         return validated(cls, parameters, "")
+
+    @property
+    def method(self) -> Method:
+        """The method that the parameters were made for."""
+        return METHODS[self.baseline]
 
     def finetunes(self, task: int) -> bool:
         """Whether balanced finetuning follows the training of ``task``."""

@@ -19,6 +19,7 @@ import pandas as pd
 from daformer_kedro.config.keys import PLACES
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.published import published_for
+from daformer_kedro.methods import METHODS, Method
 
 MEASURES = (
     "average_incremental_accuracy",
@@ -187,14 +188,9 @@ def method_name(
     the published one, DyTox's decoder under DAFormer's recipe, and accuracies that are
     not of test images.
     """
-    names = {
-        "none": f"DAFormer-{edition}",
-        "dytox": "DyTox (ours)",
-        "dytox_plus": "DyTox+ (ours)",
-        "dytox_plusplus": "DyTox++ (ours)",
-    }
-    name = names.get(baseline, f"{baseline} ({edition})")
-    if decoder == "task_attention" and "dytox" not in baseline:
+    method = METHODS.get(baseline, Method(label=f"{baseline} ({{edition}})"))
+    name = method.label.format(edition=edition)
+    if decoder == "task_attention" and method.has_editions:
         recipe = f"DAFormer's recipe{'' if baseline == 'none' else f', {baseline}'}"
         name = f"DyTox's decoder with {recipe}"
     if schedule != "published":

@@ -81,6 +81,9 @@ class Checkpoint:
             generator=torch.Generator(),
             divergence=about["divergence"],
         )
+        means = self.weights.get("class_means")
+        if means is not None:
+            model.class_means = torch.empty_like(means)
         try:
             model.load_state_dict(dict(self.weights))
         except RuntimeError as error:

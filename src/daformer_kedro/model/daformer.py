@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from daformer_kedro.config import ModelConfig
@@ -37,6 +38,9 @@ class DAFormer(nn.Module):
 
     keep_rates: torch.Tensor
     offsets: torch.Tensor
+    class_means: torch.Tensor | None
+    """(C, T·D) of length 1, where a method has set them: in evaluation mode images are
+    classified by the nearest mean instead of the heads. A new task takes them away."""
 
     def __init__(
         self,
@@ -83,6 +87,7 @@ class DAFormer(nn.Module):
         self.register_buffer("keep_rates", 1 - rates, persistent=False)
         offsets = relative_offsets(grid_size)
         self.register_buffer("offsets", offsets, persistent=False)
+        self.register_buffer("class_means", None)
 
     @property
     def task_sizes(self) -> tuple[int, ...]:
@@ -127,6 +132,7 @@ class DAFormer(nn.Module):
             InputError: ``num_classes`` is not at least 1.
         """
         _check_task_size(num_classes)
+        self.class_means = None
         generator = generator or torch.Generator().manual_seed(self.num_tasks)
         self.decoder.add_task(generator)
         self.heads.add_task(num_classes, generator)
@@ -196,13 +202,20 @@ class DAFormer(nn.Module):
         embeddings = embeddings.expand(self.num_tasks, -1, -1)
         divergence = self.divergence_head
         return DAFormerOutput(
-            logits=self.heads(embeddings),
+            logits=self._classify(embeddings),
             embeddings=embeddings,
             divergence_logits=None
             if divergence is None
             else divergence(embeddings[-1]),
             blocks=tuple(blocks) if return_blocks else None,
         )
+
+    def _classify(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Logits (B, C) of the heads, or cosine similarities to the class means."""
+        if self.class_means is None or self.training:
+            return self.heads(embeddings)
+        joined = embeddings.transpose(0, 1).flatten(1)  # (B, T·D)
+        return F.normalize(joined.float(), dim=1) @ self.class_means.T
 
     def _draw_keep(
         self,

@@ -106,12 +106,15 @@ def train_task_node(
         divergence=is_needed("divergence_head", settings.losses),
     ).to(device)
     used = neighbourhood if is_needed("neighbourhood", settings.losses) else None
+    teacher = None if previous is None else previous.build(device)
+    if teacher is not None:
+        teacher.class_means = None  # what is distilled are the heads' logits
     records = run_phase(
         train_task,
         student,
         _task_images(images, task_data, device, settings),
         settings,
-        teacher=None if previous is None else previous.build(device),
+        teacher=teacher,
         state=state,
         **({k: v.to(device) for k, v in used.items()} if used else {}),
     )

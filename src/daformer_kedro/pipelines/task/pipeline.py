@@ -8,6 +8,7 @@ from daformer_kedro.config import Config
 from daformer_kedro.pipelines.naming import task_name
 from daformer_kedro.pipelines.task.evaluation_nodes import evaluate_task_node
 from daformer_kedro.pipelines.task.exemplar_nodes import draw_exemplars_node
+from daformer_kedro.pipelines.task.finish_nodes import finish_task_node
 from daformer_kedro.pipelines.task.nodes import (
     assemble_task_data_node,
     find_teacher_neighbours_node,
@@ -23,7 +24,8 @@ def create_pipeline(task: int, config: Config) -> Pipeline:
     """Everything that happens while one task is learnt.
 
     The first task has no teacher and no finetuning; without a memory
-    (``memory.keep: nothing``) there are no exemplars either. What a task takes from
+    (``memory.keep: nothing``) there are no exemplars either. A method that changes the
+    learned model has a step of its own at the end. What a task takes from
     the one before is its checkpoint and its exemplars, and nothing else.
 
     Args:
@@ -31,14 +33,16 @@ def create_pipeline(task: int, config: Config) -> Pipeline:
         config: says which nodes there are.
     """
     has_memory = config.memory.keep != "nothing"
-    finetunes = config.finetunes(task)
-    trained = "trained" if finetunes else "checkpoint"
+    finetunes, finishes = config.finetunes(task), config.method.finish is not None
+    trained = "trained" if finetunes or finishes else "checkpoint"
+    learned = "finetuned" if finetunes else "trained"
     nodes = [
         _assemble(task, has_memory),
         *([_find_neighbours()] if task > 0 else []),
         _train(task, trained),
         *([_select(task, trained)] if has_memory else []),
-        *([_finetune()] if finetunes else []),
+        *([_finetune("finetuned" if finishes else "checkpoint")] if finetunes else []),
+        *([_finish(learned)] if finishes else []),
         _evaluate(task, has_memory),
         *([_draw()] if config.memory.keep == "exemplars" else []),
     ]
@@ -137,7 +141,7 @@ def _select(task: int, trained: str) -> Node:
     )
 
 
-def _finetune() -> Node:
+def _finetune(output: str) -> Node:
     return node(
         finetune_on_memory_node,
         inputs={
@@ -153,8 +157,25 @@ def _finetune() -> Node:
             "seed": "params:seed",
             "state": "finetuning_state",
         },
-        outputs=["checkpoint", "finetuning_history"],
+        outputs=[output, "finetuning_history"],
         name="finetune_on_memory",
+        tags="training",
+    )
+
+
+def _finish(learned: str) -> Node:
+    return node(
+        finish_task_node,
+        inputs={
+            "images": "images",
+            "exemplars": "exemplars",
+            "learned": learned,
+            "baseline": "params:baseline",
+            "evaluation": "params:evaluation",
+            "device": "params:training.device",
+        },
+        outputs="checkpoint",
+        name="finish_task",
         tags="training",
     )
 

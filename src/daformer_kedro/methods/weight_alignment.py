@@ -1,0 +1,49 @@
+"""Weight alignment, against the bias towards the newest classes.
+
+Zhao et al., "Maintaining Discrimination and Fairness in Class Incremental Learning",
+CVPR 2020: rehearsal with logit distillation, then the newest head's weight vectors are
+scaled so that their mean norm is that of the older heads' (equations 8 and 9).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from daformer_kedro.methods.method import Method
+
+if TYPE_CHECKING:
+    from daformer_kedro.model import DAFormer
+
+
+@torch.no_grad()
+def align_heads(model: DAFormer, features: Tensor, targets: Tensor) -> None:
+    """Scale the newest head's weights to the mean norm of the older heads', in place.
+
+    Biases stay, as in the paper; the first task has nothing to align with.
+
+    Args:
+        model: once a task is learnt.
+        features: not used.
+        targets: not used.
+    """
+    *older, newest = (head.linear.weight for head in model.heads.tasks())
+    if older:
+        old_norms = torch.cat([weight.norm(dim=1) for weight in older])
+        newest.mul_(old_norms.mean() / newest.norm(dim=1).mean())
+
+
+WEIGHT_ALIGNMENT = Method(
+    label="weight alignment ({edition})",
+    overlay={
+        "losses": {
+            "knn_distillation": {"weight": 0.0},
+            "pooled_distillation": {"weight": 0.0},
+            "divergence": {"weight": 0.0},
+        },
+        "finetuning": {"epochs": 0},
+    },
+    finish=align_heads,
+)

@@ -1,0 +1,38 @@
+"""The node in which a method finishes a task.
+
+Apart from the other nodes, so that a change of a method trains nothing again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import torch
+
+from daformer_kedro.methods import METHODS
+from daformer_kedro.model.checkpoint import Checkpoint
+from daformer_kedro.pipelines.extraction import Extractor
+from daformer_kedro.scenario.images import Images
+
+
+def finish_task_node(
+    images: Images,
+    exemplars: pd.DataFrame,
+    learned: Checkpoint,
+    baseline: str,
+    evaluation: dict[str, Any],
+    device: str,
+) -> Checkpoint:
+    """Change the learned model as its method does, such as aligning its heads."""
+    extractor = Extractor.of(learned, evaluation, device)
+    finish = METHODS[baseline].finish
+    assert finish is not None  # the pipeline has this node for such methods alone
+    features, _ = extractor.extract(images, "train", exemplars["index"])
+    targets = torch.from_numpy(exemplars["target"].to_numpy(copy=True))
+    finish(extractor.model, features, targets)
+    return Checkpoint.of(
+        extractor.model,
+        preprocessing=learned.preprocessing,
+        class_names=learned.description["class_names"],
+    )

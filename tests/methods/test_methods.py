@@ -1,0 +1,109 @@
+"""Methods that are more than parameters, worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from daformer_kedro.config import (
+    Config,
+    ModelConfig,
+    PreprocessingConfig,
+    apply_overlays,
+)
+from daformer_kedro.errors import InputError
+from daformer_kedro.learning.extraction import extract
+from daformer_kedro.methods import METHODS
+from daformer_kedro.methods.nearest_mean import classify_by_means
+from daformer_kedro.methods.weight_alignment import align_heads
+from daformer_kedro.model import DAFormer
+from daformer_kedro.model.checkpoint import Checkpoint
+
+NOTHING = torch.empty(0)
+
+
+def _model(task_sizes: list[int]) -> DAFormer:
+    return DAFormer(
+        ModelConfig(patch_size=4, embed_dim=16, depth=2, num_heads=2),
+        image_size=8,
+        in_channels=1,
+        task_sizes=task_sizes,
+        generator=torch.Generator().manual_seed(0),
+    ).eval()
+
+
+def _set_weights(model: DAFormer, task: int, rows: list[list[float]]) -> None:
+    weight = torch.zeros_like(model.heads.tasks()[task].linear.weight)
+    for number, row in enumerate(rows):
+        weight[number, : len(row)] = torch.tensor(row)
+    model.heads.tasks()[task].linear.weight.data.copy_(weight)
+
+
+def test_the_newest_heads_weights_get_the_older_ones_mean_norm() -> None:
+    model = _model([2, 1, 2])
+    _set_weights(model, 0, [[3, 4], [0, 1]])  # norms 5 and 1
+    _set_weights(model, 1, [[0, 0, 3]])  # 3: the mean of the older ones is 3
+    _set_weights(model, 2, [[8, 6], [0, 2]])  # 10 and 2, mean 6: a factor of 1/2
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    align_heads(model, NOTHING, NOTHING)
+    newest = model.heads.tasks()[2].linear.weight
+    assert newest[:, :2].tolist() == [[4, 3], [0, 1]]
+    after = model.state_dict()
+    changed = {n for n, v in after.items() if not torch.equal(v, before[n])}
+    assert changed == {"heads.2.linear.weight"}
+
+
+def test_the_first_task_has_nothing_to_align_with() -> None:
+    model = _model([2])
+    before = model.heads.tasks()[0].linear.weight.clone()
+    align_heads(model, NOTHING, NOTHING)
+    assert torch.equal(model.heads.tasks()[0].linear.weight, before)
+
+
+def test_an_image_belongs_to_the_class_with_the_nearest_mean() -> None:
+    model = _model([1, 1])
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 256, (5, 1, 8, 8), generator=generator).to(torch.uint8)
+    features, heads = extract(model, images, PreprocessingConfig())
+    # Two exemplars of class 0 of very unequal length, one of class 1.
+    exemplars = torch.stack((9 * features[0], features[1], features[2]))
+    classify_by_means(model, exemplars, torch.tensor([0, 0, 1]))
+    _, logits = extract(model, images, PreprocessingConfig())
+    assert not torch.allclose(logits, heads)
+    unit = [row / row.norm() for row in features]
+    mean = (unit[0] + unit[1]) / 2
+    expected = [[float(u @ mean / mean.norm()), float(u @ unit[2])] for u in unit]
+    torch.testing.assert_close(logits, torch.tensor(expected))
+    assert math.isclose(float(logits[2, 1]), 1, abs_tol=1e-6)
+
+
+def test_class_means_are_stored_with_the_model_and_end_with_the_next_task() -> None:
+    model = _model([1, 1])
+    width = 2 * 16
+    classify_by_means(model, torch.eye(width)[:2], torch.tensor([1, 0]))
+    checkpoint = Checkpoint.of(
+        model, preprocessing=PreprocessingConfig(), class_names=("a", "b")
+    )
+    again = checkpoint.build()
+    assert again.class_means is not None
+    assert torch.equal(again.class_means, torch.eye(width)[[1, 0]])
+    image = torch.zeros(1, 1, 8, 8)
+    assert torch.equal(again(image).logits, model(image).logits)
+    again.add_task(1)
+    assert again.class_means is None
+    assert again(image).logits.shape == (1, 3)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_methods_overlay_fits_the_parameters(name: str) -> None:
+    merged = apply_overlays({"baseline": name, "memory": {"total": 100}}, {})
+    assert Config.from_parameters(merged).method is METHODS[name]
+    assert METHODS[name].label.format(edition="S")
+
+
+def test_a_method_that_needs_exemplars_is_refused_without_a_memory() -> None:
+    parameters = {"baseline": "nearest_mean", "memory": {"keep": "nothing"}}
+    with pytest.raises(InputError, match=r"nearest_mean needs exemplars, and memory"):
+        Config.from_parameters(apply_overlays(parameters, parameters))
