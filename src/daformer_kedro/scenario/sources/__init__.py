@@ -8,7 +8,7 @@ from pathlib import Path
 
 from daformer_kedro.config import SourceConfig
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario.image_files import ImageFiles
+from daformer_kedro.scenario.image_files import ImageFiles, LeftOut
 from daformer_kedro.scenario.images import ImageArrays, Images
 from daformer_kedro.scenario.sources.cifar import CIFAR10, CIFAR100
 from daformer_kedro.scenario.sources.class_subset import keep_classes, resolve_classes
@@ -123,12 +123,30 @@ def read_source(
             damaged or incomplete.
     """
     if config.name in FILE_SOURCES:
-        size = _needed(image_size, config)
-        source = FILE_SOURCES[config.name]
-        return index_files(source, config, size, resize or size, stream, copies)
+        return index_source(
+            config, image_size=image_size, resize=resize, stream=stream, copies=copies
+        )[0]
     arrays = _source_of(config)
     _refuse_file_settings(config, image_size, stream)
     return _read_arrays(arrays, config)
+
+
+def index_source(
+    config: SourceConfig,
+    *,
+    image_size: int | None,
+    resize: int | None = None,
+    stream: tuple[str, ...] | None = None,
+    copies: Path | None = None,
+) -> tuple[ImageFiles, LeftOut]:
+    """List the files of a source of files, see :func:`read_source`.
+
+    Returns:
+        The index, and the files that are no part of it.
+    """
+    size = _needed(image_size, config)
+    source = FILE_SOURCES[config.name]
+    return index_files(source, config, size, resize or size, stream, copies)
 
 
 def _read_arrays(source: Source, config: SourceConfig) -> ImageArrays:
@@ -193,5 +211,6 @@ __all__ = [
     "ImageFiles",
     "SourceDescription",
     "describe_source",
+    "index_source",
     "read_source",
 ]

@@ -15,7 +15,9 @@ from pathlib import Path
 from PIL import Image
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario.image_decoding import open_rgb
+from daformer_kedro.scenario.decoder_messages import collect_messages
+from daformer_kedro.scenario.image_decoding import open_rgb, refuse_special
+from daformer_kedro.scenario.image_formats import formats
 
 _LOGGER = logging.getLogger(__name__)
 # By whether a look costs milliseconds, as decoding does, and not microseconds.
@@ -63,8 +65,10 @@ def find_reasons(
 def _fault(root: Path, decode: bool, path: str) -> str | None:
     file = root / path
     try:
-        if not decode and _looks_whole(file):
-            return None
+        refuse_special(file, str(file))
+        with collect_messages():
+            if not decode and _looks_whole(file):
+                return None
         open_rgb(file)
     except InputError as error:
         return str(error).removeprefix(f"{file}: ")
@@ -76,7 +80,7 @@ def _fault(root: Path, decode: bool, path: str) -> str | None:
 def _looks_whole(file: Path) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of many pixels, none of which is decoded
-        with Image.open(file) as image:
+        with Image.open(file, formats=formats()) as image:
             kind = image.format or ""
     end = _ENDS.get(kind)
     if end is None:
