@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import unicodedata
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
+from typing import Any
 
 from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
@@ -18,6 +20,7 @@ from matplotlib.font_manager import (
     get_font,
     weight_dict,
 )
+from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
 
 _LOGGER = logging.getLogger(__name__)
@@ -107,25 +110,31 @@ def _name_once(characters: list[str]) -> None:
 @cache
 def _families(characters: frozenset[str]) -> dict[str, set[str]]:
     """Few font families, and the characters that each has of those it is taken for."""
-    coverage = {name: _drawn(path, characters) for name, path in _fonts().items()}
     chosen: dict[str, set[str]] = {}
+    if not characters:
+        return chosen
+    fonts = _fonts()
+    coverage = {name: _drawn(entry, characters) for name, entry in fonts.items()}
     left = set(characters)
     while left:
         # Of fonts that have as many, one without serifs, as the other texts.
         best = max(
             coverage,
-            key=lambda n: (len(coverage[n] & left), "Sans" in n, n),
+            key=lambda name: (len(coverage[name] & left), "Sans" in name, name),
             default="",
         )
         if not best or not coverage[best] & left:
             break
         chosen[best] = coverage[best] & left
         left -= coverage[best]
+        if _weight(fonts[best]) != _REGULAR:
+            # Matplotlib would say at every text that it has no regular weight.
+            fontManager.ttflist.append(replace(fonts[best], weight=_REGULAR))
     return chosen
 
 
-def _fonts() -> dict[str, str]:
-    """A file for each upright font family, also of those installed a moment ago."""
+def _fonts() -> dict[str, FontEntry]:
+    """An upright font of each family, also of those installed a moment ago."""
     known = {entry.fname for entry in fontManager.ttflist}
     for path in findSystemFonts():
         if path not in known:
@@ -140,7 +149,7 @@ def _fonts() -> dict[str, str]:
         if entry.style == "normal" and not entry.name.startswith("Last Resort")
     ]
     upright.sort(key=lambda entry: -abs(_weight(entry) - _REGULAR))
-    return {entry.name: entry.fname for entry in upright}
+    return {entry.name: entry for entry in upright}
 
 
 def _weight(entry: FontEntry) -> int:
@@ -148,11 +157,15 @@ def _weight(entry: FontEntry) -> int:
     return weight if isinstance(weight, int) else weight_dict.get(weight, _REGULAR)
 
 
-def _drawn(path: str, characters: frozenset[str]) -> set[str]:
-    """The characters that a font has and can draw: coloured ones are pictures."""
-    found = set()
+def _drawn(entry: FontEntry, characters: frozenset[str]) -> set[str]:
+    """The characters that a font has as outlines; pictures are not drawn."""
+    face = getattr(entry, "index", 0)  # of several in a file, in newer versions
+    options: dict[str, Any] = {"face_index": face} if face else {}
+    found = set[str]()
     try:
-        font = get_font(path)
+        font = FT2Font(entry.fname, **options)
+        if font.num_fixed_sizes:
+            return found
         font.set_size(12, 100)
         for character in characters:
             if font.get_char_index(ord(character)):
