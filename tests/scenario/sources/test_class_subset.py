@@ -50,7 +50,7 @@ def test_faulty_lists_are_refused(classes: tuple[str | int, ...], message: str) 
         (("001", "002", "003"), (1, 2), "'001'"),  # [001, 002] in YAML
         ((*(f"{n:03}" for n in range(12)),), (8, 9), "'010'"),  # 010 is 8 in YAML
         (("10", "20", "30"), (20, 30), "'20'"),
-        (("0x1", "b", "0x0"), (0, 1), "'0x0'"),
+        (("b", "0x1", "0x0"), (0, 1), "'0x0'"),
         (("1_0", *"abcdefghijk"), (10, 11), "'1_0'"),
         (("cat", "0", "dog"), (0, 1), "'0'"),
     ],
@@ -69,6 +69,7 @@ def test_numbers_that_cannot_be_mistaken_are_labels() -> None:
     assert resolve_classes((1, 2), ("0", "1", "2", "3"), "digits") == (1, 2)
     assert resolve_classes((1, 2), ("000", "001", "002", "x"), "farm") == (1, 2)
     assert resolve_classes((0, 2), ("10", "20", "30"), "farm") == (0, 2)
+    assert resolve_classes((0, 1), ("maybe", "no", "yes"), "farm") == (0, 1)
 
 
 def test_names_are_compared_in_composed_characters() -> None:

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Sequence
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from daformer_kedro.errors import InputError
@@ -124,13 +125,11 @@ def _refuse_ambiguous(number: int, class_names: Sequence[str]) -> None:
 
 
 def _numbers(name: str) -> set[int]:
-    """What YAML may make of a name that is no text in quotes: 010 is 8 to it."""
-    found = set[int]()
-    for base in (10, 0, 8):
-        try:
-            found.add(int(name, base))
-        except ValueError:
-            continue
-        if base == 10 and not name.startswith("0"):
-            break
-    return found
+    """The numbers that a name may be read as: 010 is ten to a person and 8 to YAML."""
+    found = {int(name)} if name.isdecimal() else set[int]()
+    try:
+        value = yaml.safe_load(name)
+    except yaml.YAMLError:
+        return found
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return found | {value} if is_number else found

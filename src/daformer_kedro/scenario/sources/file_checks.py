@@ -66,28 +66,29 @@ def _fault(root: Path, decode: bool, path: str) -> str | None:
     file = root / path
     try:
         refuse_special(file, str(file))
-        with collect_messages():
-            if not decode and _looks_whole(file):
-                return None
+        if not decode and _looks_whole(file):
+            return None
         open_rgb(file)
     except InputError as error:
         return str(error).removeprefix(f"{file}: ")
-    except Exception as error:  # Pillow's parsers raise many kinds on damaged bytes
-        return f"cannot be read as an image: {error}"
     return None
 
 
 def _looks_whole(file: Path) -> bool:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of many pixels, none of which is decoded
-        with Image.open(file, formats=formats()) as image:
-            kind = image.format or ""
-    end = _ENDS.get(kind)
-    if end is None:
+    """Tell whether a file begins and ends as an image; decoding tells more."""
+    try:
+        with warnings.catch_warnings(), collect_messages():
+            warnings.simplefilter("ignore")  # of many pixels, none of which is decoded
+            with Image.open(file, formats=formats()) as image:
+                kind = image.format or ""
+        end = _ENDS.get(kind)
+        if end is None:
+            return False
+        with file.open("rb") as stream:
+            stream.seek(-len(end), os.SEEK_END)
+            return stream.read() == end
+    except Exception:  # Pillow's parsers raise many kinds on damaged bytes
         return False
-    with file.open("rb") as stream:
-        stream.seek(-len(end), os.SEEK_END)
-        return stream.read() == end
 
 
 def warn_of_duplicates(root: Path, train: Sequence[str], test: Sequence[str]) -> int:
