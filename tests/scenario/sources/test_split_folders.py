@@ -43,7 +43,7 @@ def test_common_spellings_are_recognised(train: str, test: str) -> None:
 
 @pytest.mark.parametrize(
     "folders",
-    [("cat", "dog"), ("train", "bus"), ("train station", "test tube"), ("trainer",)],
+    [("cat", "dog"), ("train", "bus"), ("train station", "tube"), ("trainer", "test")],
 )
 def test_classes_are_no_splits(folders: tuple[str, ...]) -> None:
     assert pair_splits(folders) is None
@@ -54,6 +54,8 @@ def test_of_several_the_test_set_is_taken_or_they_are_refused() -> None:
     for folders in (("train", "Train", "test"), ("train", "test", "eval")):
         with pytest.raises(InputError, match=r"may both hold (training|test) images"):
             pair_splits(folders)
+    with pytest.raises(InputError, match="2024_train and test_new may hold training"):
+        pair_splits(["2024_train", "test_new"])
     with pytest.raises(InputError, match="cat_train and dog_train may both hold"):
         pair_splits([f"{a}_{b}" for a in ("cat", "dog") for b in ("train", "test")])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from daformer_kedro.errors import InputError
@@ -55,6 +55,7 @@ def pair_splits(folders: Iterable[str]) -> Splits | None:
             found[subject][role].append(name)
     pairs = [roles for roles in found.values() if _TRAIN in roles and len(roles) > 1]
     if not pairs:
+        _refuse_strangers(folders)
         return None
     train = [name for roles in pairs for name in roles[_TRAIN]]
     tests = [name for roles in pairs for name in roles[_TEST]]
@@ -66,6 +67,16 @@ def pair_splits(folders: Iterable[str]) -> Splits | None:
             )
     chosen = (train[0], tests[0])
     return Splits(*chosen, tuple(name for name in folders if name not in chosen))
+
+
+def _refuse_strangers(folders: Sequence[str]) -> None:
+    """Folders that are all to train or to test, but share no other word."""
+    roles = {_read(name)[0] for name in folders}
+    if None not in roles and _TRAIN in roles and len(roles) > 1:
+        raise InputError(
+            f"{' and '.join(folders)} may hold training and test images; name their "
+            "folders train and test"
+        )
 
 
 def is_split(folder: str) -> bool:
