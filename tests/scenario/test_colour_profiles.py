@@ -99,6 +99,35 @@ def test_grey_follows_its_curve(mode: str) -> None:
     assert np.abs(first(image, icc_profile=linear) - 188).max() <= 1
 
 
+def test_inks_are_those_of_the_profile() -> None:
+    # A table of two levels an ink: white without any, black with the fourth, else grey.
+    levels = [0 if inks % 2 else 128 if inks else 255 for inks in range(16)]
+    table = b"".join(bytes((level, 128, 128)) for level in levels)  # L*a*b*
+    unit = struct.pack(">9i", *(65536 * (n % 4 == 0) for n in range(9)))
+    ramp = bytes(range(256))
+    inks = b"mft1\0\0\0\0\x04\x03\x02\0" + unit + 4 * ramp + table + 3 * ramp
+    press = profile(b"CMYK", {b"A2B0": inks})
+    press = press[:12] + b"prtrCMYKLab " + press[24:]
+    for image, expected in (
+        (Image.new("CMYK", (2, 2), (0, 0, 0, 0)), 255),
+        (Image.new("CMYK", (2, 2), (255, 0, 0, 0)), 119),  # sRGB of L* = 50
+        (Image.new("CMYK", (2, 2), (0, 0, 0, 255)), 0),
+    ):
+        found = first(image, format="TIFF", icc_profile=press)
+        assert np.abs(found - expected).max() <= 2
+    bare = first(Image.new("CMYK", (2, 2), (255, 0, 0, 0)), format="TIFF")
+    assert bare.tolist() == [0, 255, 255]
+
+
+def test_a_turned_photograph_keeps_its_profile_and_its_transparent_colour() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    red = Image.new("RGB", (2, 3), (255, 0, 0))
+    assert np.abs(first(red, icc_profile=TURNED, exif=exif) - (0, 255, 0)).max() <= 1
+    found = first(red, icc_profile=TURNED, exif=exif, transparency=(255, 0, 0))
+    assert found.tolist() == [255, 255, 255]
+
+
 def test_pixels_are_those_of_pillow_in_all_formats(tmp_path: Path) -> None:
     wide = rgb((0.61, 0.31, 0.02), (0.205, 0.626, 0.061), (0.149, 0.063, 0.744))
     noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from daformer_kedro.config import SourceConfig
+from daformer_kedro.datasets import ImagesDataset
 from daformer_kedro.errors import InputError
 from daformer_kedro.scenario.image_files import ImageFiles
 from daformer_kedro.scenario.sources import (
@@ -24,6 +25,7 @@ from daformer_kedro.scenario.sources.file_checks import (
     find_faults,
     warn_of_duplicates,
 )
+from daformer_kedro.storage.checksum import checksum
 
 
 def photo(path: Path, level: int = 0, size: tuple[int, int] = (12, 10)) -> Path:
@@ -189,6 +191,18 @@ def test_what_is_left_out_is_listed_and_counted(
     counts = {".txt": 2, ".mp4": 1, "without a suffix": 1, "hidden": 1}
     assert left_out.passed_over == counts
     assert "2 .txt, 1 .mp4, 1 hidden, 1 without a suffix" in caplog.text
+
+
+def test_what_is_left_out_is_no_part_of_the_index(tmp_path: Path) -> None:
+    tree(tmp_path / "in", {"a": 4, "b": 4}, "train", "test")
+    checksums = []
+    for place in ("before", "after"):
+        dataset = ImagesDataset(filepath=str(tmp_path / place))
+        dataset.save(read(tmp_path / "in", on_error="skip"))
+        checksums.append(checksum(tmp_path / place))
+        (tmp_path / "in" / "train" / "a" / "note.txt").write_text("new")
+        (tmp_path / "in" / "train" / "a" / "bad.png").write_text("new")
+    assert checksums[0] == checksums[1]
 
 
 def test_every_suffix_of_the_decoder_is_read(tmp_path: Path) -> None:
