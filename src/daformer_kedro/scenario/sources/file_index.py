@@ -56,21 +56,8 @@ def index_files(
     train, test = (keep_files(part, kept) for part in (listing.train, listing.test))
     _say_passed_over(root, listing.passed_over)
     home = _Home(root, config.cache_size, copies)
-    skips = config.on_error == "skip"
-    paths = [*train.paths.tolist(), *test.paths.tolist()]
-    faults = home.prepare(paths, decode=skips)
-    if faults and not skips:
-        first, reason = next(iter(faults.items()))
-        more = f", and {len(faults) - 1} more files" if len(faults) > 1 else ""
-        raise InputError(
-            f"{root / first}: {reason}{more}. Repair or remove it, or leave such files "
-            "out with source.on_error=skip"
-        )
-    if faults:
-        _LOGGER.warning(
-            "%s: %d files cannot be read and are left out", root, len(faults)
-        )
-        train, test = _without(train, faults), _without(test, faults)
+    faults = _find_faults(home, config, train, test)
+    train, test = _without(train, faults), _without(test, faults)
     warn_of_duplicates(root, train.paths.tolist(), test.paths.tolist())
     images = ImageFiles(
         root=home.folder,
@@ -87,6 +74,26 @@ def index_files(
         cache_size=config.cache_size,
     )
     return images, LeftOut(sorted(faults.items()), dict(listing.passed_over))
+
+
+def _find_faults(
+    home: _Home, config: SourceConfig, train: LabelledPaths, test: LabelledPaths
+) -> dict[str, str]:
+    """Reasons of images that cannot be read, if these may be left out."""
+    skips = config.on_error == "skip"
+    faults = home.prepare([*train.paths.tolist(), *test.paths.tolist()], decode=skips)
+    if faults and not skips:
+        first, reason = next(iter(faults.items()))
+        more = f", and {len(faults) - 1} more files" if len(faults) > 1 else ""
+        raise InputError(
+            f"{home.root / first}: {reason}{more}. Repair or remove it, or leave such "
+            "files out with source.on_error=skip"
+        )
+    if faults:
+        _LOGGER.warning(
+            "%s: %d files cannot be read and are left out", home.root, len(faults)
+        )
+    return faults
 
 
 def _say_passed_over(root: Path, passed_over: Mapping[str, int]) -> None:
