@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from daformer_kedro.config import SourceConfig
 from daformer_kedro.errors import InputError
@@ -20,6 +21,7 @@ from daformer_kedro.scenario.sources.file_source import FileSource
 from daformer_kedro.scenario.sources.image_folder import IMAGE_FOLDER
 from daformer_kedro.scenario.sources.imagenet import IMAGENET100, IMAGENET1000
 from daformer_kedro.scenario.sources.source import Source
+from daformer_kedro.scenario.sources.validation_share import evaluate_on_validation
 
 SOURCES: Mapping[str, Source] = {
     "digits": DIGITS,
@@ -36,6 +38,9 @@ FILE_SOURCES: Mapping[str, FileSource] = {
     "imagenet1000": IMAGENET1000,
 }
 """Images that stay files."""
+
+
+_Images = TypeVar("_Images", ImageArrays, ImageFiles)
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,7 @@ def read_source(
         )[0]
     arrays = _source_of(config)
     _refuse_file_settings(config, image_size, stream)
-    return _read_arrays(arrays, config)
+    return _evaluated(_read_arrays(arrays, config), config)
 
 
 def index_source(
@@ -146,7 +151,15 @@ def index_source(
     """
     size = _needed(image_size, config)
     source = FILE_SOURCES[config.name]
-    return index_files(source, config, size, resize or size, stream, copies)
+    images, left_out = index_files(source, config, size, resize or size, stream, copies)
+    return _evaluated(images, config), left_out
+
+
+def _evaluated(images: _Images, config: SourceConfig) -> _Images:
+    """The images with which a run is evaluated, after ``validation_fraction``."""
+    if config.validation_fraction is None:
+        return images
+    return evaluate_on_validation(images, config.validation_fraction, config.split_seed)
 
 
 def _read_arrays(source: Source, config: SourceConfig) -> ImageArrays:
