@@ -64,6 +64,17 @@ def test_what_is_left_out_is_no_part_of_the_index(tmp_path: Path) -> None:
     assert checksums[0] == checksums[1]
 
 
+def test_files_may_be_evaluated_on_training_images(tmp_path: Path) -> None:
+    tree(tmp_path, {"a": 4, "b": 4}, "train", "test")
+    config = SourceConfig(
+        name="image_folder", path=str(tmp_path), validation_fraction=0.25
+    )
+    images, _ = index_source(config, image_size=8)
+    assert images.train_labels.tolist() == [0] * 3 + [1] * 3
+    assert images.test_labels.tolist() == [0, 1]
+    assert all(path.startswith("train/") for path in images.test_paths)
+
+
 def test_every_suffix_of_the_decoder_is_read(tmp_path: Path) -> None:
     tree(tmp_path, {"a": 2, "b": 2})
     noise = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
