@@ -81,5 +81,5 @@ format: install-dev ## apply the style
 lock: | $(VENV)/bin/uv ## pin the newest versions that fit pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --universal --python-version 3.11 \
 	  --no-header --no-annotate --output-file requirements.lock
-	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra dev --extra export --extra ray --universal --python-version 3.11 \
+	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra dev --extra export --extra heif --extra ray --universal --python-version 3.11 \
 	  --no-header --no-annotate --constraint requirements.lock --output-file requirements-dev.lock

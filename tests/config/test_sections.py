@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from daformer_kedro.config import Config, MemoryConfig, validated
+from daformer_kedro.config import Config, MemoryConfig, SourceConfig, validated
 from daformer_kedro.errors import InputError
 
 
@@ -129,3 +129,11 @@ def test_a_section_alone_is_named_by_its_key() -> None:
         validated(MemoryConfig, {"totl": 3}, "memory")
     with pytest.raises(InputError, match=r"^memory = 3 must be a mapping"):
         validated(MemoryConfig, 3, "memory")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("entry", [True, None, 1000.0])
+def test_a_class_that_yaml_makes_something_else_of_is_refused(entry: object) -> None:
+    with pytest.raises(
+        InputError, match=rf"source\.classes: {entry} is neither a name"
+    ):
+        validated(SourceConfig, {"classes": ["maybe", entry]}, "source")

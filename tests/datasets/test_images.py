@@ -38,7 +38,6 @@ def index(root: Path, **changes: Any) -> ImageFiles:
         "class_names": ("a", "b"),
         "image_size": 8,
         "resize": 9,
-        "skipped": ("a/3.png: cut off",),
         "task_sizes": (1, 1),
     }
     return ImageFiles(**arguments | changes)
@@ -59,7 +58,6 @@ def test_an_index_comes_back_whole(tmp_path: Path) -> None:
         "class_names",
         "image_size",
         "resize",
-        "skipped",
         "task_sizes",
     ):
         assert getattr(loaded, name) == getattr(files, name)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario.image_decoding import open_rgb, random_view
-from daformer_kedro.scenario.image_decoding import test_view as central_view
+from daformer_kedro.scenario import image_decoding, image_formats
+from daformer_kedro.scenario.image_decoding import (
+    decode_rgb,
+    decode_square,
+    open_rgb,
+)
 
 RED = (200, 30, 60)
 
@@ -96,6 +102,55 @@ def test_one_colour_may_mean_transparent(
     assert pixel(saved(tmp_path / "a.png", image, transparency=colour)) == (255,) * 3
 
 
+def png(depth: int, kind: int, row: bytes, transparent: tuple[int, ...]) -> bytes:
+    """A PNG of two pixels in a row, in any depth, with a transparent colour."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        check = zlib.crc32(name + content).to_bytes(4, "big")
+        return len(content).to_bytes(4, "big") + name + content + check
+
+    header = struct.pack(">IIBBBBB", 2, 1, depth, kind, 0, 0, 0)
+    colour = struct.pack(f">{len(transparent)}H", *transparent)
+    return b"".join(
+        (
+            b"\x89PNG\r\n\x1a\n",
+            chunk(b"IHDR", header),
+            chunk(b"tRNS", colour),
+            chunk(b"IDAT", zlib.compress(b"\x00" + row)),
+            chunk(b"IEND", b""),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("depth", "kind", "row", "transparent", "second"),
+    [
+        (1, 0, b"\x40", (0,), (255, 255, 255)),
+        (2, 0, b"\x60", (1,), (170, 170, 170)),  # levels 1 and 2 of 3
+        (4, 0, b"\x5a", (5,), (170, 170, 170)),  # levels 5 and 10 of 15
+        (8, 0, b"\x05\x0a", (5,), (10, 10, 10)),
+        (16, 0, b"\x00\x05\x64\x64", (5,), (100, 100, 100)),
+        (8, 2, bytes((1, 2, 3, 4, 5, 6)), (1, 2, 3), (4, 5, 6)),
+        (
+            16,
+            2,
+            struct.pack(">6H", 1000, 2000, 3000, 256, 512, 768),
+            (1000, 2000, 3000),
+            (1, 2, 3),
+        ),
+    ],
+)
+def test_a_transparent_colour_has_the_depth_of_its_file(
+    depth: int,
+    kind: int,
+    row: bytes,
+    transparent: tuple[int, ...],
+    second: tuple[int, int, int],
+) -> None:
+    image = decode_rgb(png(depth, kind, row, transparent), "it")
+    assert [image.getpixel((x, 0)) for x in (0, 1)] == [(255, 255, 255), second]
+
+
 def test_of_an_animation_the_first_picture_counts(tmp_path: Path) -> None:
     first, second = Image.new("RGB", (2, 2), RED), Image.new("RGB", (2, 2))
     path = tmp_path / "a.gif"
@@ -130,6 +185,46 @@ def test_levels_of_unknown_range_are_refused(
         open_rgb(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "message"),
+    [
+        ("a.nef", "TIFF", "it is a camera's raw format"),  # a preview comes first
+        ("a.cr3", None, "it is a camera's raw format"),
+        ("a.eps", "EPS", "its format is not known"),  # Ghostscript would run it
+    ],
+)
+def test_previews_and_programs_are_no_images(
+    tmp_path: Path, name: str, kind: str | None, message: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"\0" * 40)
+    if kind is not None:
+        Image.new("RGB", (4, 4), RED).save(path, kind)
+    with pytest.raises(InputError, match=rf"{name}: cannot be read .*: {message}"):
+        open_rgb(path)
+
+
+def test_a_negative_in_dng_is_told_by_its_tag(tmp_path: Path) -> None:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[50706] = b"\x01\x04\x00\x00"
+    path = saved(tmp_path / "a.tif", Image.new("RGB", (4, 4), RED), tiffinfo=tags)
+    with pytest.raises(InputError, match="it is a camera's raw format"):
+        open_rgb(path)
+
+
+def test_heic_is_read_where_the_extra_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pillow_heif")
+    path = saved(tmp_path / "a.jpg", Image.new("RGB", (64, 64), RED), format="HEIF")
+    assert np.abs(np.array(pixel(path)) - RED).max() <= 3
+    monkeypatch.setattr(image_formats, "_READS_HEIF", False)
+    readable = tuple(name for name in image_formats.formats() if name != "HEIF")
+    monkeypatch.setattr(image_decoding, "formats", lambda: readable)
+    with pytest.raises(InputError, match=r"it is HEIC, which pip install .*\[heif\]"):
+        open_rgb(path)
+
+
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     whole = saved(tmp_path / "whole.jpg", Image.fromarray(noise)).read_bytes()
@@ -145,55 +240,10 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         open_rgb(tmp_path / "gone.png")
 
 
-def test_the_test_view_is_the_middle() -> None:
-    pixels = np.zeros((4, 8, 3), np.uint8)
-    pixels[:, 2:6] = 255
-    view = central_view(Image.fromarray(pixels), resize=4, size=4)
-    assert view.shape == (4, 4, 3)
-    assert view.min() == 255
-    smaller = central_view(Image.new("RGB", (30, 50), RED), resize=8, size=6)
-    assert smaller.shape == (6, 6, 3)
-    assert (smaller == RED).all()
-
-
-@pytest.mark.parametrize("size", [(50, 37), (37, 50), (61, 40), (40, 40), (33, 90)])
-def test_the_test_view_is_torchvision_s(size: tuple[int, int]) -> None:
-    from torchvision.transforms import CenterCrop, InterpolationMode, Resize
-
-    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    image = Image.fromarray(noise)
-    for resize, side in ((32, 28), (32, 27), (45, 32), (20, 20)):
-        scaled = Resize(resize, InterpolationMode.BICUBIC)(image)
-        expected = np.asarray(CenterCrop(side)(scaled))
-        np.testing.assert_array_equal(central_view(image, resize, side), expected)
-
-
-@pytest.mark.parametrize("size", [(1, 20_000_000), (20_000_001, 1), (2, 65)])
-def test_the_test_view_of_a_line_is_its_middle(size: tuple[int, int]) -> None:
-    image = Image.new("L", size)
-    across, down = (side // 2 for side in size)
-    image.paste(200, (across - 4, down - 4, across + 5, down + 5))
-    view = central_view(image, resize=8, size=8)
-    assert view.shape == (8, 8)
-    assert view.min() == 200
-
-
-def test_a_random_view_follows_its_seed_and_its_range() -> None:
-    ramp = np.arange(64, dtype=np.uint8)[None, :, None].repeat(64, 0).repeat(3, 2)
-    image = Image.fromarray(ramp)
-    one = random_view(image, (0.1, 0.4), 8, seed=1)
-    assert one.shape == (8, 8, 3)
-    assert (one == random_view(image, (0.1, 0.4), 8, seed=1)).all()
-    assert (one != random_view(image, (0.1, 0.4), 8, seed=2)).any()
-    # A crop of at most 40 % with a ratio of at most 4/3 is at most 47 pixels wide.
-    spans = [
-        int(np.ptp(random_view(image, (0.1, 0.4), 8, seed)[0, :, 0].astype(int)))
-        for seed in range(50)
-    ]
-    assert max(spans) <= 47
-    assert min(spans) < 25 < max(spans)
-
-
-def test_where_no_crop_fits_the_middle_is_taken() -> None:
-    stripe = Image.new("RGB", (100, 2), RED)
-    assert (random_view(stripe, (0.9, 1.0), 4, seed=0) == RED).all()
+def test_a_square_is_decoded_exactly_and_its_size_is_checked(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    path = saved(tmp_path / "a.png", Image.fromarray(noise))
+    np.testing.assert_array_equal(decode_square(path.read_bytes(), "it", 8), noise)
+    np.testing.assert_array_equal(decode_square(path, "it", 8), noise)
+    with pytest.raises(InputError, match=r"it: .* is 8 × 8 pixels; it must be 9 × 9"):
+        decode_square(path, "it", 9)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from markdown_it import MarkdownIt
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.serving import Classifier, ServedModel, export
@@ -70,3 +71,29 @@ def test_a_card_can_be_written_of_a_model_without_facts(
     assert "## Results" not in card
     bare = replace(model, calibration=type(model.calibration)())
     assert "not calibrated" in model_card(bare, Classifier(bare), CHECKS)
+
+
+def test_a_card_shows_any_class_name_as_it_is(model: ServedModel) -> None:
+    names = [
+        "two\nlines",
+        "<b>bold</b>",
+        "a | b",
+        "`c` *d* _e_ __f__ snake_case",
+        "[x](y) ![i](j) &amp; $z$ ~~g~~",
+        "\\| back",
+        "# 1",
+    ]
+    description = {**model.checkpoint.description, "class_names": names}
+    named = replace(
+        model, checkpoint=replace(model.checkpoint, description=description)
+    )
+    card = model_card(named, Classifier(named), CHECKS)
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(card)
+    cells = [t for t in tokens if t.type == "inline"]
+    shown = ["".join(part.content for part in t.children or []) for t in cells]
+    assert ", ".join(["two lines", *names[1:4]]) in shown
+    assert ", ".join(names[4:]) in shown
+    kinds = {
+        part.type for t in cells if "bold" in t.content for part in t.children or []
+    }
+    assert kinds <= {"text", "text_special"}

@@ -92,7 +92,7 @@ def test_tables_may_be_written_in_many_ways(
 
 
 def test_what_holds_no_image_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no image \(\.bmp"):
+    with pytest.raises(InputError, match="holds no image"):
         find_images(tmp_path)
     with pytest.raises(InputError, match="is not there"):
         find_images(tmp_path / "absent")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
 from daformer_kedro.validation import (
@@ -59,6 +59,17 @@ class SourceConfig:
     dataset: str | None = None
     on_error: Literal["fail", "skip"] = "fail"
     cache_size: PositiveInt | None = None
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _check_classes(cls, classes: Any) -> Any:
+        for entry in classes if isinstance(classes, list | tuple) else ():
+            if isinstance(entry, bool) or not isinstance(entry, str | int):
+                raise ValueError(
+                    f"{entry!r} is neither a name nor a label; YAML reads yes, no, on, "
+                    "off, null and 1e3 as other values, so write such names in quotes"
+                )
+        return classes
 
 
 @dataclass(frozen=True, config=STRICT)

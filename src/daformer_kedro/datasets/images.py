@@ -81,7 +81,6 @@ class ImagesDataset(AbstractDataset[Images, Images]):
             class_names=tuple(about["class_names"]),
             image_size=about["image_size"],
             resize=about["resize"],
-            skipped=tuple(about["skipped"]),
             task_sizes=tuple(about["task_sizes"]) if about["task_sizes"] else None,
             cache_size=about["cache_size"],
             **arrays,
@@ -98,7 +97,6 @@ class ImagesDataset(AbstractDataset[Images, Images]):
             "class_names": list(data.class_names),
             "image_size": data.image_size,
             "resize": data.resize,
-            "skipped": list(data.skipped),
             "task_sizes": data.task_sizes,
             "cache_size": data.cache_size,
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -28,7 +28,7 @@ def render_report(
     settings: Mapping[str, Any],
     figures: Mapping[str, bytes],
     command: str,
-    skipped: Sequence[tuple[str, str]] | None = None,
+    left_out: Mapping[str, Any] | None = None,
     confidence: Mapping[str, Any] | None = None,
 ) -> str:
     """A self-contained HTML page: results, figures, settings and how to repeat them.
@@ -43,8 +43,9 @@ def render_report(
         figures: PNG bytes by name; ``accuracy_matrix`` is captioned
             "Accuracy matrix".
         command: what to type to make the run again.
-        skipped: file and reason of images that were left out; ``None`` where none
-            could be.
+        left_out: ``skipped``, file and reason of images that cannot be read, and
+            ``passed_over``, numbers of other files by suffix; ``None`` where images
+            are no files.
         confidence: calibration of the final model, and how unknown images are told;
             ``None`` where it was not measured.
 
@@ -67,7 +68,7 @@ def render_report(
         settings=_flatten(settings),
         figures=[_figure(name, png) for name, png in figures.items()],
         command=command,
-        skipped=skipped,
+        left_out=left_out,
     )
 
 

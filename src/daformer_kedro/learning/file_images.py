@@ -133,8 +133,8 @@ class FileImages:
             yield from self._loader
         except InputError as error:
             # A worker's error comes with the worker's traceback in its message.
-            message = str(error).rsplit(f"{InputError.__name__}: ", 1)[-1]
-            raise InputError(message.strip()) from error
+            start = f"\n{InputError.__module__}.{InputError.__qualname__}: "
+            raise InputError(str(error).rpartition(start)[2].strip()) from error
 
 
 class _Files(Dataset[Tensor]):

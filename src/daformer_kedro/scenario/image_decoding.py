@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import math
 import os
 import warnings
@@ -10,23 +11,33 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from daformer_kedro.errors import InputError
+from daformer_kedro.scenario.decoder_messages import collect_messages
+from daformer_kedro.scenario.image_formats import (
+    RAW_REASON,
+    formats,
+    is_raw,
+    why_unknown,
+)
+from daformer_kedro.scenario.pixel_modes import scale_transparent_colour, to_rgb
 
+_LOGGER = logging.getLogger(__name__)
 _NUM_ATTEMPTS = 10
 _RATIO = (3 / 4, 4 / 3)
 _MOST_SHORT_SIDES = 32  # of the long side, that are scaled
-_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I")  # Pillow may hold 16 bits in 32
+_said: set[str] = set()  # files whose decoder's messages were logged
 
 
 def open_rgb(path: Path) -> Image.Image:
     """Decode a file, whatever its mode, as 8-bit RGB, upright.
 
     The format is told by the content, not by the name. Grey and palette images become
-    RGB, transparent ones lie on white, 16-bit grey is scaled to 8 bits, and an
-    orientation that a camera has noted is applied. Of an animation the first picture
-    counts.
+    RGB, transparent ones lie on white, 16-bit grey is scaled to 8 bits, colours go
+    from the file's profile to sRGB, and an orientation that a camera has noted is
+    applied. Of an animation the first picture counts. What a decoder says of a file
+    that it can read is logged once.
 
     Raises:
         InputError: the file is missing, damaged, cut off or no image, has more than
@@ -39,37 +50,85 @@ def open_rgb(path: Path) -> Image.Image:
         return decode_rgb(path, str(path))
 
 
-def decode_rgb(source: Path | bytes, name: str) -> Image.Image:
+def decode_square(source: Path | bytes, name: str, side: int) -> NDArray[np.uint8]:
+    """Decode an image that must have a certain size, see :func:`decode_rgb`.
+
+    A PNG of 32 × 32 pixels takes some 0.1 ms on one core. Threads make it slower: the
+    images are too small for the time without the interpreter's lock to count.
+
+    Returns:
+        (side, side, 3) uint8.
+    """
+    return np.asarray(decode_rgb(source, name, side=side))
+
+
+def decode_rgb(
+    source: Path | bytes, name: str, *, side: int | None = None
+) -> Image.Image:
     """What :func:`open_rgb` does, safe in threads: Pillow's warnings come through.
 
     Args:
         source: a file, or its content.
         name: what to call it in messages.
+        side: pixels that height and width must have; a header tells, so that nothing
+            else is decoded. ``None`` for any.
 
     Raises:
-        InputError: see :func:`open_rgb`.
+        InputError: see :func:`open_rgb`, or the size is another.
     """
-    if not isinstance(source, bytes) and _is_special(source):
-        # Opening a pipe would wait for whoever writes to it.
+    if not isinstance(source, bytes):
+        refuse_special(source, name)
+    with collect_messages() as messages:
+        try:
+            image = _decoded(source, name, side)
+        except FileNotFoundError as error:
+            raise InputError(f"{name}: is not there") from error
+        except Exception as error:  # decoders raise many kinds on damaged bytes
+            reason = _reason(error, source, name)
+            noted = f" ({'; '.join(messages[:3])})" if messages else ""
+            raise InputError(
+                f"{name}: cannot be read as an image: {reason}{noted}"
+            ) from error
+    if messages and name not in _said:
+        _said.add(name)
+        _LOGGER.warning("%s: is read, although: %s", name, "; ".join(messages[:3]))
+    return image
+
+
+def _decoded(source: Path | bytes, name: str, side: int | None) -> Image.Image:
+    opened = io.BytesIO(source) if isinstance(source, bytes) else source
+    with Image.open(opened, formats=formats()) as image:
+        if side is not None and image.size != (side, side):
+            width, height = image.size
+            raise ValueError(
+                f"is {width} × {height} pixels; it must be {side} × {side}"
+            )
+        if is_raw(image, name):
+            raise ValueError(RAW_REASON)
+        if isinstance(image, ImageFile.ImageFile):
+            scale_transparent_colour(image)
+        image.load()
+        return to_rgb(_upright(image))
+
+
+def refuse_special(path: Path, name: str) -> None:
+    """Raise an error for a pipe or a device, which a reader might wait for.
+
+    Raises:
+        InputError: something is there, and is no regular file.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):  # neither ever raises
         raise InputError(f"{name}: is no regular file")
-    try:
-        opened = io.BytesIO(source) if isinstance(source, bytes) else source
-        with Image.open(opened) as image:
-            image.load()
-            return _rgb(_upright(image))
-    except FileNotFoundError as error:
-        raise InputError(f"{name}: is not there") from error
-    except UnidentifiedImageError as error:
-        # Pillow's own message may name an object in memory.
-        raise InputError(
-            f"{name}: cannot be read as an image: its format is not known"
-        ) from error
-    except Exception as error:  # decoders raise many kinds on damaged bytes
-        raise InputError(f"{name}: cannot be read as an image: {error}") from error
 
 
-def _is_special(path: Path) -> bool:
-    return os.path.exists(path) and not os.path.isfile(path)  # neither ever raises
+def _reason(error: Exception, source: Path | bytes, name: str) -> str:
+    if not isinstance(error, UnidentifiedImageError):
+        return str(error) or type(error).__name__
+    # Pillow's own message may name an object in memory.
+    if isinstance(source, bytes):
+        return why_unknown(source[:12], name)
+    with source.open("rb") as stream:
+        return why_unknown(stream.read(12), name)
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -77,27 +136,6 @@ def _upright(image: Image.Image) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except Exception:  # damaged EXIF data beside sound pixels
         return image
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode in _SIXTEEN_BIT:
-        return Image.fromarray(_eight_bit(np.asarray(image))).convert("RGB")
-    if image.mode == "F":
-        raise ValueError("holds floating-point numbers, whose range is not known")
-    if image.has_transparency_data:
-        above = image.convert("RGBA")
-        white = Image.new("RGBA", above.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, above).convert("RGB")
-    return image.convert("RGB")
-
-
-def _eight_bit(levels: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Scale by the format's range and not the image's, so that dark stays dark."""
-    if levels.min() < 0 or levels.max() > 65535:
-        raise ValueError(
-            f"has levels from {levels.min()} to {levels.max()}; they must fit 16 bits"
-        )
-    return (levels / 257).round().astype(np.uint8)
 
 
 def test_view(image: Image.Image, resize: int, size: int) -> NDArray[np.uint8]:
@@ -154,7 +192,8 @@ def random_view(
         (S, S, 3) uint8, bicubic and antialiased.
     """
     box = _draw_box(image.width, image.height, area, np.random.default_rng(seed))
-    scaled = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
+    # Cropped first: with resize's own box, pixels around it would weigh in.
+    scaled = image.crop(box).resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(scaled)
 
 

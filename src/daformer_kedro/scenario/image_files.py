@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,29 @@ from daformer_kedro.scenario.image_decoding import open_rgb, test_view
 
 COPIES = "resized"
 """Folder of smaller copies, beside the index."""
+
+
+class LeftOut(NamedTuple):
+    """Files below a source's folder that are no part of its index.
+
+    Attributes:
+        skipped: path and reason of images that cannot be read.
+        passed_over: number of other files, by suffix.
+    """
+
+    skipped: Sequence[tuple[str, str]]
+    passed_over: Mapping[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """As values that JSON holds."""
+        skipped = [{"file": file, "reason": why} for file, why in self.skipped]
+        return {"skipped": skipped, "passed_over": dict(self.passed_over)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> LeftOut:
+        """From what :meth:`to_json` gave."""
+        skipped = [(entry["file"], entry["reason"]) for entry in values["skipped"]]
+        return cls(skipped, values["passed_over"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +55,6 @@ class ImageFiles:
         class_names: one name a class, in label order.
         image_size: side S of the square that the network reads, in pixels.
         resize: short side of an image before the centre crop of the test view.
-        skipped: ``path: reason`` of files that were left out.
         task_sizes: classes of each task, where folders arrive over time.
         cache_size: short side of the copies that ``root`` holds; ``None`` if it holds
             the images themselves.
@@ -51,7 +73,6 @@ class ImageFiles:
     class_names: tuple[str, ...]
     image_size: int
     resize: int
-    skipped: tuple[str, ...] = ()
     task_sizes: tuple[int, ...] | None = None
     cache_size: int | None = None
 

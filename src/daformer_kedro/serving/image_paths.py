@@ -1,17 +1,16 @@
-"""Which images a person means: a file, a folder, or a table of paths."""
+"""Paths of the images that a person means: a file, a folder, or a table of paths."""
 
 from __future__ import annotations
 
-import csv
-import io
+import logging
 import os
 from pathlib import Path
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario.sources.class_tree import SUFFIXES
+from daformer_kedro.scenario.sources.class_tree import list_images, say_counts
+from daformer_kedro.serving.path_tables import TABLE_SUFFIXES, read_paths
 
-_TABLES = (".csv", ".tsv", ".txt")
-_COLUMNS = ("image", "path", "file", "filename")
+_LOGGER = logging.getLogger(__name__)
 
 
 def find_images(given: Path) -> list[Path]:
@@ -19,26 +18,25 @@ def find_images(given: Path) -> list[Path]:
 
     Args:
         given: an image; a folder, of which all images are taken, those in folders
-            below too; or a table of paths (``.csv``, ``.tsv``, ``.txt``). A table's
-            paths stand in the column ``image``, ``path``, ``file`` or ``filename``,
-            or in the first column if it has no header; relative ones start at the
-            table's folder. Files that a table names need not be there.
+            below too, and other files are counted in the log; or a table of paths
+            (``.csv``, ``.tsv``, ``.txt``), see
+            :func:`~daformer_kedro.serving.path_tables.read_paths`. Files that a table
+            names need not be there.
 
     Raises:
-        InputError: nothing is there, it holds no image, or it is no table.
+        InputError: nothing is there, it holds no image, or it is no table; or a folder
+            in it cannot be listed.
     """
     # Unlike Path's, these take a name that is too long for one that is not there.
     if os.path.isdir(given):
-        found = _in_folder(given)
-    elif not os.path.exists(given):
+        return _in_folder(given)
+    if not os.path.exists(given):
         raise InputError(f"{given}: is not there; give a file, a folder or a CSV")
-    elif given.suffix.lower() in _TABLES:
-        found = _in_table(given)
-    else:
+    if given.suffix.lower() not in TABLE_SUFFIXES:
         return [given]
+    found = read_paths(given)
     if not found:
-        kinds = ", ".join(sorted(SUFFIXES))
-        raise InputError(f"{given}: holds no image ({kinds})")
+        raise InputError(f"{given}: holds no image")
     return found
 
 
@@ -48,40 +46,12 @@ def shown(path: Path) -> str:
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    found = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            suffix = os.path.splitext(name)[1].lower()
-            if suffix in SUFFIXES and not name.startswith("."):
-                found.append(Path(parent, name))
-    return found
-
-
-def _in_table(path: Path) -> list[Path]:
-    suffix = path.suffix.lower()
-    try:
-        # Not str.splitlines: it also splits at characters that names may hold.
-        lines = io.StringIO(path.read_text(encoding="utf-8-sig"))
-        if suffix == ".txt":
-            rows = [[line] for line in lines]
-        else:
-            delimiter = "\t" if suffix == ".tsv" else ","
-            rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as a table: {error}") from error
-    rows = [[cell.strip() for cell in row] for row in rows]
-    rows = [row for row in rows if any(row)]
-    if not rows:
-        return []
-    header = [name.lower() for name in rows[0]]
-    column = next((header.index(name) for name in _COLUMNS if name in header), None)
-    if column is not None:
-        rows = rows[1:]
-    elif len(header) > 1 and not any(name.endswith(tuple(SUFFIXES)) for name in header):
+    found = list_images(folder, any_name=True)
+    counts = say_counts(found.passed_over)
+    if not found.images:
         raise InputError(
-            f"{path}: has no column {', '.join(_COLUMNS[:-1])} or {_COLUMNS[-1]}, and "
-            f"its first row names no image: {', '.join(rows[0])}"
+            f"{folder}: holds no image" + (f"; passed over: {counts}" if counts else "")
         )
-    place = column or 0
-    return [path.parent / row[place] for row in rows if len(row) > place and row[place]]
+    if counts:
+        _LOGGER.warning("%s: passed over, no images by their names: %s", folder, counts)
+    return [folder / path for path in found.images]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from daformer_kedro.serving.classifier import Classifier
 from daformer_kedro.serving.served_model import ServedModel
 
 _MOST_CLASSES = 200
+_LINE_ENDS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_MARKUP = re.compile(r"[\\`*\[\]|~#$!]|(?<![^\W_])_|_(?![^\W_])")
 
 _CIFAR = (
     "{} (A. Krizhevsky, 2009) comes without a licence; its images were collected from "
@@ -62,7 +65,7 @@ def _head(model: ServedModel, classifier: Classifier) -> Iterator[str]:
         if about["decoder"] == "task_attention"
         else f"DAFormer, edition {about['edition']}"
     )
-    yield f"# {model.facts.get('run_name', model.name)}"
+    yield f"# {_plain(model.facts.get('run_name', model.name))}"
     yield ""
     yield (
         f"An image classifier that learnt {len(classifier.class_names)} classes in "
@@ -86,7 +89,7 @@ def _data(facts: Mapping[str, Any], classifier: Classifier) -> Iterator[str]:
         kept = {"everything": "all images", "nothing": "none"}.get(
             memory["keep"], f"{budget}, by {memory['selection']}"
         )
-        yield f"- Protocol: {settings['protocol']}, source {source['name']}"
+        yield f"- Protocol: {_plain(settings['protocol'])}, source {source['name']}"
         yield f"- Class order: {settings['scenario']['class_order']}"
         schedule = settings["training"]["schedule"]
         yield f"- Seed: {settings['seed']}, schedule: {schedule}"
@@ -235,9 +238,17 @@ def _method(baseline: str) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(name.replace("|", "\\|") for name in names[:_MOST_CLASSES])
+    shown = ", ".join(_plain(name) for name in names[:_MOST_CLASSES])
     more = len(names) - _MOST_CLASSES
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _plain(text: str) -> str:
+    """A text from outside, on one line and without meaning to Markdown or HTML."""
+    escaped = _MARKUP.sub(r"\\\g<0>", _LINE_ENDS.sub(" ", text).strip())
+    for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        escaped = escaped.replace(sign, entity)
+    return escaped
 
 
 def _percent(value: float | None) -> str:

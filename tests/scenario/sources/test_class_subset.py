@@ -43,6 +43,46 @@ def test_faulty_lists_are_refused(classes: tuple[str | int, ...], message: str) 
         resolve_classes(classes, NAMES, "farm")
 
 
+@pytest.mark.parametrize(
+    ("names", "given", "named"),
+    [
+        (("1", "2", "3", "4"), (1, 2), "'1'"),
+        (("001", "002", "003"), (1, 2), "'001'"),  # [001, 002] in YAML
+        ((*(f"{n:03}" for n in range(12)),), (8, 9), "'010'"),  # 010 is 8 in YAML
+        (("10", "20", "30"), (20, 30), "'20'"),
+        (("b", "0x1", "0x0"), (0, 1), "'0x0'"),
+        (("1_0", *"abcdefghijk"), (10, 11), "'1_0'"),
+        (("cat", "0", "dog"), (0, 1), "'0'"),
+    ],
+)
+def test_a_number_that_is_another_class_s_name_is_refused(
+    names: tuple[str, ...], given: tuple[int, ...], named: str
+) -> None:
+    with pytest.raises(InputError, match=f"{named}, which YAML .* in quotes"):
+        resolve_classes(given, names, "farm")
+    chosen = named.strip("'")
+    kept = resolve_classes((chosen, names[0 if chosen != names[0] else 1]), names, "f")
+    assert names[kept[0]] == chosen
+
+
+def test_numbers_that_cannot_be_mistaken_are_labels() -> None:
+    assert resolve_classes((1, 2), ("0", "1", "2", "3"), "digits") == (1, 2)
+    assert resolve_classes((1, 2), ("000", "001", "002", "x"), "farm") == (1, 2)
+    assert resolve_classes((0, 2), ("10", "20", "30"), "farm") == (0, 2)
+    assert resolve_classes((0, 1), ("maybe", "no", "yes"), "farm") == (0, 1)
+
+
+def test_names_are_compared_in_composed_characters() -> None:
+    assert resolve_classes(("cafe\u0301", "a"), ("a", "b", "caf\xe9"), "farm") == (2, 0)
+
+
+def test_one_class_is_refused() -> None:
+    with pytest.raises(InputError, match=r"\['bee'\] keeps one class; at least two"):
+        resolve_classes(("bee",), NAMES, "farm")
+    with pytest.raises(InputError, match="source farm has one class; at least two"):
+        resolve_classes(None, ("bee",), "farm")
+
+
 def _data() -> LabelledImages:
     images = np.arange(5, dtype=np.uint8).reshape(5, 1, 1, 1)
     return LabelledImages(images, np.array([2, 0, 3, 2, 1]))

@@ -14,7 +14,11 @@ from PIL import Image
 from daformer_kedro.config import SourceConfig
 from daformer_kedro.errors import InputError
 from daformer_kedro.scenario.image_files import ImageFiles
-from daformer_kedro.scenario.sources import describe_source, imagenet, read_source
+from daformer_kedro.scenario.sources import (
+    describe_source,
+    imagenet,
+    read_source,
+)
 from daformer_kedro.scenario.sources.file_checks import (
     find_faults,
     warn_of_duplicates,
@@ -165,8 +169,6 @@ def test_a_damaged_file_ends_the_run_or_is_left_out(
         images = read(tmp_path, on_error="skip")
     assert "1 files cannot be read and are left out" in caplog.text
     assert len(images.train_paths) == 7
-    (entry,) = images.skipped
-    assert entry.startswith("train/a/00.png: cannot be read as an image")
 
 
 def test_only_decoding_finds_damage_in_the_middle(tmp_path: Path) -> None:

@@ -180,9 +180,12 @@ def test_faulty_images_are_named_by_row(
 ) -> None:
     good = png(np.zeros((32, 32, 3), np.uint8))
     for bad, message in (
-        (good[:-30], "image cannot be decoded as PNG or JPEG"),
+        (good[:-30], "cannot be read as an image"),
         (None, "holds no image"),
-        (png(np.zeros((28, 28, 3), np.uint8)), "image is 28 × 28 pixels"),
+        (
+            png(np.zeros((28, 28, 3), np.uint8)),
+            ".* is 28 × 28 pixels; it must be",
+        ),
     ):
         write_parquet(_train_file(cifar10_parquet), [good, good, bad], [0, 1, 2])
         with pytest.raises(

@@ -14,7 +14,7 @@ from daformer_kedro.config import Config, SourceConfig
 from daformer_kedro.errors import InputError
 from daformer_kedro.scenario.image_files import ImageFiles
 from daformer_kedro.scenario.plan import make_plan
-from daformer_kedro.scenario.sources import describe_source, read_source
+from daformer_kedro.scenario.sources import describe_source, index_source, read_source
 from daformer_kedro.scenario.sources.resizing import copy_name, make_copies
 
 COLOUR = (200, 30, 60)
@@ -95,14 +95,14 @@ def test_copies_stand_in_for_the_images(tmp_path: Path) -> None:
     config = SourceConfig(
         name="image_folder", path=str(root), cache_size=16, on_error="skip"
     )
-    images = read_source(config, image_size=8, resize=8, copies=copies)
+    images, left_out = index_source(config, image_size=8, resize=8, copies=copies)
     assert isinstance(images, ImageFiles)
     assert images.root == copies
     assert images.cache_size == 16
     assert images.train_paths.tolist() == ["train/a/0.png.jpg", "train/b/0.png.jpg"]
     sizes = [(root / "train" / name / "0.png").stat().st_size for name in "ab"]
     assert images.train_bytes.tolist() == sizes  # of the images, not of the copies
-    assert len(images.skipped) == 1
+    assert len(left_out.skipped) == 1
     view = images.view("test", [1])
     assert view.shape == (1, 8, 8, 3)
     assert abs(int(view[0, 4, 4, 0]) - 100) <= 2
@@ -110,11 +110,23 @@ def test_copies_stand_in_for_the_images(tmp_path: Path) -> None:
         read_source(config, image_size=8)
 
 
+def test_the_longest_names_have_copies_of_their_own(tmp_path: Path) -> None:
+    names = ["a/" + "x" * 249 + end for end in ("1.png", "2.png")]  # 254 bytes
+    names += ["a/" + "ü" * 125 + ".png", "a/" + "x" * 247 + ".png"]  # 254 and 251
+    for number, name in enumerate(names):
+        photo(tmp_path / "in" / name, (4, 4), (60 * number, 0, 0))
+    assert make_copies(tmp_path / "in", names, tmp_path / "out", 2) == {}
+    reds = [copied(tmp_path / "out", name).getpixel((0, 0))[0] for name in names]
+    assert np.abs(np.array(reds) - [0, 60, 120, 180]).max() <= 2
+    assert copy_name(names[3]) == names[3] + ".jpg"
+
+
 def test_sizes_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cache_size = 9: images of digits are small"):
         describe_source(SourceConfig(cache_size=9))
     for split in ("train", "test"):
-        photo(tmp_path / split / "a" / "0.png", (60, 40))
+        for name in ("a", "b"):
+            photo(tmp_path / split / name / "0.png", (60, 40))
     parameters = {
         "source": {"name": "image_folder", "path": str(tmp_path), "cache_size": 15},
         "scenario": {"increment": 1},

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.figures import style
+from daformer_kedro.evaluation.figures.plain_text import as_lines
 
 _MOST_ANNOTATED = 12
 _SHORT_NAME = 3
@@ -52,7 +53,7 @@ def accuracy_matrix_figure(
 
 def _name_tasks(axes: Axes, names: Sequence[str]) -> None:
     ticks = style.tick_positions(len(names))
-    shown = [names[tick] for tick in ticks]
+    shown = as_lines(names[tick] for tick in ticks)
     long = max(map(len, shown), default=0) > _SHORT_NAME and len(shown) > 2
     axes.set_xticks(
         ticks,

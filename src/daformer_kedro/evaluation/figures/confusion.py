@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.figures import style
+from daformer_kedro.evaluation.figures.plain_text import as_lines
 
 _MOST_NAMED = 24
 _MOST_ANNOTATED = 10
@@ -98,10 +99,11 @@ def _draw_borders(axes: Axes, task_sizes: Sequence[int]) -> None:
 
 def _name_classes(axes: Axes, names: Sequence[str]) -> None:
     ticks = range(len(names))
+    labels = as_lines(names)
     axes.set_xticks(
-        ticks, labels=names, rotation=45, ha="right", rotation_mode="anchor"
+        ticks, labels=labels, rotation=45, ha="right", rotation_mode="anchor"
     )
-    axes.set_yticks(ticks, labels=names)
+    axes.set_yticks(ticks, labels=labels)
 
 
 def _name_tasks(axes: Axes, task_sizes: Sequence[int]) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.figures import style
+from daformer_kedro.evaluation.figures.plain_text import as_lines
 
 _NUM_SHOWN = 10
 _ROWS_A_BLOCK = 25
@@ -47,14 +48,14 @@ def exemplar_sheet_figure(
         max(1.6, _ROW_INCHES * height + 0.7),
     )
     blocks = figure.subplots(1, num_blocks, squeeze=False)[0]
+    names = dict(zip(shown, as_lines(class_names[i] for i in shown), strict=True))
     for block, axes in enumerate(blocks):
         rows = shown[block * height : (block + 1) * height]
         sheet, side = _sheet([images[i] for i in rows], height, num_columns)
         axes.imshow(sheet, interpolation="none")
         centres = (np.arange(len(rows)) + 0.5) * (side + 1) - 1
-        axes.set_yticks(
-            centres, labels=[class_names[i] for i in rows], fontsize=style.NOTE_SIZE
-        )
+        labels = [names[i] for i in rows]
+        axes.set_yticks(centres, labels=labels, fontsize=style.NOTE_SIZE)
         axes.set_xticks([])
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)

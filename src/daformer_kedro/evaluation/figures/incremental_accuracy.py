@@ -9,13 +9,16 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.figures import style
 from daformer_kedro.evaluation.figures.label_placement import spread
+from daformer_kedro.evaluation.figures.plain_text import as_lines
 from daformer_kedro.evaluation.metrics import average_incremental_accuracy
 
 _LINE_INCHES = 0.16
+_LONGEST_LABEL = 80  # characters
 _MANY_POINTS = 20
 
 
@@ -67,15 +70,21 @@ def incremental_accuracy_figure(
         "Accuracy on test images (%)",
     )
     style.draw_grid(axes)
-    _draw_curves(axes, curves, num_classes_seen)
+    lines = _draw_curves(axes, curves, num_classes_seen)
     _draw_bands(axes, curves, num_classes_seen, deviations or {})
     _set_limits(axes, curves, num_classes_seen, marks)
     _draw_marks(axes, marks, height - 1.1)
     if published is not None and not published.empty:
         _head_published(axes)
-    # Below the axes, where no curve can be.
+    # Below the axes, where no curve can be. Lines whose label begins with an underscore
+    # would be left out if they were not named.
     figure.legend(
-        loc="outside lower left", ncols=2, frameon=False, fontsize=style.TICK_SIZE
+        handles=lines,
+        labels=[str(line.get_label()) for line in lines],
+        loc="outside lower left",
+        ncols=2,
+        frameon=False,
+        fontsize=style.TICK_SIZE,
     )
     return figure
 
@@ -100,9 +109,9 @@ def _marks(published: pd.DataFrame | None, joint: float | None) -> list[_Mark]:
     names = rows["method"].astype(str)
     several = names.duplicated(keep=False)
     for name, twice, memory, last, average in zip(
-        names,
+        as_lines(names, _LONGEST_LABEL),
         several,
-        rows["memory"],
+        as_lines(rows["memory"].astype(str), _LONGEST_LABEL),
         rows["last_top1"],
         rows["average_incremental_top1"],
         strict=True,
@@ -118,10 +127,12 @@ def _marks(published: pd.DataFrame | None, joint: float | None) -> list[_Mark]:
 
 def _draw_curves(
     axes: Axes, curves: Mapping[str, Sequence[float]], num_classes_seen: Sequence[int]
-) -> None:
-    for index, (label, values) in enumerate(curves.items()):
+) -> list[Line2D]:
+    lines = []
+    labels = as_lines(curves, _LONGEST_LABEL)
+    for index, (label, values) in enumerate(zip(labels, curves.values(), strict=True)):
         mean = 100 * average_incremental_accuracy(values)
-        axes.plot(
+        lines += axes.plot(
             num_classes_seen[: len(values)],
             style.to_percent(values),
             label=f"{label}: last {100 * values[-1]:.1f}, average {mean:.1f}",
@@ -132,6 +143,7 @@ def _draw_curves(
             clip_on=False,
             zorder=3,
         )
+    return lines
 
 
 def _draw_bands(

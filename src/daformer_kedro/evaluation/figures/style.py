@@ -15,6 +15,8 @@ from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
+from daformer_kedro.evaluation.figures.plain_text import PlainFigure
+
 # Okabe and Ito (2008), without the yellow that is too faint on white. Darkest first.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -35,7 +37,9 @@ _MARGIN_INCHES = 0.1
 
 def new_figure(width: float, height: float) -> Figure:
     """A white figure of that many inches, laid out so that nothing overlaps."""
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure = PlainFigure(
+        figsize=(width, height), layout="constrained", facecolor="white"
+    )
     engine = figure.get_layout_engine()
     assert isinstance(engine, ConstrainedLayoutEngine)
     engine.set(w_pad=_MARGIN_INCHES, h_pad=_MARGIN_INCHES)

@@ -112,7 +112,7 @@ def write_report_node(
     metrics: Metrics,
     run_command: str,
     confidence: Metrics | None = None,
-    skipped_files: pd.DataFrame | None = None,
+    left_out: dict[str, Any] | None = None,
     **parts: Any,
 ) -> str:
     """One page with everything: results, figures, settings, how to run it again.
@@ -125,9 +125,6 @@ def write_report_node(
     title = run_name(config)
     if config.training.schedule != "published":
         title += f" – {config.training.schedule} schedule, not the published one"
-    skipped = None
-    if skipped_files is not None:
-        skipped = list(skipped_files.astype(str).itertuples(index=False, name=None))
     return render_report(
-        title, metrics, settings, pngs, run_command, skipped, confidence
+        title, metrics, settings, pngs, run_command, left_out, confidence
     )

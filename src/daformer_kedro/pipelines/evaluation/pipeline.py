@@ -23,6 +23,7 @@ from daformer_kedro.pipelines.evaluation.nodes import (
     write_report_node,
 )
 from daformer_kedro.pipelines.naming import task_name
+from daformer_kedro.scenario.sources import FILE_SOURCES
 
 
 def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
@@ -76,8 +77,8 @@ def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
             )
         )
     made = {name for n in nodes for name in n.outputs}
-    if config.source.on_error == "skip":
-        made.add("skipped_files")
+    if config.source.name in FILE_SOURCES:
+        made.add("left_out")
     nodes.append(_report(made))
     return Pipeline(nodes, tags="evaluation")
 
@@ -107,7 +108,7 @@ def _report(made: set[str]) -> Node:
             "run_command": "run_command",
             **_settings(),
             **figures,
-            **{name: name for name in ("skipped_files",) if name in made},
+            **{name: name for name in ("left_out",) if name in made},
         },
         outputs="report",
         name="write_report",

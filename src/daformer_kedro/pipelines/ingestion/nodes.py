@@ -11,27 +11,35 @@ import pandas as pd
 from daformer_kedro.config import ScenarioConfig, SourceConfig, validated
 from daformer_kedro.learning.task_data import samples_of_task
 from daformer_kedro.scenario.class_order import resolve_class_order
-from daformer_kedro.scenario.image_files import ImageFiles
-from daformer_kedro.scenario.images import Images
-from daformer_kedro.scenario.sources import read_source
+from daformer_kedro.scenario.image_files import ImageFiles, LeftOut
+from daformer_kedro.scenario.images import ImageArrays, Images
+from daformer_kedro.scenario.sources import index_source, read_source
 from daformer_kedro.scenario.tasks import Scenario, resolve_task_sizes, split_tasks
 
 
-def read_images_node(
+def read_images_node(source: dict[str, Any]) -> ImageArrays:
+    """Read the source's images and labels, whatever the layout."""
+    images = read_source(validated(SourceConfig, source, "source"))
+    assert isinstance(images, ImageArrays)
+    return images
+
+
+def index_images_node(
     source: dict[str, Any],
     image_size: int | None,
     resize: int | None,
     stream: list[str] | None,
     copies: str | None = None,
-) -> Images:
-    """Read the source's images and labels, whatever the layout; or list its files."""
-    return read_source(
+) -> tuple[ImageFiles, dict[str, Any]]:
+    """List images that stay files, and the files that are left out."""
+    images, left_out = index_source(
         validated(SourceConfig, source, "source"),
         image_size=image_size,
         resize=resize,
         stream=None if stream is None else tuple(stream),
         copies=None if copies is None else Path(copies),
     )
+    return images, left_out.to_json()
 
 
 def images_of_tasks_node(
@@ -42,12 +50,10 @@ def images_of_tasks_node(
     return [images.first_classes(num) for num in itertools.accumulate(sizes)]
 
 
-def list_skipped_node(images: Images) -> pd.DataFrame:
-    """Files that cannot be read and were left out, each with its reason."""
-    skipped = images.skipped if isinstance(images, ImageFiles) else ()
-    return pd.DataFrame(
-        [entry.split(": ", 1) for entry in skipped], columns=["file", "reason"]
-    )
+def list_skipped_node(left_out: dict[str, Any]) -> pd.DataFrame:
+    """Images that cannot be read and were left out, each with its reason."""
+    skipped = LeftOut.from_json(left_out).skipped
+    return pd.DataFrame(list(skipped), columns=["file", "reason"])
 
 
 def order_classes_node(

@@ -7,12 +7,14 @@ from kedro.pipeline import Node, Pipeline, node
 from daformer_kedro.config import Config
 from daformer_kedro.pipelines.ingestion.nodes import (
     images_of_tasks_node,
+    index_images_node,
     list_skipped_node,
     order_classes_node,
     read_images_node,
     split_tasks_node,
 )
 from daformer_kedro.pipelines.naming import READS_SOURCE_FILES, task_name
+from daformer_kedro.scenario.sources import FILE_SOURCES
 
 
 def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
@@ -33,11 +35,11 @@ def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
                 name="divide_images",
             )
         )
-    if config.source.on_error == "skip":
+    if config.source.name in FILE_SOURCES and config.source.on_error == "skip":
         nodes.append(
             node(
                 list_skipped_node,
-                inputs="images",
+                inputs="left_out",
                 outputs="skipped_files",
                 name="list_skipped",
             )
@@ -46,21 +48,8 @@ def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
 
 
 def _read(num_tasks: int, config: Config) -> list[Node]:
-    copies = [] if config.source.cache_size is None else ["folder_of_copies"]
     return [
-        node(
-            read_images_node,
-            inputs=[
-                "params:source",
-                "params:preprocessing.image_size",
-                "params:preprocessing.resize",
-                "params:scenario.tasks",
-                *copies,
-            ],
-            outputs="images",
-            name="read_images",
-            tags=READS_SOURCE_FILES,
-        ),
+        _read_images(config),
         node(
             order_classes_node,
             inputs=["images", "params:source", "params:scenario", "params:seed"],
@@ -74,3 +63,28 @@ def _read(num_tasks: int, config: Config) -> list[Node]:
             name="split_tasks",
         ),
     ]
+
+
+def _read_images(config: Config) -> Node:
+    if config.source.name not in FILE_SOURCES:
+        return node(
+            read_images_node,
+            inputs="params:source",
+            outputs="images",
+            name="read_images",
+            tags=READS_SOURCE_FILES,
+        )
+    copies = [] if config.source.cache_size is None else ["folder_of_copies"]
+    return node(
+        index_images_node,
+        inputs=[
+            "params:source",
+            "params:preprocessing.image_size",
+            "params:preprocessing.resize",
+            "params:scenario.tasks",
+            *copies,
+        ],
+        outputs=["images", "left_out"],
+        name="read_images",
+        tags=READS_SOURCE_FILES,
+    )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from daformer_kedro.config import SourceConfig
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario.image_files import ImageFiles
+from daformer_kedro.scenario.image_files import ImageFiles, LeftOut
 from daformer_kedro.scenario.images import ImageArrays, Images
 from daformer_kedro.scenario.sources.cifar import CIFAR10, CIFAR100
 from daformer_kedro.scenario.sources.class_subset import keep_classes, resolve_classes
@@ -37,6 +38,9 @@ FILE_SOURCES: Mapping[str, FileSource] = {
     "imagenet1000": IMAGENET1000,
 }
 """Images that stay files."""
+
+
+_Images = TypeVar("_Images", ImageArrays, ImageFiles)
 
 
 @dataclass(frozen=True)
@@ -123,15 +127,36 @@ def read_source(
         InputError: the settings do not fit the source, or its data is missing,
             damaged or incomplete.
     """
-    images: Images
     if config.name in FILE_SOURCES:
-        size = _needed(image_size, config)
-        source = FILE_SOURCES[config.name]
-        images = index_files(source, config, size, resize or size, stream, copies)
-    else:
-        arrays = _source_of(config)
-        _refuse_file_settings(config, image_size, stream)
-        images = _read_arrays(arrays, config)
+        return index_source(
+            config, image_size=image_size, resize=resize, stream=stream, copies=copies
+        )[0]
+    arrays = _source_of(config)
+    _refuse_file_settings(config, image_size, stream)
+    return _evaluated(_read_arrays(arrays, config), config)
+
+
+def index_source(
+    config: SourceConfig,
+    *,
+    image_size: int | None,
+    resize: int | None = None,
+    stream: tuple[str, ...] | None = None,
+    copies: Path | None = None,
+) -> tuple[ImageFiles, LeftOut]:
+    """List the files of a source of files, see :func:`read_source`.
+
+    Returns:
+        The index, and the files that are no part of it.
+    """
+    size = _needed(image_size, config)
+    source = FILE_SOURCES[config.name]
+    images, left_out = index_files(source, config, size, resize or size, stream, copies)
+    return _evaluated(images, config), left_out
+
+
+def _evaluated(images: _Images, config: SourceConfig) -> _Images:
+    """The images with which a run is evaluated, after ``validation_fraction``."""
     if config.validation_fraction is None:
         return images
     return evaluate_on_validation(images, config.validation_fraction, config.split_seed)
@@ -199,5 +224,6 @@ __all__ = [
     "ImageFiles",
     "SourceDescription",
     "describe_source",
+    "index_source",
     "read_source",
 ]

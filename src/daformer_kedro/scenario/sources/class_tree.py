@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import zlib
-from collections.abc import Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -12,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daformer_kedro.errors import InputError
-
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+from daformer_kedro.scenario.image_formats import is_image_name, suffix_of
+from daformer_kedro.scenario.sources.split_folders import (
+    Splits,
+    is_split,
+    is_training,
+    pair_splits,
 )
-"""Files with other suffixes are passed over, and so are hidden ones."""
-
-_TRAIN = "train"
-_TESTS = ("test", "val")
 
 
 class LabelledPaths(NamedTuple):
@@ -29,45 +29,60 @@ class LabelledPaths(NamedTuple):
     labels: NDArray[np.int64]
 
 
-def find_splits(root: Path) -> tuple[str, str] | None:
+class FolderListing(NamedTuple):
+    """Relative paths of images, and numbers of other files by suffix."""
+
+    images: list[str]
+    passed_over: Counter[str]
+
+
+def find_splits(root: Path) -> Splits | None:
     """Names of the folders of training and test images, if there are two.
 
     Raises:
-        InputError: only one of the two is there, or ``root`` is no folder.
+        InputError: only one of the two is there, or several may be meant, or ``root``
+            is no folder.
     """
     if not root.is_dir():
         raise InputError(f"{root}: is no folder; images are looked for there")
-    test = next((name for name in _TESTS if (root / name).is_dir()), None)
-    has_train = (root / _TRAIN).is_dir()
-    if has_train and test is not None:
-        return _TRAIN, test
-    if has_train:
-        raise InputError(
-            f"{root}: has a folder train and no folder test (or val); give both, or "
-            "one folder a class and source.test_fraction"
-        )
-    if test is not None:
-        raise InputError(
-            f"{root}: has a folder {test} and no folder train; give both, or one "
-            f"folder a class, none of them named {test}, and source.test_fraction"
-        )
-    return None
+    folders = subfolders(root)
+    try:
+        splits = pair_splits(folders)
+    except InputError as error:
+        raise InputError(f"{root}: {error}") from error
+    alone = [name for name in folders if is_split(name)]
+    if splits is None and alone:
+        # Beside classes, a folder of images may be a class of that name.
+        name = next((n for n in alone if subfolders(root / n)), None)
+        if name is not None or len(alone) == len(folders):
+            _refuse_alone(root, name or alone[0])
+    return splits
+
+
+def _refuse_alone(root: Path, name: str) -> NoReturn:
+    other = "test (or val)" if is_training(name) else "train"
+    raise InputError(
+        f"{root}: has a folder {name} and no folder {other}; give both, or one folder "
+        f"a class, none of them named {name}, and source.test_fraction"
+    )
 
 
 def list_classes(root: Path) -> tuple[str, ...]:
-    """Names of the class folders, sorted.
+    """Names of the class folders, sorted, as :func:`class_name` writes them.
 
     Raises:
-        InputError: there is none, or a class is in one split only.
+        InputError: there is none, a class is in one split only, or a folder that would
+            be a class holds training and test images.
     """
     splits = find_splits(root)
     if splits is None:
-        return _subfolders(root)
-    first, second = splits
-    train, test = _subfolders(root / first), _subfolders(root / second)
+        names = class_folders(root)
+        _refuse_nested_splits(root, names)
+        return tuple(sorted(names))
+    train, test = (class_folders(root / split) for split in splits[:2])
     for found, others, name, other in (
-        (test, train, second, first),
-        (train, test, first, second),
+        (test, train, splits.test, splits.train),
+        (train, test, splits.train, splits.test),
     ):
         alone = sorted(set(found) - set(others))
         if alone:
@@ -75,10 +90,52 @@ def list_classes(root: Path) -> tuple[str, ...]:
                 f"{root / name / alone[0]}: class {alone[0]!r} is in {name} and not in "
                 f"{other}; each class needs images in both"
             )
-    return train
+    return tuple(sorted(train))
 
 
-def _subfolders(folder: Path) -> tuple[str, ...]:
+def _refuse_nested_splits(root: Path, names: Mapping[str, Sequence[str]]) -> None:
+    for folder in (folder for folders in names.values() for folder in folders):
+        try:
+            inner = pair_splits(subfolders(root / folder))
+        except InputError as error:
+            raise InputError(f"{root / folder}: {error}") from error
+        if inner is not None:
+            raise InputError(
+                f"{root / folder}: holds {inner.train} and {inner.test}, so it is no "
+                f"class; give source.path={root / folder}, or lay out all classes as "
+                "train/<class> and test/<class>"
+            )
+
+
+def class_name(folder: str) -> str:
+    """A folder's name as the name of a class: in composed characters (Unicode's NFC).
+
+    The same name may be written in two ways, which look alike: with an é, or with an e
+    and an accent, as some computers do.
+    """
+    return unicodedata.normalize("NFC", folder)
+
+
+def class_folders(folder: Path) -> dict[str, list[str]]:
+    """The folders of each class; several where a name is written in several ways.
+
+    Raises:
+        InputError: there is none, or a name is not UTF-8.
+    """
+    found: dict[str, list[str]] = {}
+    for name in subfolders(folder):
+        found.setdefault(class_name(name), []).append(name)
+    if not found:
+        raise InputError(f"{folder}: holds no class folder")
+    return found
+
+
+def subfolders(folder: Path) -> list[str]:
+    """Names of the folders in a folder, sorted, but for hidden ones.
+
+    Raises:
+        InputError: it cannot be listed, or a name is not UTF-8.
+    """
     try:
         with os.scandir(folder) as entries:
             names = [
@@ -86,58 +143,91 @@ def _subfolders(folder: Path) -> tuple[str, ...]:
             ]
     except OSError as error:
         _refuse_unlisted(error)
-    if not names:
-        raise InputError(f"{folder}: holds no class folder")
     _check_encoding(folder, names)
-    return tuple(sorted(names))
+    return sorted(names)
 
 
-def list_split(root: Path, split: str, class_names: Sequence[str]) -> LabelledPaths:
+def list_split(
+    root: Path, split: str, class_names: Sequence[str]
+) -> tuple[LabelledPaths, Counter[str]]:
     """All images of ``root/split/<class>/``; rows go by label, then by name.
 
     Args:
         root: folder that the paths start from.
         split: folder of class folders; empty for ``root`` itself.
-        class_names: class folders in label order.
+        class_names: classes in label order; not each must have a folder.
+
+    Returns:
+        The images, and how many files of other suffixes were passed over.
 
     Raises:
         InputError: a class folder holds no image.
     """
+    folders_of = class_folders(root / split)
     paths: list[str] = []
     labels: list[int] = []
+    passed_over: Counter[str] = Counter()
     for label, name in enumerate(class_names):
-        folder = f"{split}/{name}" if split else name
-        found = list_images(root / folder)
-        if not found:
-            raise InputError(f"{root / folder}: holds no image; remove it or fill it")
-        paths += [f"{folder}/{file}" for file in found]
-        labels += [label] * len(found)
-    return LabelledPaths(np.array(paths, np.str_), np.array(labels, np.int64))
+        for part in folders_of.get(name, ()):
+            folder = f"{split}/{part}" if split else part
+            found = list_images(root / folder)
+            passed_over += found.passed_over
+            if not found.images:
+                raise InputError(
+                    f"{root / folder}: holds no image; remove it or fill it"
+                    f"{_counted(found.passed_over)}"
+                )
+            paths += [f"{folder}/{file}" for file in found.images]
+            labels += [label] * len(found.images)
+    images = LabelledPaths(np.array(paths, np.str_), np.array(labels, np.int64))
+    return images, passed_over
 
 
-def list_images(folder: Path) -> list[str]:
-    """Paths of the images in a folder and the folders below it, sorted.
+def _counted(passed_over: Counter[str]) -> str:
+    return f" (there are: {say_counts(passed_over)})" if passed_over else ""
+
+
+def say_counts(passed_over: Mapping[str, int]) -> str:
+    """Numbers of files by suffix, the most first, in words."""
+    most = sorted(passed_over.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count} {suffix}" for suffix, count in most)
+
+
+def list_images(folder: Path, *, any_name: bool = False) -> FolderListing:
+    """Images in a folder and the folders below it, sorted by their paths.
+
+    Whatever is named like an image counts, also a link to nothing or what is no regular
+    file: reading it says why it cannot be read.
+
+    Args:
+        folder: where to begin.
+        any_name: whether names may hold bytes that are not UTF-8.
 
     Raises:
         InputError: a folder cannot be listed, a name is not UTF-8, or a link leads
             back to a folder that it lies in.
     """
     found: list[str] = []
+    passed_over: Counter[str] = Counter()
     walk = os.walk(folder, followlinks=True, onerror=_refuse_unlisted)
     for place, folders, files in walk:
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in folders:
             _refuse_circle(Path(place, name))
-        images = [
-            file
-            for file in files
-            if os.path.splitext(file)[1].lower() in SUFFIXES
-            and not file.startswith(".")
-        ]
-        _check_encoding(Path(place), [*folders, *images])
+        images = [file for file in files if is_image_name(file)]
+        passed_over.update(_kind(file) for file in set(files).difference(images))
+        if not any_name:
+            _check_encoding(Path(place), [*folders, *images])
         below = Path(place).relative_to(folder).as_posix()
         found += images if below == "." else [f"{below}/{file}" for file in images]
-    return sorted(found)
+    return FolderListing(sorted(found), passed_over)
+
+
+def _kind(file: str) -> str:
+    if file.startswith("."):
+        return "hidden"
+    suffix = suffix_of(file).encode("utf-8", "backslashreplace").decode()
+    return suffix or "without a suffix"
 
 
 def _refuse_unlisted(error: OSError) -> NoReturn:
@@ -158,40 +248,3 @@ def _check_encoding(folder: Path, names: Sequence[str]) -> None:
         raise InputError(
             f"{folder}: the name {os.fsencode(wrong)!r} is not UTF-8; rename it"
         ) from None
-
-
-def hold_out(
-    images: LabelledPaths, fraction: float, seed: int, prefix: str = ""
-) -> tuple[LabelledPaths, LabelledPaths]:
-    """Divide images into training and test images, class by class.
-
-    A file's path alone says where it goes, so that files that come later move no
-    other. Each class has at least one image on either side.
-
-    Args:
-        images: of all classes.
-        fraction: share to hold out.
-        seed: another seed gives another division.
-        prefix: beginning of the paths that does not count.
-
-    Raises:
-        InputError: a class has a single image.
-    """
-    names = [str(path).removeprefix(prefix) for path in images.paths]
-    keys = np.array([zlib.crc32(f"{seed}/{name}".encode()) for name in names])
-    held = keys < fraction * 2**32
-    for label in np.unique(images.labels):
-        rows = np.flatnonzero(images.labels == label)
-        if len(rows) < 2:
-            raise InputError(
-                f"{images.paths[rows[0]]}: is the only image of its class; at least "
-                "two are needed, one of them to test"
-            )
-        if not held[rows].any():
-            held[rows[keys[rows].argmin()]] = True
-        if held[rows].all():
-            held[rows[keys[rows].argmax()]] = False
-    return (
-        LabelledPaths(images.paths[~held], images.labels[~held]),
-        LabelledPaths(images.paths[held], images.labels[held]),
-    )

@@ -109,7 +109,7 @@ def _read_idx(path: Path, num_axes: int) -> NDArray[np.uint8]:
     """An array of bytes: four bytes of type and axes, the sizes, the values."""
     packed = path.with_name(path.name + ".gz")
     try:
-        content = path.read_bytes() if path.exists() else _unpacked(packed)
+        content = path.read_bytes() if path.is_file() else _unpacked(packed)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{packed}: cannot be read: {error}") from error
     start = 4 + 4 * num_axes

@@ -15,7 +15,9 @@ from pathlib import Path
 from PIL import Image
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario.image_decoding import open_rgb
+from daformer_kedro.scenario.decoder_messages import collect_messages
+from daformer_kedro.scenario.image_decoding import open_rgb, refuse_special
+from daformer_kedro.scenario.image_formats import formats
 
 _LOGGER = logging.getLogger(__name__)
 # By whether a look costs milliseconds, as decoding does, and not microseconds.
@@ -63,27 +65,30 @@ def find_reasons(
 def _fault(root: Path, decode: bool, path: str) -> str | None:
     file = root / path
     try:
+        refuse_special(file, str(file))
         if not decode and _looks_whole(file):
             return None
         open_rgb(file)
     except InputError as error:
         return str(error).removeprefix(f"{file}: ")
-    except Exception as error:  # Pillow's parsers raise many kinds on damaged bytes
-        return f"cannot be read as an image: {error}"
     return None
 
 
 def _looks_whole(file: Path) -> bool:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of many pixels, none of which is decoded
-        with Image.open(file) as image:
-            kind = image.format or ""
-    end = _ENDS.get(kind)
-    if end is None:
+    """Tell whether a file begins and ends as an image; decoding tells more."""
+    try:
+        with warnings.catch_warnings(), collect_messages():
+            warnings.simplefilter("ignore")  # of many pixels, none of which is decoded
+            with Image.open(file, formats=formats()) as image:
+                kind = image.format or ""
+        end = _ENDS.get(kind)
+        if end is None:
+            return False
+        with file.open("rb") as stream:
+            stream.seek(-len(end), os.SEEK_END)
+            return stream.read() == end
+    except Exception:  # Pillow's parsers raise many kinds on damaged bytes
         return False
-    with file.open("rb") as stream:
-        stream.seek(-len(end), os.SEEK_END)
-        return stream.read() == end
 
 
 def warn_of_duplicates(root: Path, train: Sequence[str], test: Sequence[str]) -> int:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from daformer_kedro.config import SourceConfig
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario.image_files import ImageFiles
-from daformer_kedro.scenario.sources.class_subset import resolve_classes
-from daformer_kedro.scenario.sources.class_tree import LabelledPaths
+from daformer_kedro.scenario.image_files import ImageFiles, LeftOut
+from daformer_kedro.scenario.sources.class_subset import keep_files, resolve_classes
+from daformer_kedro.scenario.sources.class_tree import LabelledPaths, say_counts
 from daformer_kedro.scenario.sources.file_checks import find_faults, warn_of_duplicates
 from daformer_kedro.scenario.sources.file_source import FileSource, folder_of
 from daformer_kedro.scenario.sources.resizing import copy_name, make_copies
@@ -30,7 +30,7 @@ def index_files(
     resize: int,
     stream: tuple[str, ...] | None,
     copies: Path | None = None,
-) -> ImageFiles:
+) -> tuple[ImageFiles, LeftOut]:
     """List a source's files, look whether they can be read, and copy them if asked.
 
     Args:
@@ -41,6 +41,9 @@ def index_files(
         stream: folders that arrive over time.
         copies: where smaller copies lie; needed for ``source.cache_size``.
 
+    Returns:
+        The index, and the files that are no part of it.
+
     Raises:
         InputError: a file cannot be read and ``source.on_error`` is ``fail``, or the
             folders do not fit.
@@ -49,25 +52,14 @@ def index_files(
     facts = source.facts(config, stream)
     names = facts.class_names
     kept = resolve_classes(config.classes, names, config.name)
-    train, test = (_keep(p, kept) for p in source.list_files(config, stream))
+    listing = source.list_files(config, stream)
+    train, test = (keep_files(part, kept) for part in (listing.train, listing.test))
+    _say_passed_over(root, listing.passed_over)
     home = _Home(root, config.cache_size, copies)
-    skips = config.on_error == "skip"
-    paths = [*train.paths.tolist(), *test.paths.tolist()]
-    faults = home.prepare(paths, decode=skips)
-    if faults and not skips:
-        first, reason = next(iter(faults.items()))
-        more = f", and {len(faults) - 1} more files" if len(faults) > 1 else ""
-        raise InputError(
-            f"{root / first}: {reason}{more}. Mend or remove it, or leave such files "
-            "out with source.on_error=skip"
-        )
-    if faults:
-        _LOGGER.warning(
-            "%s: %d files cannot be read and are left out", root, len(faults)
-        )
-        train, test = _without(train, faults), _without(test, faults)
+    faults = _find_faults(home, config, train, test)
+    train, test = _without(train, faults), _without(test, faults)
     warn_of_duplicates(root, train.paths.tolist(), test.paths.tolist())
-    return ImageFiles(
+    images = ImageFiles(
         root=home.folder,
         train_paths=home.names(train.paths),
         train_labels=train.labels,
@@ -80,8 +72,37 @@ def index_files(
         resize=resize,
         task_sizes=facts.task_sizes,
         cache_size=config.cache_size,
-        skipped=tuple(f"{path}: {reason}" for path, reason in sorted(faults.items())),
     )
+    return images, LeftOut(sorted(faults.items()), dict(listing.passed_over))
+
+
+def _find_faults(
+    home: _Home, config: SourceConfig, train: LabelledPaths, test: LabelledPaths
+) -> dict[str, str]:
+    """Reasons of images that cannot be read, if these may be left out."""
+    skips = config.on_error == "skip"
+    faults = home.prepare([*train.paths.tolist(), *test.paths.tolist()], decode=skips)
+    if faults and not skips:
+        first, reason = next(iter(faults.items()))
+        more = f", and {len(faults) - 1} more files" if len(faults) > 1 else ""
+        raise InputError(
+            f"{home.root / first}: {reason}{more}. Repair or remove it, or leave such "
+            "files out with source.on_error=skip"
+        )
+    if faults:
+        _LOGGER.warning(
+            "%s: %d files cannot be read and are left out", home.root, len(faults)
+        )
+    return faults
+
+
+def _say_passed_over(root: Path, passed_over: Mapping[str, int]) -> None:
+    if passed_over:
+        _LOGGER.warning(
+            "%s: passed over, no images by their names: %s",
+            root,
+            say_counts(passed_over),
+        )
 
 
 @dataclass(frozen=True)
@@ -117,16 +138,6 @@ class _Home:
 def _num_bytes(root: Path, images: LabelledPaths) -> NDArray[np.int64]:
     sizes = (os.stat(f"{root}/{path}").st_size for path in images.paths.tolist())
     return np.fromiter(sizes, np.int64, len(images.paths))
-
-
-def _keep(images: LabelledPaths, labels: tuple[int, ...]) -> LabelledPaths:
-    """The images of some classes, relabelled in the order given, in label order."""
-    new_label = np.full(int(images.labels.max()) + 1, -1)
-    new_label[list(labels)] = np.arange(len(labels))
-    relabelled = new_label[images.labels]
-    rows = np.flatnonzero(relabelled >= 0)
-    rows = rows[np.argsort(relabelled[rows], kind="stable")]
-    return LabelledPaths(images.paths[rows], relabelled[rows].astype(np.int64))
 
 
 def _without(images: LabelledPaths, faults: Mapping[str, str]) -> LabelledPaths:

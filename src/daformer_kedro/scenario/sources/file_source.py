@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from daformer_kedro.config import SourceConfig
 from daformer_kedro.errors import InputError
@@ -25,6 +26,14 @@ class FileFacts:
     task_sizes: tuple[int, ...] | None = None
 
 
+class FileListing(NamedTuple):
+    """Training and test images, and how many files of other suffixes lie there."""
+
+    train: LabelledPaths
+    test: LabelledPaths
+    passed_over: Counter[str]
+
+
 class FileSource(Protocol):
     """A kind of source whose images stay files."""
 
@@ -37,7 +46,7 @@ class FileSource(Protocol):
 
     def list_files(
         self, config: SourceConfig, stream: Sequence[str] | None
-    ) -> tuple[LabelledPaths, LabelledPaths]:
+    ) -> FileListing:
         """List training and test images; labels as in ``facts``.
 
         Raises:

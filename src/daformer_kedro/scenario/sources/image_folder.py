@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,24 @@ from daformer_kedro.config import SourceConfig
 from daformer_kedro.errors import InputError
 from daformer_kedro.scenario.sources.class_tree import (
     LabelledPaths,
+    class_folders,
     find_splits,
-    hold_out,
     list_classes,
     list_split,
+    subfolders,
 )
-from daformer_kedro.scenario.sources.file_source import FileFacts, folder_of
+from daformer_kedro.scenario.sources.file_source import (
+    FileFacts,
+    FileListing,
+    folder_of,
+)
+from daformer_kedro.scenario.sources.folder_warnings import (
+    warn_of_depth,
+    warn_of_lookalikes,
+    warn_of_others,
+    warn_of_spellings,
+)
+from daformer_kedro.scenario.sources.held_out import hold_out
 
 
 @dataclass(frozen=True)
@@ -31,8 +44,6 @@ class ImageFolder:
     def facts(self, config: SourceConfig, stream: Sequence[str] | None) -> FileFacts:
         """Class names from the folders' names."""
         root = folder_of(config)
-        if stream is None:
-            return FileFacts(list_classes(root))
         names: list[str] = []
         sizes: list[int] = []
         home: dict[str, str] = {}
@@ -47,20 +58,27 @@ class ImageFolder:
             home |= dict.fromkeys(found, folder)
             names += found
             sizes.append(len(found))
-        return FileFacts(tuple(names), tuple(sizes))
+        if len(names) == 1:
+            _refuse_single(root / home[names[0]], names[0])
+        return FileFacts(tuple(names), None if stream is None else tuple(sizes))
 
     def list_files(
         self, config: SourceConfig, stream: Sequence[str] | None
-    ) -> tuple[LabelledPaths, LabelledPaths]:
+    ) -> FileListing:
         """Training and test images."""
         root = folder_of(config)
-        parts = [
-            _list_tree(root, folder, config) for folder in _checked(stream or [""])
-        ]
-        return _joined([p[0] for p in parts]), _joined([p[1] for p in parts])
+        parts = [_list_tree(root, folder, config) for folder in _checked(stream)]
+        warn_of_lookalikes(root, self.facts(config, stream).class_names)
+        return FileListing(
+            _joined([p.train for p in parts]),
+            _joined([p.test for p in parts]),
+            sum((p.passed_over for p in parts), Counter()),
+        )
 
 
-def _checked(stream: Sequence[str]) -> Sequence[str]:
+def _checked(stream: Sequence[str] | None) -> Sequence[str]:
+    if stream is None:
+        return [""]
     if not stream:
         raise InputError("scenario.tasks = [] must name at least one folder")
     for folder in stream:
@@ -74,18 +92,36 @@ def _checked(stream: Sequence[str]) -> Sequence[str]:
     return stream
 
 
-def _list_tree(
-    root: Path, folder: str, config: SourceConfig
-) -> tuple[LabelledPaths, LabelledPaths]:
+def _refuse_single(place: Path, name: str) -> None:
+    """A single class is nothing to tell apart, and most often a folder too high."""
+    splits = find_splits(place)
+    folder = place if splits is None else place / splits.train
+    folder = folder / class_folders(folder)[name][0]
+    below = subfolders(folder)
+    hint = f"; are {', '.join(below[:5])} in it the classes?" if below else ""
+    if hint and splits is None:
+        hint += f" Then give source.path={folder}"
+    raise InputError(
+        f"{place}: holds one class, {name!r}; at least two are needed, to be told "
+        f"apart{hint}"
+    )
+
+
+def _list_tree(root: Path, folder: str, config: SourceConfig) -> FileListing:
     place = root / folder
     names = list_classes(place)
     splits = find_splits(place)
     prefix = f"{folder}/" if folder else ""
-    if splits is not None:
-        train, test = (list_split(root, f"{prefix}{split}", names) for split in splits)
-        return train, test
-    images = list_split(root, folder, names)
-    return hold_out(images, config.test_fraction, config.split_seed, prefix)
+    used = [folder] if splits is None else [f"{prefix}{s}" for s in splits[:2]]
+    warn_of_spellings([root / part for part in used])
+    if splits is None:
+        images, passed_over = list_split(root, folder, names)
+        warn_of_depth(place, names, images, prefix)
+        held = hold_out(images, config.test_fraction, config.split_seed, prefix)
+        return FileListing(*held, passed_over)
+    warn_of_others(place, splits)
+    (train, over), (test, more) = (list_split(root, part, names) for part in used)
+    return FileListing(train, test, over + more)
 
 
 def _joined(parts: Sequence[LabelledPaths]) -> LabelledPaths:

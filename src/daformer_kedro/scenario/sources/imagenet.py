@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -17,7 +18,11 @@ from daformer_kedro.scenario.sources.class_tree import (
     list_images,
     list_split,
 )
-from daformer_kedro.scenario.sources.file_source import FileFacts, folder_of
+from daformer_kedro.scenario.sources.file_source import (
+    FileFacts,
+    FileListing,
+    folder_of,
+)
 from daformer_kedro.scenario.sources.imagenet_labels import read_validation_labels
 
 _WNIDS = "imagenet100_wnids.json"
@@ -49,16 +54,17 @@ class ImageNet:
 
     def list_files(
         self, config: SourceConfig, stream: Sequence[str] | None
-    ) -> tuple[LabelledPaths, LabelledPaths]:
+    ) -> FileListing:
         """Training images, and ``val`` to test."""
         root = folder_of(config)
         names = self._classes(root)
         if not (root / "val").is_dir():
             raise InputError(f"{root}: no folder val, whose images are the test set")
-        train = list_split(root, "train", names)
-        if any((root / "val" / name).is_dir() for name in names):
-            return train, list_split(root, "val", names)
-        return train, _list_flat(root, names)
+        train, passed_over = list_split(root, "train", names)
+        has_folders = any((root / "val" / name).is_dir() for name in names)
+        listed = list_split if has_folders else _list_flat
+        test, more = listed(root, "val", names)
+        return FileListing(train, test, passed_over + more)
 
     def _classes(self, root: Path) -> tuple[str, ...]:
         if not (root / "train").is_dir():
@@ -81,28 +87,32 @@ class ImageNet:
         return names
 
 
-def _list_flat(root: Path, names: Sequence[str]) -> LabelledPaths:
-    """A flat ``val`` with a file of labels."""
+def _list_flat(
+    root: Path, split: str, names: Sequence[str]
+) -> tuple[LabelledPaths, Counter[str]]:
+    """A flat folder with a file of labels."""
     labels_of = {name: label for label, name in enumerate(names)}
     table, wnid_of = read_validation_labels(root)
     rows: list[tuple[int, str]] = []
-    for file in list_images(root / "val"):
+    found = list_images(root / split)
+    for file in found.images:
         wnid = wnid_of.get(Path(file).stem)
         if wnid is None:
-            raise InputError(f"{table}: has no label for val/{file}")
+            raise InputError(f"{table}: has no label for {split}/{file}")
         if wnid in labels_of:
-            rows.append((labels_of[wnid], f"val/{file}"))
+            rows.append((labels_of[wnid], f"{split}/{file}"))
     absent = sorted(set(range(len(names))) - {label for label, _ in rows})
     if absent:
         raise InputError(
-            f"{root / 'val'}: holds no image of {len(absent)} classes, going by "
+            f"{root / split}: holds no image of {len(absent)} classes, going by "
             f"{table.name}: {', '.join(names[label] for label in absent[:5])}"
         )
     rows.sort()
-    return LabelledPaths(
+    images = LabelledPaths(
         np.array([path for _, path in rows], np.str_),
         np.array([label for label, _ in rows], np.int64),
     )
+    return images, found.passed_over
 
 
 def _imagenet100() -> tuple[str, ...]:

@@ -11,10 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario.sources.image_decoding import (
-    ImageDecodingError,
-    decode_rgb,
-)
+from daformer_kedro.scenario.image_decoding import decode_square
 from daformer_kedro.scenario.sources.source import LabelledImages
 
 if TYPE_CHECKING:
@@ -45,7 +42,9 @@ def find_parquet_files(folders: Sequence[Path]) -> list[Path]:
     for folder in folders:
         # File managers and archivers leave hidden files such as ._train.parquet.
         files = sorted(
-            file for file in folder.glob("*.parquet") if not file.name.startswith(".")
+            file
+            for file in folder.glob("*.parquet")
+            if not file.name.startswith(".") and file.is_file()
         )
         if files:
             return files
@@ -196,9 +195,7 @@ def _decode_rows(
                 f"{path}: row {row} (from 0): {layout.label_column} is {label}; it "
                 f"must be 0..{layout.num_classes - 1}"
             )
-        try:
-            images[row] = decode_rgb(encoded, layout.image_size)
-        except ImageDecodingError as error:
-            raise InputError(f"{path}: row {row} (from 0): image {error}") from error
+        name = f"{path}: row {row} (from 0)"
+        images[row] = decode_square(encoded, name, layout.image_size)
         labels[row] = label
     return LabelledImages(images, labels)

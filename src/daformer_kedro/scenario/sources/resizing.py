@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from collections.abc import Sequence
@@ -16,11 +17,22 @@ from daformer_kedro.scenario.sources.file_checks import find_reasons
 
 _QUALITY = 95
 _SUFFIX = ".jpg"
+_LONGEST_NAME = 255  # bytes
+_COLOURS = "sRGB"  # in the note, since copies were made without it once
 
 
 def copy_name(path: str) -> str:
-    """Name of an image's copy, with the image's own suffix: no two share one."""
-    return path + _SUFFIX
+    """Name of an image's copy, with the image's own suffix: no two share one.
+
+    Where that is longer than file systems take, the name's digest stands for its end.
+    """
+    folder, slash, name = path.rpartition("/")
+    whole = name.encode()
+    if len(whole) + len(_SUFFIX) > _LONGEST_NAME:
+        digest = hashlib.sha256(whole).hexdigest()[:32]
+        room = _LONGEST_NAME - len(_SUFFIX) - len(digest) - 1
+        name = f"{whole[:room].decode(errors='ignore')}.{digest}"
+    return f"{folder}{slash}{name}{_SUFFIX}"
 
 
 def make_copies(
@@ -51,7 +63,7 @@ def _copy(root: Path, copies: Path, size: int, path: str) -> str | None:
     file, copy = root / path, copies / copy_name(path)
     try:
         facts = file.stat()
-        note = f"{facts.st_size} {facts.st_mtime_ns}".encode()
+        note = f"{facts.st_size} {facts.st_mtime_ns} {_COLOURS}".encode()
         if _note_of(copy) == note:
             return None
         image = open_rgb(file)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.scenario.image_files import ImageFiles
-from daformer_kedro.scenario.images import Images
+from daformer_kedro.scenario.images import ImageArrays
 
 _KEY = "source.validation_fraction"
 
 
-def evaluate_on_validation(images: Images, fraction: float, seed: int) -> Images:
+_Images = TypeVar("_Images", ImageArrays, ImageFiles)
+
+
+def evaluate_on_validation(images: _Images, fraction: float, seed: int) -> _Images:
     """Hold out a share of each class's training images and evaluate on these.
 
     The test images are left out entirely, so that settings can be chosen without them.

@@ -1,0 +1,84 @@
+"""Lines of the log on folders that are read otherwise than a person may think."""
+
+from __future__ import annotations
+
+import logging
+import unicodedata
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from daformer_kedro.scenario.sources.class_tree import LabelledPaths, class_folders
+from daformer_kedro.scenario.sources.split_folders import Splits
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def warn_of_others(place: Path, splits: Splits) -> None:
+    """Name folders beside those of training and test images, which are not read."""
+    if splits.others:
+        _LOGGER.warning(
+            "%s: %s and %s are read; not read: %s",
+            place,
+            splits.train,
+            splits.test,
+            ", ".join(splits.others),
+        )
+
+
+def warn_of_spellings(folders: Sequence[Path]) -> None:
+    """Name classes whose folders differ in how the characters are composed alone."""
+    spellings = defaultdict[str, set[str]](set)
+    for folder in folders:
+        for name, parts in class_folders(folder).items():
+            spellings[name].update(parts)
+    for name, spelt in spellings.items():
+        if len(spelt) > 1:
+            _LOGGER.warning(
+                "%s: folders called %r differ in how the characters are composed "
+                "(%s); they are read as one class",
+                ", ".join(str(folder) for folder in folders),
+                name,
+                ", ".join(ascii(part) for part in sorted(spelt)),
+            )
+
+
+def warn_of_lookalikes(root: Path, names: Sequence[str]) -> None:
+    """Name classes that differ in capitals, spaces or widths of letters alone."""
+    seen: dict[str, str] = {}
+    for name in names:
+        plain = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+        if plain in seen:
+            _LOGGER.warning(
+                "%s: %r and %r look alike and are learnt as two classes",
+                root,
+                seen[plain],
+                name,
+            )
+        seen[plain] = name
+
+
+def warn_of_depth(
+    place: Path, names: Sequence[str], images: LabelledPaths, prefix: str
+) -> None:
+    """Say so where all classes hold the same folders, which then may be the classes.
+
+    Args:
+        place: the folder of the class folders.
+        names: classes in label order.
+        images: of all of them.
+        prefix: beginning of the paths, before the class's folder.
+    """
+    below: list[set[str]] = [set() for _ in names]
+    for path, label in zip(images.paths.tolist(), images.labels.tolist(), strict=True):
+        parts = path.removeprefix(prefix).split("/")
+        below[label].add(parts[1] if len(parts) > 2 else "")
+    first = below[0]
+    if len(first) > 1 and "" not in first and all(b == first for b in below):
+        _LOGGER.warning(
+            "%s: the classes are %s; each of them holds the folders %s, whose images "
+            "count as images of the class",
+            place,
+            ", ".join(names[:5]) + (" …" if len(names) > 5 else ""),
+            ", ".join(sorted(first)[:5]) + (" …" if len(first) > 5 else ""),
+        )
