@@ -41,7 +41,8 @@ def find_neighbours(
     found = []
     for chunk in rows.split(chunk_size):
         similarity = unit[chunk] @ unit.T
-        similarity[torch.arange(len(chunk), device=unit.device), chunk] = -torch.inf
+        # Unlike an indexed assignment, copies no number to the device.
+        similarity.scatter_(1, chunk[:, None], -torch.inf)
         found.append(similarity.topk(num, dim=1).indices)
     return torch.cat(found)
 
