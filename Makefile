@@ -44,7 +44,7 @@ benchmark: install ## every run of a grid, finished ones excepted, and their tab
 	  $(if $(ORDERS),--orders $(ORDERS)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	  $(if $(EDITIONS),--editions $(EDITIONS)) $(if $(BASELINES),--baselines $(BASELINES)) $(ARGS)
 
-bench: install ## measure steps, augmentation, evaluation, herding, ingestion and overhead
+bench: install-dev ## measure steps, augmentation, evaluation, herding, ingestion and overhead
 	$(BIN)/python benchmarks/steps.py
 	$(BIN)/python benchmarks/augmentation.py
 	$(BIN)/python benchmarks/evaluation.py

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from timm.scheduler.scheduler import Scheduler
 from torch import Tensor, nn
 
 from daformer_kedro.config import SharpnessConfig
@@ -20,6 +19,7 @@ from daformer_kedro.learning.file_images import FileImages
 from daformer_kedro.learning.mixing import Mixed, Mixing
 from daformer_kedro.learning.neighbourhood import concatenate_tasks
 from daformer_kedro.learning.objective import Objective
+from daformer_kedro.learning.optimisation import CosineSchedule
 from daformer_kedro.learning.progress import EpochRecord, announce
 from daformer_kedro.learning.sampling import epoch_batches
 from daformer_kedro.learning.sharpness import ascend, restore
@@ -128,7 +128,7 @@ class Fitting:
         augmentation: Augmentation,
         mixing: Mixing,
         optimiser: torch.optim.Optimizer,
-        schedule: Scheduler | None,
+        schedule: CosineSchedule | None,
         generator: torch.Generator,
         teacher: DAFormer | None = None,
         ranks: Ranks = ALONE,
