@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from on_gpu.meta_step import counted_steps
+from on_gpu.meta_step import Case, run_epoch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
@@ -139,16 +139,6 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Case:
-    """A step to count."""
-
-    num_tasks: int
-    precision: str
-    rho: float
-    phase: str = "train"
-
-
 def count(case: Case, num_batches: int, **form: Any) -> tuple[Totals, Totals]:
     """Return the sums of some steps, and of the whole epoch of them.
 
@@ -158,16 +148,7 @@ def count(case: Case, num_batches: int, **form: Any) -> tuple[Totals, Totals]:
         form: section ``model`` of the parameters, where it is another than published.
     """
     step, epoch = Count(), Count()
-    counted_steps(
-        case.num_tasks,
-        rho=case.rho,
-        precision=case.precision,
-        num_batches=num_batches,
-        step=step,
-        epoch=epoch,
-        finetune=case.phase == "finetune",
-        form=form,
-    )
+    run_epoch(case, num_batches, form, step=step, epoch=epoch)
     return step.totals, epoch.totals
 
 

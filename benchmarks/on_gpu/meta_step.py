@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
@@ -99,28 +100,39 @@ class _FusedAdamW:
             parameter.grad = None
 
 
-def counted_steps(
-    num_tasks: int,
-    *,
-    rho: float,
-    precision: str,
+@dataclass(frozen=True)
+class Case:
+    """A step to take.
+
+    Attributes:
+        num_tasks: tasks so far.
+        precision: ``training.precision``.
+        rho: of sharpness-aware minimisation.
+        phase: ``train`` or ``finetune``.
+    """
+
+    num_tasks: int
+    precision: str
+    rho: float
+    phase: str = "train"
+
+
+def run_epoch(
+    case: Case,
     num_batches: int,
+    form: Mapping[str, Any],
+    *,
     step: AbstractContextManager[Any],
-    epoch: AbstractContextManager[Any] | None = None,
-    finetune: bool = False,
-    form: dict[str, Any] | None = None,
+    epoch: AbstractContextManager[Any],
 ) -> None:
     """Run an epoch of the published recipe on meta tensors.
 
     Args:
-        num_tasks: tasks so far.
-        rho: of sharpness-aware minimisation.
-        precision: ``training.precision``.
+        case: see :class:`Case`.
         num_batches: steps of the epoch.
+        form: section ``model`` of the parameters, where it is another than published.
         step: entered around each step.
         epoch: entered around all of it: augmentation and bookkeeping too.
-        finetune: the second phase in place of the first.
-        form: section ``model`` of the parameters, where it is another than published.
     """
     config = configuration(
         {
@@ -128,11 +140,11 @@ def counted_steps(
                 "epochs": 1,
                 "batch_size": BATCH_SIZE,
                 "compile": "off",
-                "precision": precision,
-                "sharpness": {"rho": rho, "first_task": True},
+                "precision": case.precision,
+                "sharpness": {"rho": case.rho, "first_task": True},
             },
             "finetuning": {"epochs": 1, "batch_size": BATCH_SIZE},
-            "model": form or {},
+            "model": form,
         }
     )
     num_images = BATCH_SIZE * num_batches
@@ -152,13 +164,13 @@ def counted_steps(
         ).to(META)
 
     settings = learning_settings(config)
-    with _imitated(step), epoch or nullcontext():
-        student = model(num_tasks)
-        if finetune:
+    with _imitated(step), epoch:
+        student = model(case.num_tasks)
+        if case.phase == "finetune":
             student.remove_divergence_head()
             finetune_on_memory(student, data, settings, config.finetuning)
         else:
-            teacher = model(num_tasks - 1) if num_tasks > 1 else None
+            teacher = model(case.num_tasks - 1) if case.num_tasks > 1 else None
             train_task(student, data, settings, teacher=teacher)
 
 
