@@ -1,4 +1,4 @@
-"""What a GPU says of this package; and a real run on it, within given seconds.
+"""Check of a GPU, and a real run on it within given seconds.
 
     python benchmarks/gpu.py pack DIR PART [PART ...]   # CIFAR-100 as lossless WebP
     python benchmarks/gpu.py check --seconds 200        # numbers, speed, memory

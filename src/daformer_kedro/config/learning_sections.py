@@ -227,7 +227,7 @@ class LossesConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class MemoryConfig:
-    """What is kept of earlier tasks.
+    """Rehearsal memory of earlier tasks.
 
     Attributes:
         keep: ``exemplars`` (the rehearsal memory), ``nothing`` or ``everything``.
@@ -268,6 +268,6 @@ class FinetuningConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class EvaluationConfig:
-    """How test images are scored."""
+    """Scoring of test images."""
 
     batch_size: PositiveInt = 512

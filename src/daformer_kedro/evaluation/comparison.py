@@ -172,7 +172,7 @@ def method_labels(runs: pd.DataFrame) -> dict[tuple[Hashable, ...], str]:
 
 
 def method_name(edition: str, baseline: str, schedule: str) -> str:
-    """What tables and figures call a run of ours.
+    """Return the name of a run of ours in tables and figures.
 
     A schedule that is not the published one is always said.
     """

@@ -72,7 +72,7 @@ def threshold_of(known: Tensor) -> float | None:
 def measure_unknown(
     scores: Tensor, is_unknown: Tensor, threshold: float | None
 ) -> dict[str, Any]:
-    """How well a score tells images of classes not learnt yet from others.
+    """Measure how well a score tells images of classes not learnt yet from others.
 
     Args:
         scores: (N,).

@@ -78,7 +78,7 @@ def _normalised(images: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
 
 
 def _check_config(config: AugmentationConfig) -> None:
-    """What the settings cannot check key by key."""
+    """Check what the settings cannot check key by key."""
     area = config.random_resized_crop
     if area is not None and config.crop_padding:
         raise InputError(

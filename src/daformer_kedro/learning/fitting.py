@@ -45,7 +45,7 @@ class TaskImages:
 
     @property
     def device(self) -> torch.device:
-        """Where the model trains."""
+        """Device that the model trains on."""
         return self.targets.device
 
     @property

@@ -230,7 +230,7 @@ def apply_operations(
 def apply_operations_sorted(
     images: Tensor, numbers: Tensor, arguments: Tensor, fill: Tensor
 ) -> Tensor:
-    """What :func:`apply_operations` returns, to the bit, at a fifth of the work.
+    """Return what :func:`apply_operations` does, to the bit, at a fifth of the work.
 
     Images are sorted by operation and each operation runs on its own images only.
     That reads ``numbers`` on the host, which costs nothing on a CPU and would hold up

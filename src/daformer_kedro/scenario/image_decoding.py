@@ -40,7 +40,7 @@ def open_rgb(path: Path) -> Image.Image:
 
 
 def decode_rgb(source: Path | bytes, name: str) -> Image.Image:
-    """What :func:`open_rgb` does, safe in threads: Pillow's warnings come through.
+    """Do as :func:`open_rgb`, safe in threads: Pillow's warnings come through.
 
     Args:
         source: a file, or its content.

@@ -25,7 +25,7 @@ _NUM_ATTENTION_IMAGES = 6
 def draw_attention_node(
     images: Images, samples: pd.DataFrame, checkpoint: Checkpoint
 ) -> Figure:
-    """Where the decoder looks on a test image of each of up to six tasks."""
+    """Draw where the decoder looks on a test image of each of up to six tasks."""
     from daformer_kedro.evaluation import figures
 
     tests = samples[samples["split"] == "test"].drop_duplicates("task")

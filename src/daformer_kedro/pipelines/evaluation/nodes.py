@@ -84,7 +84,7 @@ def draw_accuracy_node(
 
 
 def draw_confusion_node(predictions: pd.DataFrame, scenario: dict[str, Any]) -> Figure:
-    """Which classes the final model takes for which, ordered by task."""
+    """Draw which classes the final model takes for which, ordered by task."""
     from daformer_kedro.evaluation import figures
 
     division = Scenario.from_json(scenario)

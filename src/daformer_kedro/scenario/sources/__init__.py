@@ -40,7 +40,7 @@ FILE_SOURCES: Mapping[str, FileSource] = {
 
 @dataclass(frozen=True)
 class SourceDescription:
-    """What a run needs to know of its source before it reads images.
+    """Facts that a run needs of its source before it reads images.
 
     Attributes:
         name: kind of source.

@@ -86,7 +86,7 @@ def index_files(
 
 @dataclass(frozen=True)
 class _Home:
-    """Where images are read from: their own folder, or that of their copies."""
+    """Folder that images are read from: their own, or that of their copies."""
 
     root: Path
     cache_size: int | None
