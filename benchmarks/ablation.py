@@ -34,9 +34,16 @@ _EDITIONS = {
     for name in ("off", "batch", "dataset")
 }
 _BASELINES = {
-    name: {"baseline": name} for name in ("finetune", "replay", "dytox", "joint")
+    name: {"baseline": name}
+    for name in ("finetune", "replay", "dytox", "dytox_plus", "joint")
 }
-VARIANTS: dict[str, dict[str, str]] = {**_EDITIONS, **_BASELINES}
+_DECODER = {
+    "DyTox's decoder with DAFormer's recipe": {
+        "model.decoder": "task_attention",
+        "losses.knn_distillation.weight": "0.0",
+    }
+}
+VARIANTS: dict[str, dict[str, str]] = {**_EDITIONS, **_DECODER, **_BASELINES}
 
 
 def main() -> None:

@@ -32,7 +32,8 @@ from turns import median_ratio, take_turns
 from daformer_kedro.config import LossesConfig
 from daformer_kedro.learning.chunks import inference_chunks, training_chunks
 from daformer_kedro.learning.devices import autocast, resolve_precision
-from daformer_kedro.learning.objective import Objective
+from daformer_kedro.learning.mixing import Mixed
+from daformer_kedro.learning.objective import Batch, Objective
 from daformer_kedro.learning.optimisation import make_optimiser
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.reference import from_reference_state_dict
@@ -100,6 +101,7 @@ def _own_step(
     optimiser = make_optimiser(model.parameters(), LEARNING_RATE, 1e-6)
     objective = Objective(LOSSES, 0 if teacher is None else teacher.num_classes)
     rows = torch.arange(len(images), device=images.device)
+    whole = torch.ones((), device=images.device)
     precision = resolve_precision(
         precision_asked, images.device, model.config.embed_dim
     )
@@ -117,7 +119,8 @@ def _own_step(
                 taught = teacher(images, chunks=teacher_chunks).float()
         with context:
             student = model(images, chunks=chunks)
-        terms = objective.terms(student.float(), taught, targets, rows)
+        unmixed = Mixed(images, targets, whole, is_mixture=False)
+        terms = objective.terms(student.float(), Batch.of(unmixed, rows, taught))
         total = torch.stack(tuple(terms.values())).sum()
         total.backward()
         optimiser.step()

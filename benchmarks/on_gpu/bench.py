@@ -39,7 +39,7 @@ class Bench:
         self.tiny = tiny
         self.report = report
         self.on_gpu = self.device.type == "cuda"
-        self.batch_size = 8 if tiny else 128
+        self.batch_size = 12 if tiny else 128
         self.num_images = 16 * self.batch_size
         self.rows = torch.arange(self.batch_size, device=self.device)
         self.pixels = self.normal(1)

@@ -10,7 +10,7 @@ from parity import Comparison, Parity, read_fixture
 
 from daformer_kedro.learning.devices import autocast
 from daformer_kedro.learning.fitting import Fitting
-from daformer_kedro.learning.objective import Objective
+from daformer_kedro.learning.objective import Batch, Objective
 from daformer_kedro.model import DAFormer, DAFormerOutput
 from on_gpu.bench import Bench, relative
 from on_gpu.recipe import configuration
@@ -90,7 +90,10 @@ class _Case:
         losses = configuration({}).losses
         objective = Objective(losses, num_old=_NUM_OLD, num_old_tasks=_NUM_OLD_TASKS)
         rows = torch.arange(len(images), device=device)
-        terms = objective.terms(output, expected, self.targets.to(device, kind), rows)
+        targets = self.targets.to(device, kind)
+        whole = torch.ones((), device=device)  # nothing is mixed
+        batch = Batch(targets, rows, rows[None], whole, expected)
+        terms = objective.terms(output, batch)
         torch.stack(tuple(terms.values())).sum().backward()
         gradients = [p.grad for p in student.parameters() if p.grad is not None]
         return output, terms, torch.cat([g.double().cpu().flatten() for g in gradients])

@@ -14,7 +14,7 @@ from daformer_kedro.errors import InputError
 from daformer_kedro.grid import Cell, Grid, UnfinishedRunError, parse_parameters
 
 _DEFAULT = "digits"
-_NO_EDITIONS = ("dytox",)
+_NO_EDITIONS = ("dytox", "dytox_plus", "dytox_plusplus")
 """Baselines without external keys: the same in either edition."""
 
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from daformer_kedro.config import KNNDistillationConfig, LossesConfig
-from daformer_kedro.learning.objective import Objective
+from daformer_kedro.learning.mixing import Mixed
+from daformer_kedro.learning.objective import Batch, Objective
 from daformer_kedro.model.reference import (
     from_reference_state_dict,
     own_name,
@@ -61,7 +62,8 @@ def test_the_fast_and_the_plain_path_compute_the_same(
     )
     with torch.no_grad():
         taught = None if own_teacher is None else own_teacher(images)
-    terms = objective.terms(own(images), taught, targets, torch.arange(5))
+    unmixed = Mixed(images, targets, torch.ones(()), is_mixture=False)
+    terms = objective.terms(own(images), Batch.of(unmixed, torch.arange(5), taught))
     total = torch.stack(tuple(terms.values())).sum()
     total.backward()
 

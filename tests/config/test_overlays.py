@@ -99,3 +99,40 @@ def test_no_layer_is_changed_by_what_is_laid_over_it() -> None:
     below = {"memory": {"total": 9}}
     lay_over(below, {"memory": {"per_class": 2}})
     assert below == {"memory": {"total": 9}}
+
+
+def _overlay(baseline: str) -> dict[str, Any]:
+    merged = apply_overlays({"baseline": baseline, "memory": {"total": 100}}, {})
+    config = Config.from_parameters(merged)
+    sharpness = config.training.sharpness
+    return {
+        "decoder": config.model.decoder,
+        "knn": config.losses.knn_distillation.weight,
+        "smoothing": config.losses.classification.label_smoothing,
+        "mixup": config.augmentation.mixup_alpha,
+        "sharpness": (sharpness.rho, sharpness.adaptive, sharpness.first_task),
+        "divergence": config.losses.divergence.weight,
+        "distillation": config.losses.logit_distillation.enabled,
+    }
+
+
+@pytest.mark.parametrize(
+    ("baseline", "mixup", "smoothing", "rho"),
+    [
+        ("dytox", 0.0, 0.0, 0.0),
+        ("dytox_plus", 0.8, 0.1, 0.0),
+        ("dytox_plusplus", 0.8, 0.1, 3.0),
+    ],
+)
+def test_dytox_baselines_hold_the_published_option_files(
+    baseline: str, mixup: float, smoothing: float, rho: float
+) -> None:
+    assert _overlay(baseline) == {
+        "decoder": "task_attention",
+        "knn": 0.0,
+        "smoothing": smoothing,
+        "mixup": mixup,
+        "sharpness": (rho, True, False),
+        "divergence": 0.1,
+        "distillation": True,
+    }

@@ -68,6 +68,18 @@ def test_nested_sections_become_frozen_dataclasses() -> None:
             {"model": {"depth": 2}, "losses": {"pooled_distillation": {"weight": 0.1}}},
             r"pooled_distillation\.weight = 0\.1 .* model\.depth = 2 .* at least 3",
         ),
+        (
+            {"losses": {"knn_distillation": {"num_neighbours": 1}}},
+            r"^losses\.knn_distillation\.num_neighbours = 1 must be greater than or",
+        ),
+        (
+            {
+                "training": {"batch_size": 8},
+                "augmentation": {"repeats": 3},
+                "losses": {"knn_distillation": {"scope": "batch"}},
+            },
+            r"training\.batch_size = 8 holds fewer than 3 images .* at least 9",
+        ),
         ({"model": {"attention": []}}, r"^model: attention = \[\] must name"),
         (
             {"memory": {"selection": "hard", "total": 4}},

@@ -78,11 +78,19 @@ def test_editions_and_baselines_have_names_of_their_own() -> None:
         run(edition="M", settings_key="m"),
         run(baseline="replay", settings_key="r"),
         run(baseline="dytox", settings_key="d"),
+        run(baseline="dytox_plus", settings_key="p"),
+        run(baseline="dytox_plusplus", settings_key="q"),
+        run(settings_key="t", settings={"model.decoder": "task_attention"}),
+        run(settings_key="v", settings={"source.validation_fraction": "0.2"}),
     )
     assert set(method_labels(runs).values()) == {
         "DAFormer-M",
         "replay (S)",
         "DyTox (ours)",
+        "DyTox+ (ours)",
+        "DyTox++ (ours)",
+        "DyTox's decoder with DAFormer's recipe",
+        "DAFormer-S, on validation images",
     }
 
 

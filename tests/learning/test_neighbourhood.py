@@ -14,6 +14,7 @@ from daformer_kedro.learning.neighbourhood import (
     find_neighbours,
     knn_distillation_loss,
     neighbourhood_preservation,
+    no_image_in_common,
 )
 
 
@@ -112,10 +113,13 @@ class TestFeatureBank:
     def test_refresh_moves_by_the_momentum_and_repeats_share_it(self) -> None:
         bank = FeatureBank(unit(0, 90), torch.tensor([[1], [0]]))
         seen = unit(90, 90, 0)
-        bank.refresh(seen, torch.tensor([0, 0, 1]), torch.tensor(0.5))
+        still = unit(0, 0, 0)
+        bank.refresh(seen, still, torch.tensor([0, 0, 1]), torch.tensor(0.5))
         expected = torch.tensor([[0.5, 0.5], [0.5, 0.5]], dtype=torch.float64)
         torch.testing.assert_close(bank.student_features, expected)
-        torch.testing.assert_close(bank.teacher_features, unit(0, 90))
+        # Under the teacher row 1 alone moved, half of the way from 90 degrees to 0.
+        expected = torch.tensor([[1.0, 0.0], [0.5, 0.5]], dtype=torch.float64)
+        torch.testing.assert_close(bank.teacher_features, expected)
 
     def test_the_loss_follows_the_bank(self) -> None:
         features = random(8, 4)
@@ -123,10 +127,59 @@ class TestFeatureBank:
         rows = torch.tensor([0])
         before = float(bank.loss(features[rows], features[rows], rows, 0.1))
         neighbours = bank.neighbours[0]
-        bank.refresh(random(3, 4, seed=5), neighbours, torch.tensor(1.0))
+        teacher = features[neighbours]
+        bank.refresh(random(3, 4, seed=5), teacher, neighbours, torch.tensor(1.0))
         after = float(bank.loss(features[rows], features[rows], rows, 0.1))
         assert before == 0.0
         assert after > 1e-3
+
+    def test_equal_models_stay_without_loss_whatever_they_see(self) -> None:
+        features = random(8, 4)
+        bank = FeatureBank(features, find_neighbours(features, 3))
+        for seed in range(3):
+            seen = random(4, 4, seed=seed)
+            rows = torch.tensor([0, 3, 3, 7])
+            bank.refresh(seen, seen, rows, torch.tensor(0.8))
+            assert float(bank.loss(seen, seen, rows, 0.1)) == pytest.approx(
+                0, abs=1e-12
+            )
+
+    def test_the_state_brings_both_models_features_back(self) -> None:
+        features = random(8, 4)
+        bank = FeatureBank(features, find_neighbours(features, 3))
+        rows = torch.tensor([1, 2])
+        bank.refresh(
+            random(2, 4, seed=1), random(2, 4, seed=2), rows, torch.tensor(1.0)
+        )
+        again = FeatureBank(features, find_neighbours(features, 3))
+        again.load_state_dict(bank.state_dict())
+        assert torch.equal(again.student_features, bank.student_features)
+        assert torch.equal(again.teacher_features, bank.teacher_features)
+        assert not torch.equal(again.teacher_features, again.student_features)
+
+
+def test_samples_with_an_image_in_common_are_told_apart() -> None:
+    # A batch of 4 mixed with itself reversed: 0 and 3 show the same two images.
+    rows = torch.tensor([5, 6, 5, 7])
+    unmixed = no_image_in_common(rows[None])
+    assert unmixed.tolist() == [
+        [False, True, False, True],
+        [True, False, True, True],
+        [False, True, False, True],
+        [True, True, True, False],
+    ]
+    mixed = no_image_in_common(torch.stack((rows, rows.flip(0))))
+    # 5+7, 6+5, 5+6, 7+5: all hold image 5.
+    assert not mixed.any()
+
+
+def test_without_candidates_there_is_no_loss_and_a_finite_gradient() -> None:
+    student = random(4, 3).requires_grad_()
+    none = torch.zeros(4, 4, dtype=torch.bool)
+    loss = knn_distillation_loss(student, random(4, 3, seed=1), 2, 0.1, none)
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(0, abs=1e-12)
+    assert torch.isfinite(student.grad).all()
 
 
 def test_preservation_is_the_share_of_kept_neighbours() -> None:
@@ -135,3 +188,8 @@ def test_preservation_is_the_share_of_kept_neighbours() -> None:
     # With point 1 at 50 degrees: 0 keeps {1, 2}; 1 keeps 2 and swaps 0 for 3; 2 keeps
     # {1, 0}; 3 keeps {2, 1}: seven of eight.
     assert neighbourhood_preservation(neighbours, unit(0, 50, 30, 90)) == 7 / 8
+
+
+def test_a_single_sample_has_no_neighbourhood_to_keep() -> None:
+    alone = random(1, 4)
+    assert neighbourhood_preservation(find_neighbours(alone, 5), alone) is None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from daformer_kedro.config import LossesConfig, validated
-from daformer_kedro.learning.objective import Objective
+from daformer_kedro.learning.mixing import Mixed
+from daformer_kedro.learning.objective import Batch, Objective
 from daformer_kedro.model import DAFormerOutput
 
 
@@ -31,9 +33,14 @@ TARGETS = torch.eye(5)[[0, 1, 2, 3, 4, 4]]
 ROWS = torch.arange(6)
 
 
+def batch(teacher: DAFormerOutput | None, rows: Tensor = ROWS) -> Batch:
+    images, whole = torch.zeros(6, 1, 1, 1), torch.ones(())
+    return Batch.of(Mixed(images, TARGETS, whole, is_mixture=False), rows, teacher)
+
+
 def test_the_first_task_has_classification_alone() -> None:
     objective = Objective(losses())
-    terms = objective.terms(output(5, 1, seed=0), None, TARGETS, ROWS)
+    terms = objective.terms(output(5, 1, seed=0), batch(None))
     assert set(terms) == {"classification"}
     assert not objective.uses_teacher
     expected = F.binary_cross_entropy_with_logits(STUDENT.logits, TARGETS)
@@ -43,7 +50,7 @@ def test_the_first_task_has_classification_alone() -> None:
 def test_classification_and_distillation_share_by_the_old_classes() -> None:
     knn_off = losses(knn_distillation={"weight": 0.0})
     objective = Objective(knn_off, num_old=3, num_old_tasks=1)
-    terms = objective.terms(STUDENT, TEACHER, TARGETS, ROWS)
+    terms = objective.terms(STUDENT, batch(TEACHER))
     assert set(terms) == {"classification", "logit_distillation", "divergence"}
     # Three old classes of five: two fifths stay with classification.
     plain = F.binary_cross_entropy_with_logits(STUDENT.logits, TARGETS)
@@ -62,7 +69,7 @@ def test_without_logit_distillation_classification_keeps_its_weight() -> None:
         num_old=3,
         num_old_tasks=1,
     )
-    terms = objective.terms(STUDENT, TEACHER, TARGETS, ROWS)
+    terms = objective.terms(STUDENT, batch(TEACHER))
     assert set(terms) == {"classification", "knn_distillation"}
     plain = F.binary_cross_entropy_with_logits(STUDENT.logits, TARGETS)
     torch.testing.assert_close(terms["classification"], plain)
@@ -71,15 +78,15 @@ def test_without_logit_distillation_classification_keeps_its_weight() -> None:
 def test_knn_distillation_compares_the_old_tasks_embeddings() -> None:
     objective = Objective(losses(), num_old=3, num_old_tasks=1)
     same = STUDENT._replace(embeddings=TEACHER.embeddings.repeat(2, 1, 1))
-    terms = objective.terms(same, TEACHER, TARGETS, ROWS)
+    terms = objective.terms(same, batch(TEACHER))
     assert float(terms["knn_distillation"]) == pytest.approx(0.0, abs=1e-6)
-    moved = objective.terms(STUDENT, TEACHER, TARGETS, ROWS)
+    moved = objective.terms(STUDENT, batch(TEACHER))
     assert float(moved["knn_distillation"]) > 1e-3
     doubled = Objective(
         losses(knn_distillation={"weight": 2 * losses().knn_distillation.weight}),
         num_old=3,
         num_old_tasks=1,
-    ).terms(STUDENT, TEACHER, TARGETS, ROWS)
+    ).terms(STUDENT, batch(TEACHER))
     torch.testing.assert_close(
         doubled["knn_distillation"], 2 * moved["knn_distillation"]
     )
@@ -90,9 +97,9 @@ def test_pooled_distillation_leaves_out_the_last_block() -> None:
     objective = Objective(config, num_old=3, num_old_tasks=1)
     assert objective.uses_blocks
     first_equal = STUDENT._replace(blocks=(TEACHER.blocks[0], STUDENT.blocks[1]))
-    terms = objective.terms(first_equal, TEACHER, TARGETS, ROWS)
+    terms = objective.terms(first_equal, batch(TEACHER))
     assert float(terms["pooled_distillation"]) == 0.0
-    terms = objective.terms(STUDENT, TEACHER, TARGETS, ROWS)
+    terms = objective.terms(STUDENT, batch(TEACHER))
     assert float(terms["pooled_distillation"]) > 0.1
 
 
@@ -101,3 +108,39 @@ def test_a_teacher_without_a_use_is_not_asked() -> None:
         logit_distillation={"enabled": False}, knn_distillation={"weight": 0.0}
     )
     assert not Objective(config, num_old=3, num_old_tasks=1).uses_teacher
+
+
+def test_a_mixture_shows_the_heavier_of_its_two_images() -> None:
+    images, rows = torch.zeros(6, 1, 1, 1), torch.tensor([3, 7, 1, 0, 9, 4])
+    light = Batch.of(Mixed(images, TARGETS, torch.tensor(0.3)), rows)
+    heavy = Batch.of(Mixed(images, TARGETS, torch.tensor(0.7)), rows)
+    assert light.rows.tolist() == [4, 9, 0, 1, 7, 3]
+    assert heavy.rows.tolist() == rows.tolist()
+    for mixed in (light, heavy):
+        assert mixed.sources.tolist() == [[3, 7, 1, 0, 9, 4], [4, 9, 0, 1, 7, 3]]
+    assert batch(None, rows).sources.tolist() == [rows.tolist()]
+
+
+def test_an_images_other_views_are_no_neighbours_of_it() -> None:
+    # Two views of each of three images: with K = 2 the neighbours are the four views
+    # of the other images, so what the student makes of the own view does not matter.
+    rows = torch.tensor([0, 0, 1, 1, 2, 2])
+    objective = Objective(
+        losses(knn_distillation={"num_neighbours": 4}), num_old=3, num_old_tasks=1
+    )
+    own_views = torch.block_diag(*[torch.ones(2, 2)] * 3).bool()
+    teacher = TEACHER.embeddings[0]
+    student = STUDENT.embeddings[0]
+    expected = 0.0
+    for i in range(6):
+        others = ~own_views[i]
+        old, new = (
+            (F.cosine_similarity(x[i, None], x[others]) / 0.1).log_softmax(0)
+            for x in (teacher, student)
+        )
+        expected += float((old.exp() * (old - new)).sum()) / 6
+    terms = objective.terms(STUDENT, batch(TEACHER, rows))
+    weight = losses().knn_distillation.weight
+    assert float(terms["knn_distillation"]) == pytest.approx(
+        weight * expected, rel=1e-5
+    )

@@ -116,6 +116,74 @@ def test_a_second_task_trains_beside_its_teacher(taught: DAFormer, scope: str) -
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+@pytest.mark.parametrize("scope", ["batch", "dataset"])
+def test_equal_models_have_no_knn_loss_whatever_the_augmentation(
+    scope: str,
+) -> None:
+    # A rate so small that no float32 weight moves: student and teacher stay equal.
+    teacher = new_model([2], stochastic_depth=0.0).eval()
+    data = images_of([0, 1, 2, 3], each=8)
+    still = replace(
+        SETTINGS,
+        training=replace(
+            SETTINGS.training,
+            learning_rate=1e-30,
+            min_learning_rate=0.0,
+            warmup_learning_rate=0.0,
+            weight_decay=0.0,
+        ),
+        augmentation=AugmentationConfig(
+            crop_padding=1, horizontal_flip=0.5, mixup_alpha=0.8, repeats=2
+        ),
+    )
+    features, _ = extract(teacher, data.images, SETTINGS.preprocessing)
+    bank = {"features": features, "neighbours": find_neighbours(features, 3)}
+    model = grown(teacher)
+    before = weights(model)
+    records = train_task(
+        model, data, still, teacher=teacher, **(bank if scope == "dataset" else {})
+    )
+    for name, value in weights(model).items():
+        torch.testing.assert_close(value, before[name], rtol=0.0, atol=1e-24)
+    losses = [record.losses["knn_distillation"] for record in records]
+    assert len(losses) == 4
+    assert losses == pytest.approx([0.0] * 4, abs=1e-6)
+    # The loss is there to see: another student has one.
+    other = new_model([2, 2], stochastic_depth=0.0)
+    for parameter in other.encoder.parameters():
+        parameter.data += 0.1 * torch.randn(
+            parameter.shape, generator=torch.Generator().manual_seed(3)
+        )
+    records = train_task(
+        other, data, still, teacher=teacher, **(bank if scope == "dataset" else {})
+    )
+    assert min(record.losses["knn_distillation"] for record in records) > 1e-3
+
+
+def test_finetuning_sees_each_exemplar_once_an_epoch_whatever_the_repeats(
+    taught: DAFormer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = images_of([0, 1, 2, 3], each=8)
+    seen: list[list[int]] = []
+    batches = TaskImages.batches
+
+    def watched(self, rows, generator):
+        seen.append(torch.cat(rows).tolist())
+        return batches(self, rows, generator)
+
+    monkeypatch.setattr(TaskImages, "batches", watched)
+    often = replace(SETTINGS, augmentation=replace(SETTINGS.augmentation, repeats=3))
+    model = grown(taught)
+    model.remove_divergence_head()
+    finetuning = FinetuningConfig(epochs=2, batch_size=16)
+    finetune_on_memory(model, data, often, finetuning)
+    assert [sorted(epoch) for epoch in seen] == [list(range(32))] * 2
+    assert seen[0] != seen[1]
+    seen.clear()
+    train_task(grown(taught), data, often, teacher=taught)
+    assert all(len(set(epoch)) <= 11 for epoch in seen)  # a third, three times each
+
+
 def test_keys_and_heads_of_old_tasks_stay_and_the_rest_moves(taught: DAFormer) -> None:
     model = grown(taught)
     before = weights(model)

@@ -47,6 +47,15 @@ def images(batch=5, channels=3, side=8, seed=2):
     return torch.randn(batch, channels, side, side, generator=generator)
 
 
+def test_the_divergence_head_is_no_part_of_the_classifiers_parameters():
+    model = make(sizes=(3, 2), divergence=True)
+    head = (24 + 24) + 24 * 3 + 3  # norm, then a map to "old", new and new
+    counted = sum(weight.numel() for weight in model.parameters())
+    assert model.num_parameters == counted - head
+    model.remove_divergence_head()
+    assert model.num_parameters == counted - head
+
+
 def test_parameter_counts_on_cifar100():
     """The published 10,690,294 and 10,755,867, summed by hand.
 

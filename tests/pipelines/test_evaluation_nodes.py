@@ -23,7 +23,7 @@ JOINT = {"last_accuracy": 0.876, "accuracy_matrix": [[0.9], [0.8, 0.9]]}
 @pytest.mark.parametrize("joint", [None, JOINT])
 def test_the_upper_bound_is_drawn_where_it_is_known(joint: Any) -> None:
     _, figure, _, _ = draw_accuracy_node(
-        METRICS, "digits", "S", "none", "published", joint
+        METRICS, "digits", "S", "none", "published", "dual_attention", None, joint
     )
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert ("87.6  our joint training" in texts) == (joint is not None)
@@ -32,7 +32,7 @@ def test_the_upper_bound_is_drawn_where_it_is_known(joint: Any) -> None:
 def test_an_upper_bound_of_fewer_folders_is_none() -> None:
     before = {"last_accuracy": 0.876, "accuracy_matrix": [[0.9]]}
     _, figure, _, _ = draw_accuracy_node(
-        METRICS, "digits", "S", "none", "published", before
+        METRICS, "digits", "S", "none", "published", "dual_attention", None, before
     )
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert "87.6  our joint training" not in texts

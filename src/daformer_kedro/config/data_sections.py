@@ -26,8 +26,11 @@ class SourceConfig:
         path: folder of the data set; relative paths start at the working
             directory.
         test_fraction: share of each class held out, for sources without a test set.
-        split_seed: seed of that split; it is apart from the training seed, so that
-            runs with several seeds are tested on the same images.
+        validation_fraction: share of each class's training images that takes the place
+            of the test images, so that settings are chosen without these; ``None``
+            evaluates on the test images.
+        split_seed: seed of these two splits; it is apart from the training seed, so
+            that runs with several seeds are tested on the same images.
         classes: the subset to keep, as class names or labels; ``None`` keeps all.
         download: fetch the data set through torchvision when it is not at ``path``.
         dataset: of source ``continuum``, the name of a class in its ``datasets``.
@@ -49,6 +52,7 @@ class SourceConfig:
     ] = "digits"
     path: str | None = None
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
     split_seed: NonNegativeInt = 0
     classes: tuple[str | int, ...] | None = None
     download: bool = False

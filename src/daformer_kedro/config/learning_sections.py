@@ -199,11 +199,14 @@ class KNNDistillationConfig:
     """K-nearest-neighbour-invariant distillation; weight 0 is off.
 
     Attributes:
+        num_neighbours: K, at least 2: the share of a single neighbour is always 1,
+            under any model.
+        temperature: divides the cosine similarities before the softmax.
         scope: take neighbours from the batch or from the whole task data.
     """
 
     weight: NonNegativeFloat = 1.0
-    num_neighbours: PositiveInt = 10
+    num_neighbours: Annotated[int, Field(ge=2)] = 10
     temperature: PositiveFloat = 0.1
     scope: Literal["batch", "dataset"] = "batch"
 

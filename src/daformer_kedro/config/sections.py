@@ -51,7 +51,15 @@ class Config:
 
     protocol: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]+$")] = "digits"
     seed: NonNegativeInt = 0
-    baseline: Literal["none", "finetune", "replay", "joint", "dytox"] = "none"
+    baseline: Literal[
+        "none",
+        "finetune",
+        "replay",
+        "joint",
+        "dytox",
+        "dytox_plus",
+        "dytox_plusplus",
+    ] = "none"
     source: SourceConfig = Field(default_factory=SourceConfig)
     scenario: ScenarioConfig = Field(default_factory=ScenarioConfig)
     model: ModelConfig = Field(default_factory=ModelConfig)
@@ -81,7 +89,23 @@ class Config:
                 f"blocks but the last, and model.depth = {self.model.depth} has no "
                 "other; allowed: a depth of at least 3, or weight 0"
             )
+        self._check_neighbours()
         return self
+
+    def _check_neighbours(self) -> None:
+        """Refuse batches in which no sample can have two neighbours."""
+        knn = self.losses.knn_distillation
+        repeats = self.augmentation.repeats
+        if knn.weight == 0 or knn.scope != "batch":
+            return
+        if self.training.batch_size < 3 * repeats:
+            raise ValueError(
+                f"losses.knn_distillation.scope = batch compares each image with two "
+                f"others at least, and training.batch_size = "
+                f"{self.training.batch_size} holds fewer than 3 images with "
+                f"augmentation.repeats = {repeats}; allowed: a batch_size of at least "
+                f"{3 * repeats}, scope dataset, or weight 0"
+            )
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Config:

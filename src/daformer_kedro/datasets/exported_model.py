@@ -37,7 +37,10 @@ class ExportedModelDataset(AbstractDataset[ExportedModel, Path]):
     def save(self, data: ExportedModel) -> None:
         """Write the four files."""
         folder = self._path / data.name / "export"
-        text = json.dumps(dict(data.metadata), ensure_ascii=False, indent=2) + "\n"
+        text = json.dumps(
+            dict(data.metadata), ensure_ascii=False, indent=2, allow_nan=False
+        )
+        text += "\n"
         try:
             with beside(folder) as written:
                 written.mkdir()

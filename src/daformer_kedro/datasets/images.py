@@ -115,7 +115,7 @@ class ImagesDataset(AbstractDataset[Images, Images]):
         return found
 
     def _write_json(self, name: str, content: Any) -> None:
-        text = json.dumps(content, ensure_ascii=False, indent=2)
+        text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)
         (self._folder / name).write_text(text + "\n", encoding="utf-8")
 
     def _exists(self) -> bool:

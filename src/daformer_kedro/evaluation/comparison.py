@@ -36,6 +36,8 @@ _NOT_A_DIFFERENCE = (
     "seed",
     "baseline",
     "training.schedule",
+    "model.decoder",
+    "source.validation_fraction",
     "scenario.class_order",
     "source.path",
     "source.download",
@@ -171,18 +173,44 @@ def method_labels(runs: pd.DataFrame) -> dict[tuple[Hashable, ...], str]:
     return labels
 
 
-def method_name(edition: str, baseline: str, schedule: str) -> str:
-    """Return the name of a run of ours in tables and figures.
+def method_name(
+    edition: str,
+    baseline: str,
+    schedule: str,
+    *,
+    decoder: str = "dual_attention",
+    on_validation: bool = False,
+) -> str:
+    """Name a run of ours, as tables and figures call it.
 
-    A schedule that is not the published one is always said.
+    Always said is what must not be taken for something else: a schedule that is not
+    the published one, DyTox's decoder under DAFormer's recipe, and accuracies that are
+    not of test images.
     """
-    names = {"none": f"DAFormer-{edition}", "dytox": "DyTox (ours)"}
+    names = {
+        "none": f"DAFormer-{edition}",
+        "dytox": "DyTox (ours)",
+        "dytox_plus": "DyTox+ (ours)",
+        "dytox_plusplus": "DyTox++ (ours)",
+    }
     name = names.get(baseline, f"{baseline} ({edition})")
-    return name if schedule == "published" else f"{name}, {schedule} schedule"
+    if decoder == "task_attention" and "dytox" not in baseline:
+        recipe = f"DAFormer's recipe{'' if baseline == 'none' else f', {baseline}'}"
+        name = f"DyTox's decoder with {recipe}"
+    if schedule != "published":
+        name += f", {schedule} schedule"
+    return f"{name}, on validation images" if on_validation else name
 
 
 def _method(run: pd.Series) -> str:
-    return method_name(run["edition"], run["baseline"], run["schedule"])
+    settings: Mapping[str, str] = run["settings"]
+    return method_name(
+        run["edition"],
+        run["baseline"],
+        run["schedule"],
+        decoder=settings.get("model.decoder", "dual_attention"),
+        on_validation=settings.get("source.validation_fraction", "None") != "None",
+    )
 
 
 def _differences(run: pd.Series, rivals: list[pd.Series]) -> str:

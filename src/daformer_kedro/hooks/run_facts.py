@@ -102,8 +102,8 @@ def _input(
         name=name,
         digest=digest,
         source_type="local",
-        source=json.dumps(source),
-        profile=json.dumps(profile),
+        source=json.dumps(source, allow_nan=False),
+        profile=json.dumps(profile, allow_nan=False),
     )
     return DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, context)])
 

@@ -16,9 +16,8 @@ from daformer_kedro.learning.chunks import inference_chunks, training_chunks
 from daformer_kedro.learning.devices import autocast
 from daformer_kedro.learning.distributed.ranks import ALONE, Ranks, Share
 from daformer_kedro.learning.file_images import FileImages
-from daformer_kedro.learning.mixing import Mixed, Mixing
-from daformer_kedro.learning.neighbourhood import concatenate_tasks
-from daformer_kedro.learning.objective import Objective
+from daformer_kedro.learning.mixing import Mixing
+from daformer_kedro.learning.objective import Batch, Objective
 from daformer_kedro.learning.optimisation import CosineSchedule
 from daformer_kedro.learning.progress import EpochRecord, announce
 from daformer_kedro.learning.sampling import epoch_batches
@@ -195,7 +194,7 @@ class Fitting:
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
-            "bank": None if bank is None else bank.student_features,
+            "bank": None if bank is None else bank.state_dict(),
             "history": [vars(record) for record in self.history],
         }
 
@@ -205,7 +204,7 @@ class Fitting:
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"])
         if self.objective.bank is not None:
-            self.objective.bank.student_features.copy_(state["bank"])
+            self.objective.bank.load_state_dict(state["bank"])
         self.history = [EpochRecord(**record) for record in state["history"]]
 
     def _run_epoch(self, epoch: int) -> EpochRecord:
@@ -253,56 +252,45 @@ class Fitting:
     def _step(self, rows: Tensor, images: Tensor) -> dict[str, Tensor]:
         """One optimisation step; returns detached loss terms, total and accuracy."""
         mixed = self.mixing(images, self.data.targets[rows], self.generator)
-        # A mixed image is most of all the heavier of its two.
-        anchors = torch.where(mixed.weight >= 0.5, rows, rows.flip(0))
         share = self.ranks.share(len(rows))
         with torch.inference_mode(), self._autocast():
-            taught = self._teach(mixed.images, share)
-        student, terms = self._losses(mixed, taught, anchors, share)
+            teacher_output = self._teacher_forward(mixed.images, share)
+        batch = Batch.of(mixed, rows, teacher_output)
+        student, terms = self._losses(mixed.images, batch, share)
         total = torch.stack(tuple(terms.values())).sum()
         total.backward()
         share.sum_gradients(self._trainable())
         if self.phase.sharpness.rho > 0:
-            self._sharpness_aware_gradient(mixed, taught, anchors, share)
+            self._sharpness_aware_gradient(mixed.images, batch, share)
         trainable = self._trainable()
         if self.phase.clip_norm is not None:
             nn.utils.clip_grad_norm_(trainable, self.phase.clip_norm)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
-        if self.objective.bank is not None and taught is not None:
-            new = concatenate_tasks(student.embeddings, self.objective.num_old_tasks)
-            self.objective.bank.refresh(new, anchors, (2 * mixed.weight - 1).abs())
+        self.objective.after_step(student, batch)
         right = student.logits.detach().argmax(1) == mixed.targets.argmax(1)
         measured = {name: value.detach() for name, value in terms.items()}
         return {**measured, "total": total.detach(), "accuracy": right.float().mean()}
 
     def _sharpness_aware_gradient(
-        self,
-        mixed: Mixed,
-        taught: DAFormerOutput | None,
-        anchors: Tensor,
-        share: Share,
+        self, images: Tensor, batch: Batch, share: Share
     ) -> None:
         """Replace the gradients by those at the worst point near the weights."""
         sharpness = self.phase.sharpness
         trainable = self._trainable()
         saved = ascend(trainable, sharpness.rho, adaptive=sharpness.adaptive)
         self.optimiser.zero_grad(set_to_none=True)
-        _, terms = self._losses(mixed, taught, anchors, share)
+        _, terms = self._losses(images, batch, share)
         torch.stack(tuple(terms.values())).sum().backward()
         share.sum_gradients(trainable)
         restore(trainable, saved)
 
     def _losses(
-        self,
-        mixed: Mixed,
-        taught: DAFormerOutput | None,
-        anchors: Tensor,
-        share: Share,
+        self, images: Tensor, batch: Batch, share: Share
     ) -> tuple[DAFormerOutput, dict[str, Tensor]]:
         with self._autocast():
             student = self.model(
-                share.of(mixed.images),
+                share.of(images),
                 generator=self.generator,
                 return_blocks=self.objective.uses_blocks,
                 part=share.part,
@@ -310,9 +298,9 @@ class Fitting:
             )
         # Losses in float32: softmax and cross-entropy lose too much in bfloat16.
         student = share.joined(student.float())
-        return student, self.objective.terms(student, taught, mixed.targets, anchors)
+        return student, self.objective.terms(student, batch)
 
-    def _teach(self, images: Tensor, share: Share) -> DAFormerOutput | None:
+    def _teacher_forward(self, images: Tensor, share: Share) -> DAFormerOutput | None:
         if self.teacher is None:
             return None
         output = self.teacher(

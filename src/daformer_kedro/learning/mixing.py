@@ -39,11 +39,13 @@ class Mixed:
         targets: (B, num_classes) soft targets, mixed alike.
         weight: λ, the image's own share in its mixture, a float32 scalar on the
             device; the partner, image B - 1 - i for image i, has the rest.
+        is_mixture: whether partners have a share at all.
     """
 
     images: Tensor
     targets: Tensor
     weight: Tensor
+    is_mixture: bool = True
 
 
 def sample_symmetric_beta(alpha: float, generator: torch.Generator) -> Tensor:
@@ -119,7 +121,8 @@ class Mixing:
         """
         soft = soft_targets(targets, self.num_classes, self.smoothing)
         if not (self.mixup_alpha or self.cutmix_alpha):
-            return Mixed(images, soft, torch.ones((), device=images.device))
+            whole = torch.ones((), device=images.device)
+            return Mixed(images, soft, whole, is_mixture=False)
         height, width = images.shape[2:]
         own = self._own_share(height, width, generator)
         weight = own.mean()

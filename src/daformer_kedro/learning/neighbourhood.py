@@ -7,7 +7,8 @@ every sample; it gives no formula. The one here is our reading of that sentence:
     p(j | i) = softmax over j in N_K(i) of cos(z_i, z_j) / temperature
 
 where N_K(i) are the K nearest neighbours of sample i under the teacher, and z are the
-concatenated embeddings of the tasks that the teacher knows.
+concatenated embeddings of the tasks that the teacher knows. Both models see the same
+augmented and mixed images, so the loss of equal models is zero.
 """
 
 from __future__ import annotations
@@ -41,76 +42,70 @@ def find_neighbours(
     found = []
     for chunk in rows.split(chunk_size):
         similarity = unit[chunk] @ unit.T
-        # Unlike an indexed assignment, copies no number to the device.
-        similarity.scatter_(1, chunk[:, None], -torch.inf)
+        similarity.masked_fill_(chunk[:, None] == rows, -torch.inf)
         found.append(similarity.topk(num, dim=1).indices)
     return torch.cat(found)
 
 
-def neighbourhood_divergence(
-    student: Tensor,
-    teacher: Tensor,
-    student_neighbours: Tensor,
-    teacher_neighbours: Tensor,
-    temperature: float,
-) -> Tensor:
-    """Mean KL divergence between two models' neighbour distributions.
+def no_image_in_common(sources: Tensor) -> Tensor:
+    """Pairs of samples of a batch that show different images.
+
+    Two views of one image are close under any model, and so are a mixture and its
+    mirror image: they would push real neighbours out of the K nearest.
 
     Args:
-        student: (B, E) embeddings of the anchors; gradients flow into them.
-        teacher: (B, F) the same anchors under the teacher; no gradient.
-        student_neighbours: (B, K, E).
-        teacher_neighbours: (B, K, F); no gradient.
-        temperature: divides the cosine similarities.
+        sources: (S, B) rows of the S images that each sample is made of.
 
     Returns:
-        A scalar; zero where the distributions agree, or where K is 0.
+        (B, B) bool, false on the diagonal.
     """
-    new = _log_distribution(student, student_neighbours, temperature)
-    with torch.no_grad():
-        old = _log_distribution(teacher, teacher_neighbours, temperature)
-    return F.kl_div(new, old, reduction="none", log_target=True).sum(1).mean()
-
-
-def _log_distribution(
-    anchors: Tensor, neighbours: Tensor, temperature: float
-) -> Tensor:
-    anchors = F.normalize(
-        anchors.float() if anchors.dtype.itemsize < 4 else anchors, dim=-1
-    )
-    neighbours = F.normalize(neighbours.to(anchors.dtype), dim=-1)
-    similarity = torch.einsum("be,bke->bk", anchors, neighbours)
-    return F.log_softmax(similarity / temperature, dim=1)
+    shared = sources[:, None, :, None] == sources[None, :, None, :]
+    return ~shared.flatten(0, 1).any(0)
 
 
 def knn_distillation_loss(
-    student: Tensor, teacher: Tensor, num_neighbours: int, temperature: float
+    student: Tensor,
+    teacher: Tensor,
+    num_neighbours: int,
+    temperature: float,
+    candidates: Tensor | None = None,
 ) -> Tensor:
     """The loss with neighbours taken from the batch (``scope: batch``).
 
-    A batch of B samples has B - 1 possible neighbours: fewer than K of them means all
-    are used, and a batch of one sample gives zero.
+    Where a sample has fewer than K candidates, all of them are its neighbours. A
+    sample with at most one has a fixed distribution and adds zero.
 
     Args:
-        student: (B, E) embeddings under the student.
-        teacher: (B, F) embeddings of the same images under the teacher.
+        student: (B, E) embeddings under the student; gradients flow into them.
+        teacher: (B, F) embeddings of the same images under the teacher; no gradient.
         num_neighbours: K.
         temperature: divides the cosine similarities.
+        candidates: (B, B) bool, whether sample j may be a neighbour of sample i; every
+            other sample by default. See :func:`no_image_in_common`.
+
+    Returns:
+        A scalar.
     """
-    if len(student) < 2:
+    num_samples = len(student)
+    if num_samples < 2:
         return student.sum() * 0.0
+    if candidates is None:
+        rows = torch.arange(num_samples, device=student.device)
+        candidates = no_image_in_common(rows[None])
     with torch.no_grad():
-        teacher = teacher.detach()
-        neighbours = find_neighbours(teacher, num_neighbours, chunk_size=len(teacher))
-    return neighbourhood_divergence(
-        student, teacher, student[neighbours], teacher[neighbours], temperature
-    )
+        old = _cosine_matrix(teacher).masked_fill(~candidates, -torch.inf)
+        old, neighbours = old.topk(min(num_neighbours, num_samples - 1), dim=1)
+        is_candidate = old > -torch.inf
+    new = _cosine_matrix(student).gather(1, neighbours)
+    return _divergence(new, old, temperature, is_candidate)
 
 
 class FeatureBank:
-    """The student's latest features of all task data (``scope: dataset``).
+    """The latest features of all task data under both models (``scope: dataset``).
 
-    Starts as the teacher's features and follows the student as samples are seen.
+    Starts as the teacher's features of the un-augmented images for both. Both follow
+    what their model sees, by the same rule and from the same augmented and mixed
+    images: equal models have equal banks, and so no loss.
 
     Args:
         teacher_features: (N, E) of the task data, un-augmented.
@@ -118,8 +113,8 @@ class FeatureBank:
     """
 
     def __init__(self, teacher_features: Tensor, neighbours: Tensor) -> None:
-        self.teacher_features = F.normalize(teacher_features, dim=1)
         self.neighbours = neighbours
+        self.teacher_features = F.normalize(teacher_features, dim=1)
         self.student_features = self.teacher_features.clone()
 
     def loss(
@@ -128,43 +123,99 @@ class FeatureBank:
         """The loss for anchors whose neighbours lie in the bank.
 
         Args:
-            student: (B, E) embeddings of the augmented anchors.
-            teacher: (B, E) of the same images under the teacher.
+            student: (B, E) embeddings of the augmented anchors; gradients flow into
+                them.
+            teacher: (B, E) of the same images under the teacher; no gradient.
             rows: (B,) positions of the anchors in the task data.
             temperature: divides the cosine similarities.
+
+        Returns:
+            A scalar; zero where the data hold no more than two samples.
         """
-        if self.neighbours.shape[1] == 0:
-            return student.sum() * 0.0
         neighbours = self.neighbours[rows]
-        return neighbourhood_divergence(
-            student,
-            teacher,
-            self.student_features[neighbours],
-            self.teacher_features[neighbours],
-            temperature,
-        )
+        new = _cosine(student, self.student_features[neighbours])
+        with torch.no_grad():
+            old = _cosine(teacher, self.teacher_features[neighbours])
+        return _divergence(new, old, temperature)
 
     @torch.no_grad()
-    def refresh(self, student: Tensor, rows: Tensor, momentum: Tensor) -> None:
-        """Move the bank towards what the student sees now.
+    def refresh(
+        self, student: Tensor, teacher: Tensor, rows: Tensor, momentum: Tensor
+    ) -> None:
+        """Move the bank towards what both models see now.
 
         Args:
             student: (B, E) embeddings of the batch.
+            teacher: (B, E) of the same images under the teacher.
             rows: (B,) positions; a position may come more than once.
             momentum: scalar or (B,), in [0, 1]: how far to move. A mixed image moves
                 it by how much it is still itself.
         """
-        moved = F.normalize(student.detach().to(self.student_features.dtype), dim=1)
         repeats = (rows[:, None] == rows[None, :]).sum(1)
         share = (momentum / repeats).reshape(-1, 1)
-        self.student_features.index_add_(
-            0, rows, (moved - self.student_features[rows]) * share
-        )
+        for bank, seen in (
+            (self.student_features, student),
+            (self.teacher_features, teacher),
+        ):
+            moved = F.normalize(seen.detach().to(bank.dtype), dim=1)
+            bank.index_add_(0, rows, (moved - bank[rows]) * share)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Features of both models, as training left them."""
+        return {"student": self.student_features, "teacher": self.teacher_features}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Continue from a state of :meth:`state_dict`."""
+        self.student_features.copy_(state["student"])
+        self.teacher_features.copy_(state["teacher"])
+
+
+def _unit(features: Tensor) -> Tensor:
+    wide = features.float() if features.dtype.itemsize < 4 else features
+    return F.normalize(wide, dim=-1)
+
+
+def _cosine_matrix(features: Tensor) -> Tensor:
+    """Similarity of each sample to each, (B, B)."""
+    unit = _unit(features)
+    return unit @ unit.T
+
+
+def _cosine(anchors: Tensor, neighbours: Tensor) -> Tensor:
+    """Similarity of anchors (B, E) to neighbours (B, K, E) of their own, (B, K)."""
+    unit = _unit(anchors)
+    return torch.einsum("be,bke->bk", unit, _unit(neighbours).to(unit.dtype))
+
+
+def _divergence(
+    new: Tensor, old: Tensor, temperature: float, is_neighbour: Tensor | None = None
+) -> Tensor:
+    """Mean KL divergence between neighbour distributions.
+
+    Args:
+        new: (B, K) similarities under the student.
+        old: (B, K) under the teacher.
+        temperature: divides both.
+        is_neighbour: (B, K) bool; what is none has no share under either model.
+    """
+    new, old = new / temperature, old / temperature
+    if is_neighbour is not None:
+        # The least finite number: the logarithm of an absent share stays finite.
+        lowest = torch.finfo(new.dtype).min
+        new = new.masked_fill(~is_neighbour, lowest)
+        old = old.masked_fill(~is_neighbour, lowest)
+    gap = F.kl_div(
+        F.log_softmax(new, dim=1),
+        F.log_softmax(old, dim=1),
+        reduction="none",
+        log_target=True,
+    )
+    return gap.sum(1).mean()
 
 
 def neighbourhood_preservation(
     teacher_neighbours: Tensor, student_features: Tensor
-) -> float:
+) -> float | None:
     """Share of each sample's teacher neighbours that the student keeps.
 
     Args:
@@ -172,8 +223,11 @@ def neighbourhood_preservation(
         student_features: (N, E) of the same un-augmented samples.
 
     Returns:
-        Mean over samples, in [0, 1].
+        Mean over samples, in [0, 1]; ``None`` for a single sample, which has no
+        neighbour to keep.
     """
+    if teacher_neighbours.shape[1] == 0:
+        return None
     kept = find_neighbours(student_features, teacher_neighbours.shape[1])
     same = teacher_neighbours[:, :, None] == kept[:, None, :]
     return float(same.any(2).double().mean())

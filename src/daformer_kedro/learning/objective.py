@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from daformer_kedro.config import LossesConfig
@@ -14,12 +15,49 @@ from daformer_kedro.learning.losses import (
     logit_distillation_loss,
     pooled_distillation_loss,
 )
+from daformer_kedro.learning.mixing import Mixed
 from daformer_kedro.learning.neighbourhood import (
     FeatureBank,
     concatenate_tasks,
     knn_distillation_loss,
+    no_image_in_common,
 )
 from daformer_kedro.model import DAFormerOutput
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs of the loss of one batch, beside the student's output.
+
+    Attributes:
+        targets: (B, C) soft targets over all classes seen.
+        rows: (B,) position in the task data of the image that each sample shows most.
+        sources: (S, B) positions of all S images that each sample is mixed from.
+        own_share: λ, the share of the first source in the mixture, a scalar.
+        teacher: the teacher's output for the same images, if a term uses it.
+    """
+
+    targets: Tensor
+    rows: Tensor
+    sources: Tensor
+    own_share: Tensor
+    teacher: DAFormerOutput | None = None
+
+    @classmethod
+    def of(
+        cls, mixed: Mixed, rows: Tensor, teacher: DAFormerOutput | None = None
+    ) -> Batch:
+        """Describe a batch of the images at ``rows`` of the task data, after mixing."""
+        if not mixed.is_mixture:
+            return cls(mixed.targets, rows, rows[None], mixed.weight, teacher)
+        partners = rows.flip(0)
+        return cls(
+            targets=mixed.targets,
+            rows=torch.where(mixed.weight >= 0.5, rows, partners),
+            sources=torch.stack((rows, partners)),
+            own_share=mixed.weight,
+            teacher=teacher,
+        )
 
 
 @dataclass(frozen=True)
@@ -52,25 +90,13 @@ class Objective:
         """Whether any term reads the encoder blocks' outputs."""
         return self.uses_teacher and self.losses.pooled_distillation.weight > 0
 
-    def terms(
-        self,
-        student: DAFormerOutput,
-        teacher: DAFormerOutput | None,
-        targets: Tensor,
-        rows: Tensor,
-    ) -> dict[str, Tensor]:
-        """Every term as it enters the total; the total is their sum.
-
-        Args:
-            student: output for the batch.
-            teacher: the teacher's output for the same images, if it is used.
-            targets: (B, C) soft targets over all classes seen.
-            rows: (B,) positions of the images in the task data.
-        """
+    def terms(self, student: DAFormerOutput, batch: Batch) -> dict[str, Tensor]:
+        """Every term as it enters the total; the total is their sum."""
+        targets = batch.targets
         kind = self.losses.classification.kind
         terms = {"classification": classification_loss(student.logits, targets, kind)}
-        if teacher is not None:
-            terms |= self._distillation_terms(student, teacher, rows)
+        if batch.teacher is not None:
+            terms |= self._distillation_terms(student, batch.teacher, batch)
         if "logit_distillation" in terms:
             share = distillation_weight(self.num_old, targets.shape[1])
             terms["classification"] = (1 - share) * terms["classification"]
@@ -83,7 +109,7 @@ class Objective:
         return terms
 
     def _distillation_terms(
-        self, student: DAFormerOutput, teacher: DAFormerOutput, rows: Tensor
+        self, student: DAFormerOutput, teacher: DAFormerOutput, batch: Batch
     ) -> dict[str, Tensor]:
         terms = {}
         if self.losses.logit_distillation.enabled:
@@ -98,17 +124,37 @@ class Objective:
                 student.blocks[:-1], teacher.blocks[:-1], pooled.weight
             )
         if self.losses.knn_distillation.weight > 0:
-            terms["knn_distillation"] = self._knn_term(student, teacher, rows)
+            terms["knn_distillation"] = self._knn_term(student, teacher, batch)
         return terms
 
     def _knn_term(
-        self, student: DAFormerOutput, teacher: DAFormerOutput, rows: Tensor
+        self, student: DAFormerOutput, teacher: DAFormerOutput, batch: Batch
     ) -> Tensor:
         knn = self.losses.knn_distillation
         new = concatenate_tasks(student.embeddings, self.num_old_tasks)
         old = concatenate_tasks(teacher.embeddings, self.num_old_tasks)
-        if self.bank is None:
-            loss = knn_distillation_loss(new, old, knn.num_neighbours, knn.temperature)
-        else:
-            loss = self.bank.loss(new, old, rows, knn.temperature)
-        return knn.weight * loss
+        if self.bank is not None:
+            return knn.weight * self.bank.loss(new, old, batch.rows, knn.temperature)
+        return knn.weight * knn_distillation_loss(
+            new,
+            old,
+            knn.num_neighbours,
+            knn.temperature,
+            no_image_in_common(batch.sources),
+        )
+
+    def after_step(self, student: DAFormerOutput, batch: Batch) -> None:
+        """Let the bank follow what both models saw in a step.
+
+        Args:
+            student: output for the batch, before the step.
+            batch: of the step.
+        """
+        if self.bank is None or batch.teacher is None:
+            return
+        self.bank.refresh(
+            concatenate_tasks(student.embeddings, self.num_old_tasks),
+            concatenate_tasks(batch.teacher.embeddings, self.num_old_tasks),
+            batch.rows,
+            (2 * batch.own_share - 1).abs(),
+        )

@@ -122,7 +122,8 @@ def finetune_on_memory(
     """Balanced finetuning in place: heads, keys and decoder, on the memory alone.
 
     Against the bias towards the newest classes (Castro et al., ECCV 2018). No teacher,
-    no divergence head, no sharpness-aware minimisation, a constant learning rate.
+    no divergence head, no sharpness-aware minimisation, no repeated augmentation (an
+    epoch sees each exemplar once), a constant learning rate.
 
     Args:
         model: after :func:`train_task`, on the device to use.
@@ -142,7 +143,6 @@ def finetune_on_memory(
         name="finetune",
         epochs=finetuning.epochs,
         batch_size=finetuning.batch_size,
-        repeats=settings.augmentation.repeats,
         clip_norm=training.clip_norm,
         precision=_precision(training, model, data.device),
     )

@@ -35,5 +35,5 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write weights and description; equal checkpoints give equal bytes."""
-    description = json.dumps(checkpoint.description, sort_keys=True)
+    description = json.dumps(checkpoint.description, sort_keys=True, allow_nan=False)
     save_file(dict(checkpoint.weights), path, metadata={_ENTRY: description})

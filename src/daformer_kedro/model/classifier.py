@@ -9,21 +9,24 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from daformer_kedro.model.initialisation import linear
+from daformer_kedro.model.initialisation import default_linear
 from daformer_kedro.model.task_batch import task_matmul
 
 _BLOCK_WIDTH = 16
 
 
 class TaskHead(nn.Module):
-    """LayerNorm and a linear map from one task's embedding to its classes."""
+    """LayerNorm and a linear map from one task's embedding to its classes.
+
+    The map starts as PyTorch's own does, as in the released code.
+    """
 
     def __init__(
         self, embed_dim: int, num_classes: int, *, generator: torch.Generator
     ) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(embed_dim)
-        self.linear = linear(embed_dim, num_classes, generator=generator)
+        self.linear = default_linear(embed_dim, num_classes, generator=generator)
 
     def forward(self, embedding: torch.Tensor) -> torch.Tensor:
         """Map (B, D) to (B, C)."""

@@ -99,6 +99,15 @@ class DAFormer(nn.Module):
         """Number of classes over all tasks."""
         return sum(self.task_sizes)
 
+    @property
+    def num_parameters(self) -> int:
+        """Parameters that classify an image: without the auxiliary divergence head."""
+        return sum(
+            weight.numel()
+            for name, weight in self.named_parameters()
+            if not name.startswith("divergence_head.")
+        )
+
     def add_task(
         self,
         num_classes: int,

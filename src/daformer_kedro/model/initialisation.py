@@ -41,10 +41,23 @@ def linear(
 def fan_in_uniform(
     *shape: int, fan_in: int, generator: torch.Generator
 ) -> torch.Tensor:
-    """Draw uniformly within ±1/√fan_in, PyTorch's start for convolutions."""
+    """Draw uniformly within ±1/√fan_in, as PyTorch starts its layers."""
     bound = 1 / math.sqrt(fan_in)
     weight = torch.empty(shape, device=generator.device)
     return weight.uniform_(-bound, bound, generator=generator)
+
+
+def default_linear(
+    in_features: int, out_features: int, *, generator: torch.Generator
+) -> nn.Linear:
+    """Make a linear map that starts as PyTorch's own does.
+
+    Weights and biases are uniform within ±1/√in_features, of deviation
+    1/√(3 · in_features): 0.0295 at width 384. The released code leaves its heads so.
+    """
+    layer = nn.utils.skip_init(nn.Linear, in_features, out_features)
+    _fill_uniform(layer, in_features, generator)
+    return layer
 
 
 def patch_convolution(
@@ -55,9 +68,13 @@ def patch_convolution(
         nn.Conv2d, in_channels, embed_dim, patch_size, stride=patch_size
     )
     fan_in = in_channels * patch_size**2
-    with torch.no_grad():
-        for weight in (layer.weight, layer.bias):
-            weight.copy_(
-                fan_in_uniform(*weight.shape, fan_in=fan_in, generator=generator)
-            )
+    _fill_uniform(layer, fan_in, generator)
     return layer
+
+
+@torch.no_grad()
+def _fill_uniform(layer: nn.Module, fan_in: int, generator: torch.Generator) -> None:
+    for parameter in layer.parameters():
+        parameter.copy_(
+            fan_in_uniform(*parameter.shape, fan_in=fan_in, generator=generator)
+        )

@@ -181,7 +181,9 @@ def _to_onnx(
     for key, value in metadata.items():
         entry = proto.metadata_props.add()
         entry.key = key
-        entry.value = value if isinstance(value, str) else json.dumps(value)
+        entry.value = (
+            value if isinstance(value, str) else json.dumps(value, allow_nan=False)
+        )
     return bytes(proto.SerializeToString())
 
 
@@ -196,7 +198,7 @@ def _name_batch(graph: Any) -> None:
 
 def _to_archive(program: Any, metadata: Mapping[str, Any]) -> bytes:
     buffer = io.BytesIO()
-    extra = {"metadata.json": json.dumps(metadata, ensure_ascii=False)}
+    extra = {"metadata.json": json.dumps(metadata, ensure_ascii=False, allow_nan=False)}
     with _quiet():
         torch.export.save(program, buffer, extra_files=extra)
     return buffer.getvalue()

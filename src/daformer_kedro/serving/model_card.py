@@ -57,7 +57,6 @@ def model_card(
 def _head(model: ServedModel, classifier: Classifier) -> Iterator[str]:
     about = model.checkpoint.description["model"]
     network = classifier.network
-    num_parameters = sum(weight.numel() for weight in network.parameters())
     kind = (
         "DyTox (task attention)"
         if about["decoder"] == "task_attention"
@@ -70,7 +69,7 @@ def _head(model: ServedModel, classifier: Classifier) -> Iterator[str]:
         f"{len(classifier.task_sizes)} tasks, one after another."
     )
     yield ""
-    yield f"- Network: {kind}, {num_parameters:,} parameters"
+    yield f"- Network: {kind}, {network.num_parameters:,} parameters"
     yield f"- Run key: `{model.facts.get('run_key', model.name)}`"
     height, width, channels = classifier.image_shape
     colour = "grey" if channels == 1 else "RGB"

@@ -64,7 +64,9 @@ def record_path(target: Path) -> Path:
 def write_record(target: Path, record: Record) -> None:
     """Write the record, after what it vouches for."""
     values = asdict(record)
-    text = json.dumps(values | {"check": _check(values)}, indent=1, sort_keys=True)
+    text = json.dumps(
+        values | {"check": _check(values)}, indent=1, sort_keys=True, allow_nan=False
+    )
     write_text(record_path(target), text + "\n")
 
 

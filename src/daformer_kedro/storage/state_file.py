@@ -65,7 +65,9 @@ class StateFile:
         facts = {"key": self.key, "sha256": hashlib.sha256(body).hexdigest()}
         try:
             with beside(self.path) as written:
-                written.write_bytes(json.dumps(facts).encode() + b"\n" + body)
+                written.write_bytes(
+                    json.dumps(facts, allow_nan=False).encode() + b"\n" + body
+                )
                 put_in_place(written, self.path)
         except OSError as error:
             if not self._has_warned:

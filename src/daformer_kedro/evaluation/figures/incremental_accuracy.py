@@ -46,7 +46,8 @@ def incremental_accuracy_figure(
         published: rows of one protocol from
             :func:`daformer_kedro.evaluation.published.published_for`; those without
             ``last_top1`` are left out.
-        joint: accuracy of our joint training on all classes at once, a fraction of 1.
+        joint: last accuracy of our joint training, whose last task trains on
+            all images of all classes, a fraction of 1.
         deviations: for labels among the curves, the deviation over repeats after each
             task, as fractions of 1; drawn as a band.
 

@@ -37,7 +37,7 @@ class Sender(logging.Handler):
 
     def send(self, kind: str, content: dict[str, Any]) -> None:
         """Write one message."""
-        line = json.dumps({"kind": kind, **content}) + "\n"
+        line = json.dumps({"kind": kind, **content}, allow_nan=False) + "\n"
         with self._path.open("ab", buffering=0) as file:
             # A line that a killed rank left half must not spoil this one.
             file.write(b"\n" * self._ends_within_a_line() + line.encode())

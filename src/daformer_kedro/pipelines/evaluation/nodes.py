@@ -49,6 +49,8 @@ def draw_accuracy_node(
     edition: str,
     baseline: str,
     schedule: str,
+    decoder: str,
+    validation_fraction: float | None,
     joint_metrics: Metrics | None = None,
 ) -> tuple[Figure, Figure, Figure, Figure]:
     """Accuracy matrix, accuracy after each task, forgetting, neighbourhoods kept.
@@ -60,7 +62,13 @@ def draw_accuracy_node(
     matrix = metrics["accuracy_matrix"]
     benchmark, _, increments = protocol.partition("_")
     published = published_for(benchmark, increments)
-    name = method_name(edition, baseline, schedule)
+    name = method_name(
+        edition,
+        baseline,
+        schedule,
+        decoder=decoder,
+        on_validation=validation_fraction is not None,
+    )
     curve = {name: metrics["accuracy_after_task"]}
     if joint_metrics is not None and len(joint_metrics["accuracy_matrix"]) != len(
         matrix

@@ -198,6 +198,8 @@ def _figures(last_task: str, config: Config) -> list[Node]:
                 "params:model.edition",
                 "params:baseline",
                 "params:training.schedule",
+                "params:model.decoder",
+                "params:source.validation_fraction",
                 *bound,
             ],
             outputs=[

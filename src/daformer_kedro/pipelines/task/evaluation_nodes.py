@@ -1,6 +1,6 @@
 """The node that evaluates a task.
 
-Apart from the other nodes, so that a change of metrics does not train anything anew.
+Apart from the other nodes, so that a change of metrics trains nothing again.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def evaluate_task_node(
     metrics = evaluate_predictions(
         predictions, model.num_tasks - 1, model.num_classes
     ) | {
-        "num_parameters": sum(weight.numel() for weight in model.parameters()),
+        "num_parameters": model.num_parameters,
         "num_exemplars": 0 if exemplars is None else len(exemplars),
         "neighbourhood_preservation": preservation,
     }

@@ -20,6 +20,7 @@ from daformer_kedro.scenario.sources.file_source import FileSource
 from daformer_kedro.scenario.sources.image_folder import IMAGE_FOLDER
 from daformer_kedro.scenario.sources.imagenet import IMAGENET100, IMAGENET1000
 from daformer_kedro.scenario.sources.source import Source
+from daformer_kedro.scenario.sources.validation_share import evaluate_on_validation
 
 SOURCES: Mapping[str, Source] = {
     "digits": DIGITS,
@@ -122,13 +123,18 @@ def read_source(
         InputError: the settings do not fit the source, or its data is missing,
             damaged or incomplete.
     """
+    images: Images
     if config.name in FILE_SOURCES:
         size = _needed(image_size, config)
         source = FILE_SOURCES[config.name]
-        return index_files(source, config, size, resize or size, stream, copies)
-    arrays = _source_of(config)
-    _refuse_file_settings(config, image_size, stream)
-    return _read_arrays(arrays, config)
+        images = index_files(source, config, size, resize or size, stream, copies)
+    else:
+        arrays = _source_of(config)
+        _refuse_file_settings(config, image_size, stream)
+        images = _read_arrays(arrays, config)
+    if config.validation_fraction is None:
+        return images
+    return evaluate_on_validation(images, config.validation_fraction, config.split_seed)
 
 
 def _read_arrays(source: Source, config: SourceConfig) -> ImageArrays:
