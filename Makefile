@@ -1,5 +1,5 @@
 # make run     learn the digits task by task      make test   every test
-# make lint    style, types, import contract      make lock   pin versions anew
+# make lint    style, types, import contract      make docs   build the site
 # make help    this list with all targets
 
 PYTHON ?= python3
@@ -10,7 +10,7 @@ UV_VERSION := 0.13.9
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run benchmark bench mlflow viz test lint format lock clean-runs
+.PHONY: help install install-dev run benchmark bench mlflow viz test lint format docs lock clean-runs
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,7 +44,7 @@ benchmark: install ## every run of a grid, finished ones excepted, and their tab
 	  $(if $(ORDERS),--orders $(ORDERS)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	  $(if $(EDITIONS),--editions $(EDITIONS)) $(if $(BASELINES),--baselines $(BASELINES)) $(ARGS)
 
-bench: install ## measure steps, augmentation, evaluation, herding, ingestion and overhead
+bench: install-dev ## measure steps, augmentation, evaluation, herding, ingestion and overhead
 	$(BIN)/python benchmarks/steps.py
 	$(BIN)/python benchmarks/augmentation.py
 	$(BIN)/python benchmarks/evaluation.py
@@ -78,8 +78,12 @@ format: install-dev ## apply the style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: install-dev ## build docs/ and the API pages as a site in site/, which needs no network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "Look at it with: $(BIN)/python -m http.server --directory site"
+
 lock: | $(VENV)/bin/uv ## pin the newest versions that fit pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --universal --python-version 3.11 \
 	  --no-header --no-annotate --output-file requirements.lock
-	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra dev --extra export --extra heif --extra ray --universal --python-version 3.11 \
+	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra dev --extra docs --extra export --extra heif --extra ray --universal --python-version 3.11 \
 	  --no-header --no-annotate --constraint requirements.lock --output-file requirements-dev.lock

@@ -1,4 +1,4 @@
-"""What Kedro's nodes take where they are called with nothing around them."""
+"""Arguments of Kedro's nodes that are called with nothing around them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kedro.pipeline.node import Node
 def inputs_of(
     node: Node, values: Mapping[str, Any], parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a node takes, by name.
+    """Return a node's arguments by name.
 
     Args:
         node: of any pipeline.

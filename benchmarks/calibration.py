@@ -1,4 +1,4 @@
-"""How much of the memory's calibration to believe, chosen on training images held out.
+"""Choice of the shares of calibration, on training images held out.
 
     python benchmarks/calibration.py digits cifar100_mini=DIR --seeds 10,11 --store DIR
 

@@ -43,7 +43,7 @@ RECORDS = (".meta",)
 
 @dataclass
 class Report:
-    """What was done and what differed."""
+    """Record of what was done and what differed."""
 
     kills: int = 0
     not_hit: int = 0
@@ -104,7 +104,7 @@ class Sandbox:
             session.run(**options)
 
     def lines(self) -> list[str]:
-        """What the last runs said of each node."""
+        """Return what the last runs said of each node."""
         return (self.path / "log").read_text().splitlines()
 
     def results(self) -> dict[str, bytes]:
@@ -123,7 +123,7 @@ class Sandbox:
         return found
 
     def moment(self) -> str:
-        """What was going on: the newest trace that the process left."""
+        """Return what was going on: the newest trace that the process left."""
         data = self.path / "data"
         if any(data.rglob(".*.part")):
             return "writing"

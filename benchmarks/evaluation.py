@@ -48,7 +48,7 @@ def plain_evaluation(
 
 
 def plain_herding(features: Tensor, num: int) -> list[int]:
-    """iCaRL's algorithm 4 as it is written; a sample may be taken once."""
+    """Algorithm 4 of iCaRL as it is written; a sample may be taken once."""
     unit = F.normalize(features.double(), dim=1)
     mean = unit.mean(dim=0)
     taken: list[int] = []

@@ -1,6 +1,7 @@
 """Compare this package with numbers that the released DAFormer code produced.
 
     python benchmarks/parity.py FILE.npz [FILE.npz ...]
+    python benchmarks/parity.py FILE.npz --device cuda
 
 Beside each file lies a JSON file of the same name with the sizes. Every quantity that
 the file holds gets one line with the largest absolute error; what it does not hold is
@@ -68,6 +69,7 @@ class Fixture:
     arrays: dict[str, torch.Tensor]
     frozen: list[str] | None
     sizes: dict[str, int]
+    device: torch.device
     used: set[str] = field(default_factory=set)
 
     def __contains__(self, name: str) -> bool:
@@ -92,8 +94,12 @@ Result = Comparison | str
 """A comparison, or the name of a group that the file does not hold."""
 
 
-def read_fixture(path: Path) -> Fixture:
+def read_fixture(path: Path, device: str = "cpu") -> Fixture:
     """Read a file and its sizes.
+
+    Args:
+        path: the file; its sizes lie in a JSON file of the same name.
+        device: where to compute.
 
     Raises:
         InputError: either cannot be read.
@@ -107,12 +113,13 @@ def read_fixture(path: Path) -> Fixture:
     frozen = arrays.pop("frozen", None)
     return Fixture(
         arrays={
-            name: torch.from_numpy(value)
+            name: torch.from_numpy(value).to(device)
             for name, value in arrays.items()
             if value.dtype.kind in "fiu"
         },
         frozen=None if frozen is None else [str(name) for name in frozen],
         sizes=sizes,
+        device=torch.device(device),
     )
 
 
@@ -125,7 +132,7 @@ def compare(
     """Largest absolute error; different shapes are infinitely far apart."""
     if actual.shape != expected.shape:
         return Comparison(name, float("inf"), tolerance)
-    difference = (actual.detach().double() - expected.double()).abs()
+    difference = (actual.detach().double().cpu() - expected.double().cpu()).abs()
     return Comparison(
         name, difference.max().item() if difference.numel() else 0.0, tolerance
     )
@@ -168,7 +175,7 @@ class Parity:
             patch_size=sizes["patch"],
             num_heads=sizes["heads"],
         )
-        return model.eval()
+        return model.to(self.fixture.device).eval()
 
     def _model(self) -> Iterator[Result]:
         self.student = self._load("param")
@@ -322,13 +329,15 @@ class Parity:
         return list(self.fixture.group(name).values())
 
 
-def check(path: Path, report: Callable[[str], object] = print) -> bool:
+def check(
+    path: Path, device: str = "cpu", report: Callable[[str], object] = print
+) -> bool:
     """Compare one file, report each quantity, and say whether all are near enough.
 
     Raises:
         InputError: the file cannot be used.
     """
-    fixture = read_fixture(path)
+    fixture = read_fixture(path, device)
     report(f"{path}")
     passed, num_compared = True, 0
     try:
@@ -351,9 +360,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Check the files of the command line and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE.npz")
-    files = parser.parse_args(arguments).files
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args(arguments)
     try:
-        passed = [check(path) for path in files]
+        passed = [check(path, options.device) for path in options.files]
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

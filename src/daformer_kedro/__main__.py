@@ -9,9 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kedro.framework.cli.utils import find_run_command
-from kedro.framework.project import configure_project
-
 
 def main(*args: Any, **kwargs: Any) -> Any:
     """Run the project as ``kedro run`` would, with the same options."""
@@ -24,6 +21,10 @@ def main(*args: Any, **kwargs: Any) -> Any:
         from daformer_kedro.demo import main as demo
 
         sys.exit(demo(words[1:]))
+    # Kedro's commands take half a second to import; the others above use none of them.
+    from kedro.framework.cli.utils import find_run_command
+    from kedro.framework.project import configure_project
+
     package_name = Path(__file__).parent.name
     configure_project(package_name)
     interactive = hasattr(sys, "ps1")

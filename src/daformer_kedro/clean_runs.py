@@ -54,7 +54,7 @@ def stored_runs(data: Path, *, sources: bool = False) -> list[StoredRun]:
 
 
 def bytes_freed(runs: Iterable[StoredRun]) -> int:
-    """What the disk gains without these runs.
+    """Return what the disk gains without these runs.
 
     Runs share files as hard links: one counts once none of its links stays.
     """

@@ -1,4 +1,4 @@
-"""What Kedro needs beyond its defaults: keys in paths, pipelines by settings."""
+"""Context and configuration of Kedro: keys in paths, pipelines by settings."""
 
 from __future__ import annotations
 

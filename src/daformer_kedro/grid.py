@@ -136,7 +136,7 @@ class _CellRun:
 
     @cached_property
     def folder(self) -> Path:
-        """Where its results are or will be."""
+        """Folder of its results, present or to come."""
         return (
             self._project / Path(self._loader["catalog"]["metrics"]["filepath"]).parent
         )
@@ -192,7 +192,7 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _nested(parameters: Mapping[str, str]) -> dict[str, Any]:
-    """As Kedro reads ``--params``: numbers become numbers, dots become sections."""
+    """Nest parameters as Kedro reads ``--params``: numbers and sections come out."""
     pairs = [f"{name}={value}" for name, value in parameters.items()]
     nested: Any = OmegaConf.to_container(OmegaConf.from_dotlist(pairs))
     return dict(nested)

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from kedro.framework.project import settings
-from kedro.framework.startup import bootstrap_project
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -56,8 +54,11 @@ def load_model(reference: str | None, project: Path) -> ServedModel:
         InputError: there is no such model.
     """
     if is_in_mlflow(reference):
-        # Where MLflow's server is, the project's settings say.
+        # Where MLflow's server is, the project's settings say. Both take seconds to
+        # import, and a model of this folder needs neither.
         import mlflow
+        from kedro.framework.project import settings
+        from kedro.framework.startup import bootstrap_project
 
         bootstrap_project(project)
         loader = settings.CONFIG_LOADER_CLASS(

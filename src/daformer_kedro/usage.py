@@ -17,7 +17,7 @@ class UsageError(click.ClickException, InputError):
 
 
 def run_command(env: str | None, overrides: Mapping[str, Any]) -> str:
-    """What to type for a run with these settings.
+    """Return what to type for a run with these settings.
 
     Args:
         env: the Kedro environment; ``None`` for the default one.

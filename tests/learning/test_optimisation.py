@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from timm.scheduler import CosineLRScheduler
 from torch import nn
 
 from daformer_kedro.config import TrainingConfig
@@ -55,3 +56,25 @@ def test_warm_up_is_linear_and_then_a_cosine_falls_to_the_smallest_rate() -> Non
 
 def test_a_warm_up_longer_than_training_is_cut() -> None:
     assert len(rates(TrainingConfig(warmup_epochs=5), 1)) == 1
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 7, 500])
+@pytest.mark.parametrize("warmup", [0, 1, 5])
+@pytest.mark.parametrize("lowest", [0.0, 1e-5])
+def test_every_rate_is_timms_to_the_bit(
+    epochs: int, warmup: int, lowest: float
+) -> None:
+    training = TrainingConfig(warmup_epochs=warmup, min_learning_rate=lowest)
+    optimiser = make_optimiser([nn.Parameter(torch.ones(1))], 1e-3, 0.0)
+    timms = CosineLRScheduler(
+        optimiser,
+        t_initial=epochs,
+        lr_min=lowest,
+        warmup_t=min(warmup, epochs - 1),
+        warmup_lr_init=training.warmup_learning_rate,
+    )
+    expected = []
+    for epoch in range(epochs):
+        timms.step(epoch)
+        expected.append(optimiser.param_groups[0]["lr"])
+    assert rates(training, epochs) == expected

@@ -1,1 +1,1 @@
-"""Which results are still right, which are made anew, and how an attempt goes on."""
+"""Reuse of results: what is valid, what runs again, and how an attempt resumes."""

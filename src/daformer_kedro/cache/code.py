@@ -169,8 +169,10 @@ def _file_of(name: str, top: str) -> Path | None:
 
 
 def _root(top: str) -> Path | None:
-    """The folder that holds the package or module ``top``, where it is not installed
-    among others' packages."""
+    """Return the folder that holds a package or module.
+
+    ``None`` where it is installed among other projects' packages.
+    """
     file = getattr(sys.modules.get(top), "__file__", None)
     if file is None or (top != PACKAGE and "site-packages" in file):
         return None

@@ -1,4 +1,4 @@
-"""What changed between two results of a node, in words."""
+"""Differences between two results of a node, in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a node's result depends on, and the fingerprint of it."""
+"""Everything that a node's result depends on, and the fingerprint of it."""
 
 from __future__ import annotations
 

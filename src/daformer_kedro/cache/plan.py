@@ -1,4 +1,4 @@
-"""Which nodes run and which results are reused, decided node by node, in order."""
+"""Decisions on which nodes run and which results are reused, node by node, in order."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class Plan:
             state.remove()
 
     def states(self, node: Node) -> list[TrainingStateDataset]:
-        """Where a node keeps the state of an unfinished training."""
+        """Files in which a node keeps the state of an unfinished training."""
         inputs = [self._catalog.get(name) for name in node.inputs]
         return [d for d in inputs if isinstance(d, TrainingStateDataset)]
 
@@ -177,7 +177,7 @@ class Plan:
         return self._reused(node, outputs[0])
 
     def _fault(self, node: Node, key: str, outputs: list[StoredDataset]) -> str | None:
-        """Why the stored results cannot be reused; ``None`` if they can."""
+        """Return why the stored results cannot be reused; ``None`` if they can."""
         records = [read_record(output.filepath) for output in outputs]
         pairs = list(zip(outputs, records, strict=True))
         missing = [o for o in outputs if not o.filepath.exists()]

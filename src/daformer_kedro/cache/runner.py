@@ -86,7 +86,7 @@ class CachingSequentialRunner(SequentialRunner):
 
 
 def this_command() -> str:
-    """What to type for the same run again."""
+    """Return what to type for the same run again."""
     return " ".join([Path(sys.argv[0]).name or "kedro run", *sys.argv[1:]])
 
 

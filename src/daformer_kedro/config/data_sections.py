@@ -19,7 +19,7 @@ from daformer_kedro.validation import (
 
 @dataclass(frozen=True, config=STRICT)
 class SourceConfig:
-    """Where images come from.
+    """Source of the images.
 
     Attributes:
         name: kind of source; ``digits`` is embedded, the others need ``path``.
@@ -74,7 +74,7 @@ class SourceConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class ScenarioConfig:
-    """Which classes arrive when.
+    """Division of the classes into tasks.
 
     Attributes:
         class_order: ``identity`` (label order), ``shuffle`` (drawn from the run's
@@ -152,7 +152,7 @@ class RandomAffineConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class AugmentationConfig:
-    """What training does to images; each choice is drawn for each image.
+    """Changes of images in training; each choice is drawn for each image.
 
     Attributes:
         crop_padding: pad every side by this many zero pixels, then crop at random.

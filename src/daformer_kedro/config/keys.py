@@ -43,7 +43,7 @@ def result_settings(config: Config) -> dict[str, Any]:
 
 
 def result_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """What of the parameters given for a run can change a result, nested as they are.
+    """Return the given parameters that can change a result, nested as they are.
 
     See :func:`result_settings`; keys of other names are left to validation.
     """

@@ -166,7 +166,7 @@ def check_batch_size(key: str, batch_size: int, training: TrainingConfig) -> Non
 
 @dataclass(frozen=True, config=STRICT)
 class MemoryConfig:
-    """What is kept of earlier tasks.
+    """Rehearsal memory of earlier tasks.
 
     Attributes:
         keep: ``exemplars`` (the rehearsal memory), ``nothing`` or ``everything``.
@@ -207,6 +207,6 @@ class FinetuningConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class EvaluationConfig:
-    """How test images are scored."""
+    """Scoring of test images."""
 
     batch_size: PositiveInt = 512

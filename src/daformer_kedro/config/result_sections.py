@@ -14,7 +14,7 @@ Reference = Annotated[str, Field(min_length=1)] | None
 
 @dataclass(frozen=True, config=STRICT)
 class ComparisonConfig:
-    """Which finished runs the comparison reads; no training reads this.
+    """Choice of the finished runs to compare; no training reads this.
 
     Attributes:
         filter: MLflow search filter, such as ``tags.protocol = 'digits'``; empty for
@@ -31,7 +31,7 @@ class ComparisonConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class MlflowConfig:
-    """What becomes of the final model in MLflow; no training reads this.
+    """Use of the final model in MLflow; no training reads this.
 
     Attributes:
         register_model_as: name in MLflow's model registry, ``None`` to log the model
@@ -43,7 +43,7 @@ class MlflowConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class InferenceConfig:
-    """What the inference pipeline looks at; no training reads this.
+    """Input of the inference pipeline; no training reads this.
 
     Attributes:
         images: a file, a folder or a CSV of paths.
@@ -63,7 +63,7 @@ class InferenceConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class ExportConfig:
-    """Which model the export pipeline writes; no training reads this.
+    """Choice of the model to export; no training reads this.
 
     Attributes:
         model: as in :class:`InferenceConfig`.
@@ -74,7 +74,7 @@ class ExportConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class CacheConfig:
-    """When stored results are reused; no result depends on it.
+    """Reuse of stored results; no result depends on it.
 
     Attributes:
         strict: with ``--only-missing-outputs``, also compute again what was made on

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import ImagePreview
-from matplotlib.figure import Figure
 
-from daformer_kedro.evaluation.figures import figure_to_png
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-class FigureDataset(AbstractDataset[Figure, bytes]):
+class FigureDataset(AbstractDataset["Figure", bytes]):
     """Saves a matplotlib figure; loads the PNG file, as it is, for a report.
 
     Equal figures give equal bytes.
@@ -35,6 +35,9 @@ class FigureDataset(AbstractDataset[Figure, bytes]):
 
     def save(self, data: Figure) -> None:
         """Draw the figure."""
+        # matplotlib takes half a second to import, also for commands without figures.
+        from daformer_kedro.evaluation.figures import figure_to_png
+
         self._filepath.write_bytes(figure_to_png(data))
 
     def preview(self) -> ImagePreview:

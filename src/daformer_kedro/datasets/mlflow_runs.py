@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
-from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.comparison import MEASURES
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
 _TAGS = ("protocol", "edition", "baseline", "settings_key", "run_key")
 _SERIES = ("accuracy_after_task", "num_classes_seen")
 _PAGE = 500
+_PARENT_TAG = "mlflow.parentRunId"
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -57,6 +58,9 @@ class MlflowRunsDataset(AbstractDataset[None, pd.DataFrame]):
             InputError: there is no such experiment, MLflow does not understand the
                 filter, or no finished run matches it.
         """
+        # MLflow takes more than a second to import, also for predict.
+        from mlflow import MlflowClient
+
         client = MlflowClient(self._tracking_uri)
         found = self._search(client)
         rows = [_row(client, run) for run in found if self._is_wanted(run)]
@@ -87,6 +91,8 @@ class MlflowRunsDataset(AbstractDataset[None, pd.DataFrame]):
                 f"comparison.experiment = {self._experiment!r} is not in MLflow; the "
                 "first kedro run makes the experiment that conf/base/mlflow.yml names"
             )
+        from mlflow.exceptions import MlflowException
+
         found: list[Run] = []
         token = None
         while True:
@@ -122,7 +128,7 @@ class MlflowRunsDataset(AbstractDataset[None, pd.DataFrame]):
 def _is_whole(run: Run) -> bool:
     return (
         run.info.status == "FINISHED"
-        and MLFLOW_PARENT_RUN_ID not in run.data.tags
+        and _PARENT_TAG not in run.data.tags
         and "average_incremental_accuracy" in run.data.metrics
         and all(tag in run.data.tags for tag in _TAGS)
     )

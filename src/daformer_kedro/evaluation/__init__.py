@@ -1,1 +1,1 @@
-"""How good a run was: metrics, published results, figures and the report."""
+"""Evaluation of a run: metrics, published results, figures and the report."""

@@ -23,7 +23,7 @@ _LEAST_GAIN = 0.005  # of cross-validated log-likelihood, for biases to be used
 
 @dataclass(frozen=True)
 class Shares:
-    """How much is taken of what the memory asks for.
+    """Shares that are taken of what the memory asks for.
 
     The network was trained on its memory and is surer of it than of new images. The
     defaults were chosen on training images held out by ``benchmarks/calibration.py``;
@@ -40,7 +40,7 @@ class Shares:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How logits become probabilities: softmax of ``logits / temperature + bias``.
+    """Map from logits to probabilities: softmax of ``logits / temperature + bias``.
 
     Attributes:
         temperature: divides the logits.

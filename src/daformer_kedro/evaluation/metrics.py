@@ -111,7 +111,7 @@ def average_incremental_accuracy(accuracy_after_task: Sequence[float]) -> float:
 
 
 def forgetting_per_task(matrix: AccuracyMatrix) -> list[float | None]:
-    """How far each task but the last fell below its best accuracy.
+    """Return how far each task but the last fell below its best accuracy.
 
     With k tasks, ``f_j = max_{l < k} a_{l,j} - a_{k,j}`` for each j < k (Chaudhry et
     al., Riemannian Walk, ECCV 2018). The maximum leaves out the last row, so that a

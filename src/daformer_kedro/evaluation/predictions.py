@@ -10,7 +10,7 @@ _NUM_RANKED = 5
 
 
 def prediction_table(logits: Tensor, samples: pd.DataFrame) -> pd.DataFrame:
-    """What the model says of every test image.
+    """Tabulate the model's answer for every test image.
 
     Args:
         logits: (N, C) over all classes seen.

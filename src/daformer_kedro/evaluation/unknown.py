@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -73,7 +72,7 @@ def threshold_of(known: Tensor) -> float | None:
 def measure_unknown(
     scores: Tensor, is_unknown: Tensor, threshold: float | None
 ) -> dict[str, Any]:
-    """How well a score tells images of classes not learnt yet from others.
+    """Measure how well a score tells images of classes not learnt yet from others.
 
     Args:
         scores: (N,).
@@ -84,6 +83,9 @@ def measure_unknown(
         ``auroc``, ``num_known``, ``num_unknown``; with a threshold also
         ``known_kept`` and ``unknown_rejected``, fractions of 1.
     """
+    # More than a second to import, and whoever only classifies does not need it.
+    from sklearn.metrics import roc_auc_score
+
     known, unknown = scores[~is_unknown], scores[is_unknown]
     found: dict[str, Any] = {
         "auroc": float(roc_auc_score(is_unknown.numpy(), scores.numpy())),

@@ -1,4 +1,4 @@
-"""What happens around the pipelines: checks, the cache, the console, the run log."""
+"""Hooks around the pipelines: checks, the cache, the console, the run log."""
 
 from daformer_kedro.hooks.cache import CacheHooks
 from daformer_kedro.hooks.console import ConsoleHooks

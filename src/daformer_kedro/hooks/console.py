@@ -199,7 +199,7 @@ class ConsoleHooks:
 
 
 def _place(config: Config) -> str:
-    """Where tasks are trained and how, that is what ``auto`` came to."""
+    """Say where tasks are trained and how, that is what ``auto`` came to."""
     training, embed_dim = config.training, config.model.embed_dim
     device = resolve_device(training.device)
     precision = str(resolve_precision(training.precision, device, embed_dim))

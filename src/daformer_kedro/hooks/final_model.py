@@ -34,12 +34,10 @@ _REQUIREMENTS = (
     "numpy",
     "pandas",
     "pillow",
+    "psutil",
     "pydantic",
     "safetensors",
-    "scikit-learn",
-    "timm",
     "torch",
-    "torchvision",
 )
 
 

@@ -1,4 +1,4 @@
-"""What is to be sent to the tracking server, kept while it does not answer."""
+"""Queue of what is to be sent to the tracking server, kept while it does not answer."""
 
 from __future__ import annotations
 

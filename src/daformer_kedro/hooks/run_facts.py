@@ -1,4 +1,4 @@
-"""What a run's log says of the code, the machine and the data it came from."""
+"""Facts in a run's log on the code, the machine and the data it came from."""
 
 from __future__ import annotations
 

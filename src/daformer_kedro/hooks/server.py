@@ -1,4 +1,4 @@
-"""How MLflow behaves in a run, where the user has not said otherwise."""
+"""Defaults of MLflow in a run, where the user has not said otherwise."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Training of one task after the other: data, loop, losses and memory."""

@@ -78,7 +78,7 @@ def _normalised(images: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
 
 
 def _check_config(config: AugmentationConfig) -> None:
-    """What the settings cannot check key by key."""
+    """Check what the settings cannot check key by key."""
     area = config.random_resized_crop
     if area is not None and config.crop_padding:
         raise InputError(
@@ -226,6 +226,8 @@ def random_flip(
 
     Args:
         images: (B, C, H, W) uint8.
+        probability: that an image is mirrored.
+        generator: on the images' device.
     """
     uniform = torch.rand(len(images), generator=generator, device=images.device)
     num = len(images)
@@ -246,7 +248,9 @@ def random_affine(
 
     Args:
         images: (B, C, H, W) uint8.
+        config: the ranges.
         fill: (C,) uint8, colour of what comes from outside.
+        generator: on the images' device.
     """
     height, width = images.shape[2:]
     uniform = torch.rand(
@@ -275,8 +279,11 @@ def _draw_rectangles(
     """Attempts at a rectangle of random area and shape.
 
     Args:
-        num: images. shape: height and width of an image.
-        area: range of the share of the image. ratio: range of height over width.
+        num: images.
+        shape: height and width of an image.
+        area: range of the share of the image.
+        ratio: range of height over width.
+        generator: on the images' device.
 
     Returns:
         Height and width (num, 10) int64 of ten attempts, and two uniform numbers
@@ -343,6 +350,7 @@ def random_erasing(
     Args:
         images: (B, C, H, W) float32, normalised.
         probability: that an image is erased.
+        generator: on the images' device.
     """
     num, _, height, width = images.shape
     device = images.device

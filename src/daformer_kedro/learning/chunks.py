@@ -1,4 +1,4 @@
-"""How much to compute at a time: what fits a cache, or a memory.
+"""Amounts to compute at a time: what fits a cache, or a memory.
 
 The decoder embeds each image once a task, so that its activations grow with tasks
 times images. A few tasks at a time, they stay in a CPU's cache, which is faster: see
@@ -46,7 +46,7 @@ def inference_chunks(
     device: torch.device,
     precision: torch.dtype = torch.float32,
 ) -> TaskChunks:
-    """How the decoder goes through the tasks without gradients.
+    """Return how the decoder goes through the tasks without gradients.
 
     Args:
         model: the network.
@@ -64,7 +64,7 @@ def training_chunks(
     precision: torch.dtype,
     num_ranks: int = 1,
 ) -> TaskChunks:
-    """How the decoder goes through the tasks in an optimisation step.
+    """Return how the decoder goes through the tasks in an optimisation step.
 
     On a GPU all at once, on a CPU as many as stay in its cache; a few at a time and
     twice, where the activations would take more than half of the memory.

@@ -79,7 +79,7 @@ def is_compiled(model: DAFormer) -> bool:
 
 
 def wants_compilation(setting: str, device: torch.device) -> bool:
-    """What ``training.compile`` means on a device.
+    """Resolve ``training.compile`` for a device.
 
     ``auto`` compiles on GPUs. On a CPU compiled blocks were hardly quicker and took a
     minute to compile, see docs/results/performance.md.

@@ -1,4 +1,4 @@
-"""Where to compute and how precisely."""
+"""Devices and precisions to compute with."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class FileImages:
         return len(self._files)
 
     def to_plain(self) -> dict[str, Any]:
-        """What finds the images, as plain values."""
+        """Return what finds the images, as plain values."""
         files = self._files
         return {
             "root": str(files.root),

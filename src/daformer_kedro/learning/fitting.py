@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from timm.scheduler.scheduler import Scheduler
 from torch import Tensor, nn
 
 from daformer_kedro.config import SharpnessConfig
@@ -18,6 +17,7 @@ from daformer_kedro.learning.devices import autocast
 from daformer_kedro.learning.distributed.ranks import ALONE, Ranks, Share
 from daformer_kedro.learning.file_images import FileImages
 from daformer_kedro.learning.mixing import Mixing
+from daformer_kedro.learning.optimisation import CosineSchedule
 from daformer_kedro.learning.progress import EpochRecord, announce
 from daformer_kedro.learning.sampling import epoch_batches
 from daformer_kedro.learning.sharpness import ascend, restore
@@ -44,7 +44,7 @@ class TaskImages:
 
     @property
     def device(self) -> torch.device:
-        """Where the model trains."""
+        """Device that the model trains on."""
         return self.targets.device
 
     @property
@@ -127,7 +127,7 @@ class Fitting:
         augmentation: Augmentation,
         mixing: Mixing,
         optimiser: torch.optim.Optimizer,
-        schedule: Scheduler | None,
+        schedule: CosineSchedule | None,
         generator: torch.Generator,
         teacher: DAFormer | None = None,
         ranks: Ranks = ALONE,

@@ -196,6 +196,8 @@ def rotation_matrices(degrees: Tensor, height: int, width: int) -> Tensor:
 
     Args:
         degrees: (B,) float64.
+        height: of the images, in pixels.
+        width: likewise.
     """
     zero, one = torch.zeros_like(degrees), torch.ones_like(degrees)
     return affine_matrices(degrees.neg(), (zero, zero), one, zero, height, width)
@@ -216,6 +218,8 @@ def affine_matrices(
         translation: (B,) float64 each, pixels to the right and downwards.
         scale: (B,) float64 zoom factors.
         shear: (B,) float64 horizontal shear, degrees.
+        height: of the images, in pixels.
+        width: likewise.
 
     Returns:
         (B, 2, 3) float64 maps from output points to source points.
@@ -240,8 +244,10 @@ def _resize_weights(start: Tensor, length: Tensor, size: int, out: int) -> Tenso
     its weights are cut at the part's ends and add up to one.
 
     Args:
-        start: (B,) first pixel of the part. length: (B,) its pixels.
-        size: pixels of the whole axis. out: pixels after the resize.
+        start: (B,) first pixel of the part.
+        length: (B,) its pixels.
+        size: pixels of the whole axis.
+        out: pixels after the resize.
     """
     scale = (length.double() / out).view(-1, 1, 1)
     target = torch.arange(out, device=start.device).double().view(1, -1, 1) + 0.5

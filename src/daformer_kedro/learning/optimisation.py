@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
-from timm.scheduler import CosineLRScheduler
 from torch import nn
 
 from daformer_kedro.config import TrainingConfig
@@ -38,17 +39,53 @@ def make_optimiser(
     return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
 
 
+@dataclass(frozen=True)
+class CosineSchedule:
+    """A cosine from the peak to the lowest rate, after a linear warm-up.
+
+    PyTorch's own schedulers count the cosine from the end of the warm-up, and work each
+    rate out from the one before. The published recipe counts it from the first epoch;
+    here each rate follows from its epoch alone, so that a resumed training has it too.
+
+    Attributes:
+        optimiser: whose rates are set; they are at their peak when this is made.
+        peaks: rate of each parameter group.
+        epochs: length of the cosine.
+        lowest: rate at its end.
+        warmup_epochs: epochs before the cosine sets the rate.
+        warmup_start: rate of the first of them.
+    """
+
+    optimiser: torch.optim.Optimizer
+    peaks: tuple[float, ...]
+    epochs: int
+    lowest: float
+    warmup_epochs: int
+    warmup_start: float
+
+    def step(self, epoch: int) -> None:
+        """Set the rates that an epoch, counted from 0, trains with."""
+        for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
+            group["lr"] = self.rate(epoch, peak)
+
+    def rate(self, epoch: int, peak: float) -> float:
+        """Return the rate of an epoch."""
+        if epoch < self.warmup_epochs:
+            rise = (peak - self.warmup_start) / self.warmup_epochs
+            return self.warmup_start + epoch * rise
+        cosine = 1 + math.cos(math.pi * epoch / self.epochs)
+        return self.lowest + 0.5 * (peak - self.lowest) * cosine
+
+
 def make_schedule(
     optimiser: torch.optim.Optimizer, training: TrainingConfig, epochs: int
-) -> CosineLRScheduler:
-    """Cosine over ``epochs`` after a linear warm-up, set by epoch through timm.
-
-    Epoch ``e`` (from 0) trains with the rate after ``schedule.step(e)``.
-    """
-    return CosineLRScheduler(
+) -> CosineSchedule:
+    """Return the schedule over ``epochs``; epoch ``e`` trains after ``step(e)``."""
+    return CosineSchedule(
         optimiser,
-        t_initial=epochs,
-        lr_min=training.min_learning_rate,
-        warmup_t=min(training.warmup_epochs, epochs - 1),
-        warmup_lr_init=training.warmup_learning_rate,
+        peaks=tuple(group["lr"] for group in optimiser.param_groups),
+        epochs=epochs,
+        lowest=training.min_learning_rate,
+        warmup_epochs=min(training.warmup_epochs, epochs - 1),
+        warmup_start=training.warmup_learning_rate,
     )

@@ -1,4 +1,4 @@
-"""Who is told how training goes: the progress bar, the run log, a test."""
+"""Observers of training: the progress bar, the run log, a test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What one epoch did.
+    """Results of one epoch.
 
     Attributes:
         task: number of the task, from 0.

@@ -36,7 +36,7 @@ _PARTS = {
 
 @dataclass(frozen=True)
 class Policy:
-    """What a policy string says.
+    """Meaning of a policy string.
 
     Attributes:
         magnitude: strength of operations; 10 is full strength.

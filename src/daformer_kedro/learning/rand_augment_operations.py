@@ -79,6 +79,7 @@ def change_values(images: Tensor, numbers: Tensor, arguments: Tensor) -> Tensor:
     grow by an addend; then only the highest bits stay.
 
     Args:
+        images: (B, C, H, W) uint8.
         numbers: (B,) operation of each image.
         arguments: (B,) float64: bits to keep, threshold or addend.
     """
@@ -135,6 +136,7 @@ def enhance(images: Tensor, numbers: Tensor, arguments: Tensor) -> Tensor:
     A factor above 1 extrapolates. One channel has no colour, so Color leaves it.
 
     Args:
+        images: (B, C, H, W) uint8.
         numbers: (B,) operation of each image.
         arguments: (B,) float64 factors: 0 is the degenerate image, 1 the image.
     """
@@ -161,6 +163,7 @@ def move_lines(
     Vertical ones are carried out on the transposed images.
 
     Args:
+        images: (B, C, H, W) uint8.
         numbers: (B,) operation of each image.
         arguments: (B,) float64: slope, or share of the side.
         fill: (C,) uint8.
@@ -227,7 +230,7 @@ def apply_operations(
 def apply_operations_sorted(
     images: Tensor, numbers: Tensor, arguments: Tensor, fill: Tensor
 ) -> Tensor:
-    """What :func:`apply_operations` returns, to the bit, at a fifth of the work.
+    """Return what :func:`apply_operations` does, to the bit, at a fifth of the work.
 
     Images are sorted by operation and each operation runs on its own images only.
     That reads ``numbers`` on the host, which costs nothing on a CPU and would hold up

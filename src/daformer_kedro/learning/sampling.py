@@ -1,4 +1,4 @@
-"""Which samples one epoch visits, and in which order."""
+"""Samples that one epoch visits, in their order."""
 
 from __future__ import annotations
 

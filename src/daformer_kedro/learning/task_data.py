@@ -1,4 +1,4 @@
-"""What a task trains on: its own images and the rehearsal memory's."""
+"""Data of a task: its own images and the rehearsal memory's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from daformer_kedro.scenario.images import ImageArrays
 
 
 def samples_of_task(samples: pd.DataFrame, task: int) -> pd.DataFrame:
-    """What one task may read: its own training samples, all test samples so far.
+    """Select what a task may read: its own training samples, all test samples so far.
 
     Args:
         samples: all samples, see :func:`daformer_kedro.scenario.tasks.split_tasks`.

@@ -183,7 +183,7 @@ def _fit(
     teacher: DAFormer | None = None,
     state: StateFile | None = None,
 ) -> list[EpochRecord]:
-    """What both phases share: the optimiser, and all that draws at random."""
+    """Run a phase: make the optimiser and all that draws at random, and fit."""
     training = settings.training
     batch_size = phase.batch_size // ranks.count
     _accelerate(phase, model, teacher, training, data.device, batch_size)

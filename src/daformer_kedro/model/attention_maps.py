@@ -1,4 +1,4 @@
-"""Where the decoder looks: its attention as maps over the image."""
+"""Attention of the decoder as maps over the image."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from daformer_kedro.model.task_batch import task_matmul
 
 
 class SharedAttention(NamedTuple):
-    """What dual attention computes once for all tasks.
+    """Results of dual attention that all tasks share.
 
     Attributes:
         x: (B, N, D) normalised tokens.

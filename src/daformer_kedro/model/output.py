@@ -1,4 +1,4 @@
-"""What the model returns."""
+"""Output of the model."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def task_linear(inputs: torch.Tensor, layer: nn.Linear) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class TaskChunks:
-    """How the decoder goes through the tasks.
+    """Way of the decoder through the tasks.
 
     Attributes:
         at_once: tasks at a time; ``None`` for all.

@@ -1,4 +1,4 @@
-"""What nodes do to look at stored images with a stored model."""
+"""Extraction of features and logits from stored images by a stored model."""
 
 from __future__ import annotations
 

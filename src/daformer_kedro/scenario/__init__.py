@@ -1,4 +1,4 @@
-"""Where images come from, in which order their classes arrive, and in which task.
+"""Sources of images, the order in which their classes arrive, and their tasks.
 
 Nothing heavy is imported here: continuum, scikit-learn, pyarrow, pandas and
 torchvision cost between 0.3 s and 12 s to import, so the functions that need one

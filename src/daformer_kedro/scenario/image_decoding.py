@@ -65,7 +65,7 @@ def decode_square(source: Path | bytes, name: str, side: int) -> NDArray[np.uint
 def decode_rgb(
     source: Path | bytes, name: str, *, side: int | None = None
 ) -> Image.Image:
-    """What :func:`open_rgb` does, safe in threads: Pillow's warnings come through.
+    """Do as :func:`open_rgb`, safe in threads: Pillow's warnings come through.
 
     Args:
         source: a file, or its content.

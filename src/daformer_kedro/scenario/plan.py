@@ -1,4 +1,4 @@
-"""What a configuration comes to, known and checked before any image is read."""
+"""Plan of a run, known and checked before any image is read."""
 
 from __future__ import annotations
 

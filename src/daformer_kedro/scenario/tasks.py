@@ -71,7 +71,7 @@ def _advice(num_classes: int, rest: int, initial_increment: int | None) -> str:
 
 @dataclass(frozen=True)
 class Scenario:
-    """Which classes arrive when.
+    """Division of the classes into tasks, in their order.
 
     A class has a *label* (its number in the source) and a *target* (its position in
     the class order, which is also the position of its logit). Tasks count from 0.

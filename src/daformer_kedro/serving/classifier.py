@@ -36,7 +36,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a model says of N images.
+    """Answers of a model for N images.
 
     Attributes:
         probabilities: (N, C), calibrated, in class order.

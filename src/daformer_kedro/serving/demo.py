@@ -96,7 +96,7 @@ def look(classifier: Classifier, content: bytes) -> dict[str, Any]:
 
 
 def _attention(classifier: Classifier, pixels: NDArray[np.uint8]) -> dict[str, str]:
-    """Where the decoder looks, as overlays on the image; none for another decoder."""
+    """Draw where the decoder looks, over the image; nothing for another decoder."""
     network = classifier.network
     device = next(network.parameters()).device
     image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].to(device)

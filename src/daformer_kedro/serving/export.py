@@ -249,7 +249,7 @@ def _difference(
 
 
 def _metadata(classifier: Classifier) -> dict[str, Any]:
-    """What a program needs to know around the files."""
+    """Collect what a program needs to know around the files."""
     model = classifier.model
     height, width, channels = classifier.image_shape
     preprocessing = model.checkpoint.preprocessing

@@ -1,4 +1,4 @@
-"""Paths of the images that a person means: a file, a folder, or a table of paths."""
+"""Images that a person names: a file, a folder, or a table of paths."""
 
 from __future__ import annotations
 

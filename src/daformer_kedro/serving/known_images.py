@@ -1,4 +1,4 @@
-"""What a model keeps of the images it knows, to compare others with."""
+"""Embeddings of images that a model knows, to compare others with."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class KnownImages:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> KnownImages:
-        """What :meth:`tensors` gave."""
+        """Read what :meth:`tensors` gave."""
         return cls(**{field.name: tensors[field.name] for field in fields(cls)})
 
     @classmethod

@@ -39,7 +39,8 @@ class DAFormerModel(PythonModel):
 
         Args:
             context: unused.
-            model_input: see :func:`daformer_kedro.serving.requests.decode_images`.
+            model_input (object): see
+                :func:`daformer_kedro.serving.requests.decode_images`.
             params: unused.
 
         Returns:

@@ -1,4 +1,4 @@
-"""What a client of the server sends, as pixels: base64 images or arrays."""
+"""Requests of the server's clients as pixels: base64 images or arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file or a folder contains, as one number."""
+"""Checksums of files and folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which process something belongs to, and whether that one still lives."""
+"""Identities of processes, and whether they still live."""
 
 from __future__ import annotations
 

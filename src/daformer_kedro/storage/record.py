@@ -16,7 +16,7 @@ SUFFIX = ".meta"
 
 @dataclass(frozen=True)
 class Origin:
-    """How something was made.
+    """Origin of a result.
 
     Attributes:
         node: name of the node.
@@ -57,7 +57,7 @@ class Record:
 
 
 def record_path(target: Path) -> Path:
-    """Where the record of ``target`` lies."""
+    """Return the path of the record of ``target``."""
     return target.with_name(target.name + SUFFIX)
 
 

@@ -17,7 +17,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class StateFile:
-    """Where a training keeps its state between epochs.
+    """File in which a training keeps its state between epochs.
 
     A first line in JSON holds the key and the checksum of what follows, which
     ``torch.load`` reads with ``weights_only=True``.

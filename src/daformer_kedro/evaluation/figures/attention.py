@@ -27,7 +27,7 @@ def attention_map_figure(
     external: Maps | None,
     internal: Maps | None,
 ) -> Figure:
-    """Where external attention and each task's internal attention look.
+    """Draw external attention and each task's internal attention over images.
 
     External and internal attention each have one colour scale for all images. Of
     more than ten maps an image (five of each kind, where both have one a task), as
@@ -84,7 +84,7 @@ def _check(images: NDArray[np.uint8], kinds: Mapping[str, Maps | None]) -> None:
 
 
 def _shown_maps(kinds: Mapping[str, Maps | None]) -> dict[str, list[int]]:
-    """Which tasks' maps to draw, for each kind of attention that there is."""
+    """Choose the tasks whose maps are drawn, for each kind of attention."""
     counts = {kind: maps.shape[1] for kind, maps in kinds.items() if maps is not None}
     num_many = sum(count > 1 for count in counts.values())
     most = _MOST_MAPS // max(num_many, 1)

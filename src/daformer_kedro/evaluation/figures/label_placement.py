@@ -1,4 +1,4 @@
-"""Where labels go so that they do not overlap."""
+"""Places of labels that do not overlap."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from daformer_kedro.evaluation.figures import style
 
 
 def neighbourhood_preservation_figure(values: Sequence[float | None]) -> Figure:
-    """How many of each image's nearest neighbours stayed so, task by task.
+    """Draw how many of each image's nearest neighbours stayed so, task by task.
 
     Args:
         values: one share (a fraction of 1) a task, comparing the model after it with

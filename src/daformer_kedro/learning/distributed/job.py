@@ -128,7 +128,7 @@ class Job:
 
     @classmethod
     def from_bytes(cls, body: bytes) -> Job:
-        """What :meth:`to_bytes` wrote."""
+        """Read what :meth:`to_bytes` wrote."""
         plain = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
         sections: dict[str, Any] = {
             name: validated(section, plain["settings"][name], name)

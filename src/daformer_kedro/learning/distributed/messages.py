@@ -1,4 +1,4 @@
-"""What ranks tell the process that started them, as lines of a file, while they run."""
+"""Messages of ranks to the process that started them, as lines of a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one rank does, whoever started it."""
+"""Work of one rank, whoever started it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ERRORS: dict[str, type[Exception]] = {
 
 
 def backend() -> str:
-    """What process groups go through: gloo for tensors on CPUs, NCCL on GPUs."""
+    """Return the backend of process groups: gloo for tensors on CPUs, NCCL on GPUs."""
     has_nccl = torch.cuda.is_available() and dist.is_nccl_available()
     return "cpu:gloo,cuda:nccl" if has_nccl else "gloo"
 

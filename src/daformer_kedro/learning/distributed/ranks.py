@@ -1,4 +1,4 @@
-"""What ranks say to each other while they train, behind two small objects.
+"""Exchange between ranks while they train, behind two small objects.
 
 Every rank draws all chance of the whole batch from the same generator state, sends its
 share of the images through the model, and joins the outputs of all ranks. So each of
@@ -56,7 +56,7 @@ class Ranks:
     count = 1
 
     def share(self, num_images: int) -> Share:
-        """How a batch of so many images is divided."""
+        """Divide a batch of so many images."""
         return _WHOLE
 
     def load(self, state_file: StateFile | None) -> dict[str, Any] | None:
@@ -105,7 +105,7 @@ class RankGroup(Ranks):
         return _EqualShare(self.number, self.count)
 
     def load(self, state_file: StateFile | None) -> dict[str, Any] | None:
-        """What the lead finds, sent to all."""
+        """Return what the lead finds, sent to all."""
         return self.sent(super().load(state_file) if self.is_lead else None)
 
     def sent(self, value: Any) -> Any:

@@ -1,13 +1,20 @@
-"""Nodes of the comparison pipeline."""
+"""Nodes of the comparison pipeline.
+
+Figures are imported where they are drawn: matplotlib takes half a second, and every
+command that lists or builds pipelines would wait for it.
+"""
 
 from __future__ import annotations
 
-import pandas as pd
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
-from daformer_kedro.evaluation import figures
+import pandas as pd
+
 from daformer_kedro.evaluation.comparison import compare, mean_curves
 from daformer_kedro.evaluation.comparison_tables import to_latex, to_markdown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def compare_runs_node(runs: pd.DataFrame) -> tuple[pd.DataFrame, str, str]:
@@ -23,4 +30,6 @@ def average_runs_node(runs: pd.DataFrame) -> pd.DataFrame:
 
 def draw_comparison_node(curves: pd.DataFrame, table: pd.DataFrame) -> Figure:
     """Mean accuracy after each task with its deviation, and published results."""
+    from daformer_kedro.evaluation import figures
+
     return figures.comparison_figure(curves, table[table["num_runs"].isna()])

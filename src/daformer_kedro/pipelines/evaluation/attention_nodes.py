@@ -5,16 +5,19 @@ Apart from the other nodes, so that a change of the model draws one figure anew.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
 
-from daformer_kedro.evaluation import figures
 from daformer_kedro.learning.augmentation import normalise
 from daformer_kedro.model.attention_maps import attention_maps
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.scenario.images import Images
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _NUM_ATTENTION_IMAGES = 6
 
@@ -22,7 +25,9 @@ _NUM_ATTENTION_IMAGES = 6
 def draw_attention_node(
     images: Images, samples: pd.DataFrame, checkpoint: Checkpoint
 ) -> Figure:
-    """Where the decoder looks on a test image of each of up to six tasks."""
+    """Draw where the decoder looks on a test image of each of up to six tasks."""
+    from daformer_kedro.evaluation import figures
+
     tests = samples[samples["split"] == "test"].drop_duplicates("task")
     spread = np.linspace(0, len(tests) - 1, min(len(tests), _NUM_ATTENTION_IMAGES))
     shown = tests.iloc[spread.round().astype(int)]["index"]

@@ -89,7 +89,7 @@ def measure_unknown_node(
     device: str,
     exemplars: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
-    """How well the model of an earlier task tells later tasks' classes from its own.
+    """Measure how well an earlier task's model tells later tasks' classes from its own.
 
     ``samples`` are the last task's: they hold test images of all classes.
     """
@@ -129,7 +129,7 @@ def describe_model_node(
     run_command: str,
     **settings: Any,
 ) -> dict[str, Any]:
-    """What a model card says of the model: settings, results and how to repeat them."""
+    """Collect a model card's facts: settings, results and how to repeat them."""
     config = Config.from_parameters(settings)
     return {
         "run_key": run_key(config),

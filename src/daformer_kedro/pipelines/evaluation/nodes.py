@@ -1,14 +1,16 @@
-"""Nodes of the evaluation pipeline: metrics of the run, tables, figures."""
+"""Nodes of the evaluation pipeline: metrics of the run, tables, figures.
+
+Figures are imported where they are drawn: matplotlib takes half a second, and every
+command that lists or builds pipelines would wait for it.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from daformer_kedro.config import Config, run_name
-from daformer_kedro.evaluation import figures
 from daformer_kedro.evaluation.comparison import method_name
 from daformer_kedro.evaluation.metrics import summarise
 from daformer_kedro.evaluation.published import published_for
@@ -16,6 +18,9 @@ from daformer_kedro.evaluation.report import render_report
 from daformer_kedro.evaluation.summary import summary_table
 from daformer_kedro.scenario.images import Images
 from daformer_kedro.scenario.tasks import Scenario
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Metrics = dict[str, Any]
 
@@ -52,6 +57,8 @@ def draw_accuracy_node(
 
     The upper bound is drawn where joint training has run with the same settings.
     """
+    from daformer_kedro.evaluation import figures
+
     matrix = metrics["accuracy_matrix"]
     benchmark, _, increments = protocol.partition("_")
     published = published_for(benchmark, increments)
@@ -85,7 +92,9 @@ def draw_accuracy_node(
 
 
 def draw_confusion_node(predictions: pd.DataFrame, scenario: dict[str, Any]) -> Figure:
-    """Which classes the final model takes for which, ordered by task."""
+    """Draw which classes the final model takes for which, ordered by task."""
+    from daformer_kedro.evaluation import figures
+
     division = Scenario.from_json(scenario)
     return figures.confusion_matrix_figure(
         predictions, division.task_sizes, division.class_names
@@ -94,6 +103,8 @@ def draw_confusion_node(predictions: pd.DataFrame, scenario: dict[str, Any]) -> 
 
 def draw_training_node(history: pd.DataFrame) -> Figure:
     """Loss terms and learning rate over all epochs."""
+    from daformer_kedro.evaluation import figures
+
     return figures.training_curves_figure(history)
 
 
@@ -101,6 +112,8 @@ def draw_exemplars_node(
     images: Images, exemplars: pd.DataFrame, scenario: dict[str, Any]
 ) -> Figure:
     """The images that the rehearsal memory holds, best first."""
+    from daformer_kedro.evaluation import figures
+
     groups = exemplars.sort_values(["target", "rank"]).groupby("target")
     chosen = [images.view("train", rows["index"]) for _, rows in groups]
     return figures.exemplar_sheet_figure(

@@ -5,18 +5,23 @@ Apart from the other nodes, so that a change of figures evaluates nothing anew.
 
 from __future__ import annotations
 
-import pandas as pd
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
-from daformer_kedro.evaluation.figures import exemplar_sheet_figure
+import pandas as pd
+
 from daformer_kedro.learning.task_data import class_names
 from daformer_kedro.scenario.images import Images
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def draw_exemplars_node(
     images: Images, samples: pd.DataFrame, exemplars: pd.DataFrame
 ) -> Figure:
     """The images that the rehearsal memory holds after the task, best first."""
+    from daformer_kedro.evaluation.figures import exemplar_sheet_figure
+
     groups = exemplars.sort_values(["target", "rank"]).groupby("target")
     chosen = [images.view("train", rows["index"]) for _, rows in groups]
     return exemplar_sheet_figure(chosen, class_names(samples))

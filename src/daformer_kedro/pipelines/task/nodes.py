@@ -195,7 +195,7 @@ def _settings(
 
 
 def _home(training: TrainingConfig) -> torch.device:
-    """Where model and images are put together; ranks bring them to their devices."""
+    """Return where model and images meet; ranks bring them to their devices."""
     return resolve_device("cpu" if training.starts_ranks else training.device)
 
 

@@ -45,7 +45,7 @@ _Images = TypeVar("_Images", ImageArrays, ImageFiles)
 
 @dataclass(frozen=True)
 class SourceDescription:
-    """What a run needs to know of its source before it reads images.
+    """Facts that a run needs of its source before it reads images.
 
     Attributes:
         name: kind of source.

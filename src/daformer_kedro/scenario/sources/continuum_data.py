@@ -13,7 +13,7 @@ from daformer_kedro.scenario.sources.source import LabelledImages, SourceFacts
 
 
 class ContinuumData:
-    """What ``continuum.datasets.<source.dataset>`` gives, if these are pixels."""
+    """Images of ``continuum.datasets.<source.dataset>``, if these are pixels."""
 
     def facts(self, config: SourceConfig) -> SourceFacts:
         """Number of classes, image size and channels; this reads the data once."""

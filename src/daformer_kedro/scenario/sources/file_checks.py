@@ -1,4 +1,4 @@
-"""Whether files can be read as images, and whether test images are training images."""
+"""Checks that files are images, and that no test image is a training image."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def _say_passed_over(root: Path, passed_over: Mapping[str, int]) -> None:
 
 @dataclass(frozen=True)
 class _Home:
-    """Where images are read from: their own folder, or that of their copies."""
+    """Folder that images are read from: their own, or that of their copies."""
 
     root: Path
     cache_size: int | None

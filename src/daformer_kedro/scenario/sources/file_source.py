@@ -1,4 +1,4 @@
-"""What a source of files has to offer."""
+"""Interface of a source of files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from daformer_kedro.scenario.sources.class_tree import LabelledPaths
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What the names of folders say.
+    """Facts that the names of folders give.
 
     Attributes:
         class_names: names of all classes, in label order.

@@ -22,7 +22,7 @@ _SHARD = re.compile(r"-(\d+)-of-(\d+)\.parquet$")
 
 @dataclass(frozen=True)
 class ParquetLayout:
-    """What the files hold.
+    """Layout of the files.
 
     Attributes:
         image_columns: accepted names of the image column, a struct with ``bytes``.

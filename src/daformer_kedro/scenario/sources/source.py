@@ -1,4 +1,4 @@
-"""What a source of images has to offer."""
+"""Interface of a source of images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from daformer_kedro.config import SourceConfig
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """What is known of a source before its ``classes`` setting and without its data.
+    """Facts of a source before its ``classes`` setting and without its data.
 
     Attributes:
         class_names: names of all classes, in label order.
