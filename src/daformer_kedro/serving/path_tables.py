@@ -63,11 +63,9 @@ def _column(path: Path, text: str, delimiters: Sequence[str]) -> list[str]:
     tables = [_rows(path, text, delimiter) for delimiter in delimiters]
     if not tables[0]:
         return []
-    for rows in tables:
-        header = [name.lower() for name in rows[0]]
-        known = next((header.index(name) for name in _COLUMNS if name in header), None)
-        if known is not None:
-            return [row[known] for row in rows[1:] if len(row) > known]
+    named = _under_header(tables)
+    if named is not None:
+        return named
     for rows, delimiter in zip(tables, delimiters, strict=True):
         others = set(delimiters) - {delimiter}
         places = [n for n, cell in enumerate(rows[0]) if _is_path(path, cell, others)]
@@ -79,6 +77,16 @@ def _column(path: Path, text: str, delimiters: Sequence[str]) -> list[str]:
     if all(len(table[0]) == 1 for table in tables) or _is_image(rows[0][0]):
         return [row[0] for row in rows]
     return _refuse(path, max(tables, key=lambda t: len(t[0]))[0], _NO_IMAGE)
+
+
+def _under_header(tables: Sequence[list[list[str]]]) -> list[str] | None:
+    """Cells of the column that a header names; ``None`` without such a header."""
+    for rows in tables:
+        header = [name.lower() for name in rows[0]]
+        known = next((header.index(name) for name in _COLUMNS if name in header), None)
+        if known is not None:
+            return [row[known] for row in rows[1:] if len(row) > known]
+    return None
 
 
 def _rows(path: Path, text: str, delimiter: str) -> list[list[str]]:
