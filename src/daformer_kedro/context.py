@@ -9,6 +9,7 @@ from typing import Any
 from kedro.config import MissingConfigException, OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.project import PACKAGE_NAME, pipelines
+from kedro.utils import find_kedro_project, is_kedro_project
 from omegaconf import OmegaConf
 
 from daformer_kedro import pipeline_registry
@@ -24,6 +25,7 @@ from daformer_kedro.config import (
 )
 from daformer_kedro.errors import InputError
 from daformer_kedro.scenario.image_files import COPIES
+from daformer_kedro.storage.sqlite_uri import sqlite_uri
 from daformer_kedro.usage import UsageError, run_command
 
 _PARENT = "extends"
@@ -43,7 +45,13 @@ class ProjectConfigLoader(OmegaConfigLoader):
     ``${comparison_run_keys:}``, ``${comparison_experiment:}``, ``${inference_model:}``,
     ``${inference_output:}``, ``${export_model:}``, ``${tracking_uri:}`` and
     ``${artifact_location:}``.
+
+    Attributes:
+        project: root of the project, which the configuration may lie outside of;
+            ``None`` where no context has said it.
     """
+
+    project: Path | None = None
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         if key == "parameters":
@@ -119,10 +127,10 @@ class ProjectConfigLoader(OmegaConfigLoader):
         Kedro reads ``conf/local`` only where no environment is named, but the tracking
         server belongs to the machine and not to the protocol.
         """
-        folder = Path(self.conf_source) / self.default_run_env
-        if self.env not in (None, self.default_run_env) and folder.is_dir():
+        folder = self._get_conf_env_path(self.default_run_env)
+        if self.env not in (None, self.default_run_env) and self._fs.isdir(folder):
             local = self.load_and_merge_dir_config(
-                folder.as_posix(), self.config_patterns["mlflow"], "mlflow", set()
+                folder, self.config_patterns["mlflow"], "mlflow", set()
             )
             settings = merge(settings, local)
         server = settings.get("server", {}).get("mlflow_tracking_uri") or ""
@@ -136,7 +144,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
         # Resolvers are global to the process: set anew before each use, so that two
         # loaders in one process do not mix up their keys.
         config = self.config
-        project = Path(self.conf_source).resolve().parent.as_posix()
+        project = self._find_project().as_posix()
         given = os.environ.get("MLFLOW_TRACKING_URI")
         values = {
             "run_key": run_key(config),
@@ -155,11 +163,19 @@ class ProjectConfigLoader(OmegaConfigLoader):
             "inference_model": config.inference.model,
             "inference_output": config.inference.output,
             "export_model": config.export.model,
-            "tracking_uri": given or f"sqlite:///{project}/mlflow.db",
+            "tracking_uri": given or sqlite_uri(f"{project}/mlflow.db"),
             "artifact_location": f"{project}/mlartifacts",
         }
         for name, value in values.items():
             OmegaConf.register_resolver(name, lambda value=value: value, replace=True)
+
+    def _find_project(self) -> Path:
+        """Root of the project: of the context, around ``conf``, of where we are."""
+        beside = Path(self.conf_source).resolve().parent
+        if self.project is None and is_kedro_project(beside):
+            return beside
+        here = Path.cwd()
+        return (self.project or find_kedro_project(here) or here).resolve()
 
 
 class ProjectContext(KedroContext):
@@ -171,6 +187,7 @@ class ProjectContext(KedroContext):
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         loader = arguments["config_loader"]
+        loader.project = Path(arguments["project_path"])
         try:
             pipeline_registry.use_settings(loader.config)
         except InputError as error:
