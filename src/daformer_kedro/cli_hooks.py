@@ -1,4 +1,4 @@
-"""What happens before a command of Kedro: whatever a server starts ends with it."""
+"""What happens before a command of Kedro, whichever it is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 import psutil
 from kedro.framework.cli.hooks import cli_hook_impl
 
+from daformer_kedro.terminal import print_any_character
+
 _SERVERS = ("mlflow", "server", "viz")
 """Groups of commands that start servers as processes of their own."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -18,16 +20,21 @@ _PATIENCE = 10.0
 """Seconds until a process that was asked to end is killed."""
 
 
-class ServerCommands:
-    """Kedro's plugins leave their servers running where they are ended by a signal."""
+class CommandHooks:
+    """Output in any encoding; servers that end with all that they have started.
+
+    Kedro's plugins leave their servers running where they are ended by a signal.
+    """
 
     @cli_hook_impl
     def before_command_run(
         self, project_metadata: Any, command_args: list[str]
     ) -> None:
-        """Make ``kedro mlflow ui`` and ``kedro viz run`` end what they started."""
-        name = None if project_metadata is None else project_metadata.package_name
-        if name == __package__ and command_args[:1] and command_args[0] in _SERVERS:
+        """Set up the terminal, and how ``kedro mlflow ui`` and ``viz run`` end."""
+        if getattr(project_metadata, "package_name", None) != __package__:
+            return  # another project
+        print_any_character()
+        if command_args and command_args[0] in _SERVERS:
             for number in _SIGNALS:
                 if signal.getsignal(number) != signal.SIG_IGN:  # by nohup, for example
                     signal.signal(number, _end_all)
@@ -56,4 +63,4 @@ def _send(process: psutil.Process, number: int) -> None:
         process.send_signal(number)
 
 
-server_commands = ServerCommands()
+command_hooks = CommandHooks()

@@ -13,12 +13,12 @@ import pytest
 SERVE = """
 import signal, subprocess, sys
 from types import SimpleNamespace
-from daformer_kedro.cli_hooks import server_commands
+from daformer_kedro.cli_hooks import command_hooks
 
 if sys.argv[1] == "nohup":
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 project = SimpleNamespace(package_name="daformer_kedro")
-server_commands.before_command_run(project, ["mlflow", "ui"])
+command_hooks.before_command_run(project, ["mlflow", "ui"])
 subprocess.call([sys.executable, "-c", '''
 import subprocess
 subprocess.Popen(["sleep", "600"])

@@ -29,6 +29,7 @@ from daformer_kedro.learning.compilation import wants_compilation
 from daformer_kedro.learning.devices import resolve_device, resolve_precision
 from daformer_kedro.learning.progress import EpochRecord, subscribe, unsubscribe
 from daformer_kedro.serving import ServedModel
+from daformer_kedro.terminal import print_any_character
 
 
 class ConsoleHooks:
@@ -48,6 +49,7 @@ class ConsoleHooks:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Remember the settings, and which environment to name at the end."""
+        print_any_character()
         if context.env:
             self._run_command = f"kedro run --env {context.env}"
         self._config = Config.from_parameters(context.config_loader["parameters"])
