@@ -49,6 +49,15 @@ def test_runs_are_listed(page: Any, compared: Any) -> None:
     assert page.get_by_text("task_00").count() == 0  # below their parents
 
 
+def test_the_experiment_opens_on_its_training_runs(page: Any, compared: Any) -> None:
+    _, server = compared
+    page.goto(f"{server.uri}/#/experiments")
+    page.get_by_role("link", name="daformer").first.click()
+    page.get_by_text("test_S_order-identity_seed0").first.wait_for()
+    assert "/experiments/1/runs" in page.url
+    assert page.get_by_text("Traces", exact=True).count() == 0
+
+
 def test_two_parents_share_one_chart(page: Any, compared: Any) -> None:
     project, server = compared
     page.goto(f"{server.uri}/#/experiments/1/runs?compareRunsMode=CHART")
