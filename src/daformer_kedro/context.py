@@ -8,7 +8,7 @@ from typing import Any
 
 from kedro.config import MissingConfigException, OmegaConfigLoader
 from kedro.framework.context import KedroContext
-from kedro.framework.project import PACKAGE_NAME, pipelines
+from kedro.framework.project import pipelines
 from kedro.utils import find_kedro_project, is_kedro_project
 from omegaconf import OmegaConf
 
@@ -23,6 +23,7 @@ from daformer_kedro.config import (
     run_name,
     source_key,
 )
+from daformer_kedro.datasets.local_path import local_path
 from daformer_kedro.errors import InputError
 from daformer_kedro.scenario.image_files import COPIES
 from daformer_kedro.storage.sqlite_uri import sqlite_uri
@@ -30,6 +31,9 @@ from daformer_kedro.usage import UsageError, run_command
 
 _PARENT = "extends"
 """The key by which an environment names the one whose parameters it starts from."""
+
+
+_OWN_DATASETS = "daformer_kedro.datasets."
 
 
 class ProjectConfigLoader(OmegaConfigLoader):
@@ -60,6 +64,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
             self._register_keys()
         if key == "mlflow":
             return self._with_local_server(super().__getitem__(key))
+        if key == "catalog":
+            return self._catalog(super().__getitem__(key))
         return super().__getitem__(key)
 
     @property
@@ -70,6 +76,23 @@ class ProjectConfigLoader(OmegaConfigLoader):
             InputError: see :meth:`daformer_kedro.config.Config.from_parameters`.
         """
         return Config.from_parameters(self["parameters"])
+
+    def _catalog(self, entries: dict[str, Any]) -> dict[str, Any]:
+        """Refuse places that no dataset of this project can write to.
+
+        Where no context has built pipelines for these settings (Kedro's inspection
+        reads the catalog, then the pipelines), they are built for them from now on.
+        """
+        for name, entry in entries.items():
+            if not str(entry.get("type", "")).startswith(_OWN_DATASETS):
+                continue
+            try:
+                local_path(entry.get("filepath", entry.get("path", "")))
+            except InputError as error:
+                raise UsageError(f"{name} in the catalog: {error}") from error
+        if self.project is None:
+            _build_pipelines_for(self.config)
+        return entries
 
     def _joint_config(self) -> Config:
         """The same settings with the baseline ``joint``, the upper bound."""
@@ -188,11 +211,13 @@ class ProjectContext(KedroContext):
         super().__init__(**arguments)
         loader = arguments["config_loader"]
         loader.project = Path(arguments["project_path"])
-        try:
-            pipeline_registry.use_settings(loader.config)
-        except InputError as error:
-            raise UsageError(str(error)) from error
-        # Drop pipelines that were built for other settings in this process.
-        pipelines.configure(
-            f"{arguments['package_name'] or PACKAGE_NAME}.pipeline_registry"
-        )
+        _build_pipelines_for(loader.config)
+
+
+def _build_pipelines_for(config: Config) -> None:
+    """Check settings, and drop pipelines that were built for others in this process."""
+    try:
+        pipeline_registry.use_settings(config)
+    except InputError as error:
+        raise UsageError(str(error)) from error
+    pipelines.configure(pipeline_registry.__name__)

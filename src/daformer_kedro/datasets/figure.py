@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import ImagePreview
 from matplotlib.figure import Figure
 
+from daformer_kedro.datasets.local_path import local_path
 from daformer_kedro.evaluation.figures import figure_to_png
 
 
@@ -26,7 +27,7 @@ class FigureDataset(AbstractDataset[Figure, bytes]):
     def __init__(
         self, *, filepath: str, metadata: dict[str, Any] | None = None
     ) -> None:
-        self._filepath = Path(filepath)
+        self._filepath = local_path(filepath)
         self.metadata = metadata
 
     def load(self) -> bytes:
