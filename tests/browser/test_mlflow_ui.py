@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from daformer_kedro.hooks.run_page import runs_page
+
 pytestmark = pytest.mark.browser
 
 _CURVES = """() => [...document.querySelectorAll('.js-plotly-plot')]
@@ -49,13 +51,17 @@ def test_runs_are_listed(page: Any, compared: Any) -> None:
     assert page.get_by_text("task_00").count() == 0  # below their parents
 
 
-def test_the_experiment_opens_on_its_training_runs(page: Any, compared: Any) -> None:
-    _, server = compared
-    page.goto(f"{server.uri}/#/experiments")
-    page.get_by_role("link", name="daformer").first.click()
+def test_the_address_of_a_run_shows_it_among_training_runs(
+    page: Any, compared: Any
+) -> None:
+    project, server = compared
+    run = runs(project, "test_S%")[0]
+    page.goto(str(runs_page(server.uri, "", "", "1", run)))
+    page.get_by_role("heading", name="test_S_order-identity_seed0").wait_for()
+    assert page.get_by_text("Evaluation runs").count() == 0  # of language models
+    page.goto(str(runs_page(server.uri, "", "", "1")))
     page.get_by_text("test_S_order-identity_seed0").first.wait_for()
-    assert "/experiments/1/runs" in page.url
-    assert page.get_by_text("Traces", exact=True).count() == 0
+    assert page.get_by_text("Evaluation runs").count() == 0
 
 
 def test_two_parents_share_one_chart(page: Any, compared: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
-from daformer_kedro.hooks.run_page import run_page, set_kind
+from daformer_kedro.hooks.run_page import runs_page, set_kind
 
 LOCAL = "sqlite:////data/mlflow.db"
 
@@ -16,27 +16,33 @@ LOCAL = "sqlite:////data/mlflow.db"
 @pytest.mark.parametrize(
     ("server", "host", "expected"),
     [
-        (LOCAL, "127.0.0.1", "http://127.0.0.1:5000/#/experiments/1/runs/ab"),
-        (LOCAL, "gpu.example", "http://gpu.example:5000/#/experiments/1/runs/ab"),
-        (LOCAL, "0.0.0.0", "http://127.0.0.1:5000/#/experiments/1/runs/ab"),
-        (LOCAL, "::", "http://[::1]:5000/#/experiments/1/runs/ab"),
-        ("http://m.example:80", "x", "http://m.example:80/#/experiments/1/runs/ab"),
+        (LOCAL, "127.0.0.1", "http://127.0.0.1:5000/#/experiments/1/runs/ab?MENU"),
+        (LOCAL, "gpu.example", "http://gpu.example:5000/#/experiments/1/runs/ab?MENU"),
+        (LOCAL, "0.0.0.0", "http://127.0.0.1:5000/#/experiments/1/runs/ab?MENU"),
+        (LOCAL, "::", "http://[::1]:5000/#/experiments/1/runs/ab?MENU"),
+        (
+            "http://m.example:80",
+            "x",
+            "http://m.example:80/#/experiments/1/runs/ab?MENU",
+        ),
         (
             "https://m.example/log/",
             "x",
-            "https://m.example/log/#/experiments/1/runs/ab",
+            "https://m.example/log/#/experiments/1/runs/ab?MENU",
         ),
         (
             "https://me:secret@m.example",
             "x",
-            "https://m.example/#/experiments/1/runs/ab",
+            "https://m.example/#/experiments/1/runs/ab?MENU",
         ),
         ("databricks", "x", None),
         ("databricks://profile", "x", None),
     ],
 )
 def test_the_address_of_a_run(server: str, host: str, expected: str | None) -> None:
-    assert run_page(server, host, "5000", "1", "ab") == expected
+    menu = "workflowType=machine_learning"
+    expected = expected and expected.replace("MENU", menu)
+    assert runs_page(server, host, "5000", "1", "ab") == expected
 
 
 def test_a_run_ends_with_its_address(
@@ -49,7 +55,7 @@ def test_a_run_ends_with_its_address(
     with sqlite3.connect(project.path / "mlflow.db") as rows:
         ((run, experiment),) = rows.execute("select run_uuid, experiment_id from runs")
     last = capsys.readouterr().out.splitlines()[-1]
-    page = f"http://localhost:5055/#/experiments/{experiment}/runs/{run}"
+    page = f"http://localhost:5055/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"
     assert last == f"This run: {page}  (with kedro mlflow ui)"
     # Nothing is opened where all is there, and no address printed.
     project.run("ingestion", only_missing_outputs=True)
