@@ -243,21 +243,24 @@ def free_port() -> Callable[[], int]:
 
 
 _MARK = "DAFORMER_TESTS"
-_LIVE_AS_LONG_AS_PYTEST = ("multiprocessing.resource_tracker", "forkserver")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_outlives_the_tests() -> Iterator[None]:
-    """Find processes that a test has started and not ended; end them, and fail."""
+    """Find processes that a test has started and not ended; end them, and fail.
+
+    Pools of libraries are children of this process, and end with it by themselves.
+    """
     mark = f"{os.getpid()}-{time.monotonic_ns()}"
     os.environ[_MARK] = mark  # every process that starts from here on has it
     yield
+    children = {child.pid for child in psutil.Process().children(recursive=True)}
     left = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             is_ours = process.environ().get(_MARK) == mark
             words = " ".join(process.cmdline())
-            if is_ours and not any(name in words for name in _LIVE_AS_LONG_AS_PYTEST):
+            if is_ours and process.pid not in {*children, os.getpid()}:
                 left.append(f"{process.pid}: {words}")
                 process.kill()
     assert not left, left
