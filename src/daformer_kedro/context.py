@@ -91,7 +91,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
             except InputError as error:
                 raise UsageError(f"{name} in the catalog: {error}") from error
         if self.project is None:
-            _build_pipelines_for(self.config)
+            _build_pipelines_for(self)
         return entries
 
     def _joint_config(self) -> Config:
@@ -211,13 +211,13 @@ class ProjectContext(KedroContext):
         super().__init__(**arguments)
         loader = arguments["config_loader"]
         loader.project = Path(arguments["project_path"])
-        _build_pipelines_for(loader.config)
+        _build_pipelines_for(loader)
 
 
-def _build_pipelines_for(config: Config) -> None:
+def _build_pipelines_for(loader: ProjectConfigLoader) -> None:
     """Check settings, and drop pipelines that were built for others in this process."""
     try:
-        pipeline_registry.use_settings(config)
+        pipeline_registry.use_settings(loader.config)
     except InputError as error:
         raise UsageError(str(error)) from error
     pipelines.configure(pipeline_registry.__name__)
