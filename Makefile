@@ -51,8 +51,9 @@ bench: install-dev ## measure steps, augmentation, evaluation, herding, ingestio
 	$(BIN)/python benchmarks/ingestion.py
 	$(BIN)/python benchmarks/overhead.py
 
+mlflow: export PATH := $(CURDIR)/$(BIN):$(PATH)
 mlflow: install ## compare runs in the browser
-	PATH="$(CURDIR)/$(BIN):$$PATH" kedro mlflow ui
+	$(BIN)/kedro mlflow ui $(ARGS)
 
 viz: install ## build the pipelines as a static site in build/, which needs no network
 	$(BIN)/kedro viz build --include-previews

@@ -87,7 +87,10 @@ def _table(results: dict[str, Sequence[Path]]) -> str:
     )
     lines = [header, "| --- " * 7 + "|"]
     for name, folders in results.items():
-        metrics = [json.loads((f / "metrics.json").read_text()) for f in folders]
+        metrics = [
+            json.loads((f / "metrics.json").read_text(encoding="utf-8"))
+            for f in folders
+        ]
         seconds = [pd.read_csv(f / "history.csv")["seconds"].sum() for f in folders]
         kept = [_mean_of_known(m["neighbourhood_preservation"]) for m in metrics]
         cells = [

@@ -88,7 +88,7 @@ class Sandbox:
         """Run to the end."""
         _, status = os.waitpid(self.start(**options), 0)
         if status:
-            log = (self.path / "log").read_text()[-3000:]
+            log = (self.path / "log").read_text(encoding="utf-8")[-3000:]
             raise SystemExit(f"the run ended with {status}:\n{log}")
 
     def _run(self, options: dict[str, Any]) -> None:
@@ -105,7 +105,7 @@ class Sandbox:
 
     def lines(self) -> list[str]:
         """Return what the last runs said of each node."""
-        return (self.path / "log").read_text().splitlines()
+        return (self.path / "log").read_text(encoding="utf-8").splitlines()
 
     def results(self) -> dict[str, bytes]:
         """Every result by its path, without durations."""
@@ -195,7 +195,7 @@ def test_corruption(box: Sandbox, chance: random.Random, report: Report) -> str:
     data = box.path / "data"
     path = chance.choice(sorted(p for p in data.rglob("*") if p.is_file()))
     what = f"{path.relative_to(data)} {corrupt(path, chance)}"
-    (box.path / "log").write_text("")
+    (box.path / "log").write_text("", encoding="utf-8")
     box.run(only_missing_outputs=True)
     said = [line for line in box.lines() if ": " in line and "reused" not in line]
     words = ("damaged", "missing", "no record")
@@ -264,7 +264,7 @@ def show(
         ["git", "describe", "--always", "--dirty"],
         cwd=ROOT,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     ).stdout.strip()
     moments = ", ".join(f"{k} {v}" for k, v in sorted(report.moments.items()))

@@ -112,7 +112,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         make_tree(Path(folder), options.files, options.classes)
         words = [sys.executable, __file__, "--list", folder]
-        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as running:
+        with subprocess.Popen(
+            words, stdout=subprocess.PIPE, encoding="utf-8"
+        ) as running:
             mebibytes = largest_memory(running)
             found = json.loads(running.communicate()[0])
     steps = [name for name in found if name != "files"]

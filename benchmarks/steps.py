@@ -167,7 +167,9 @@ def _peak(options: argparse.Namespace) -> float:
         before = torch.cuda.memory_allocated()
         step()
         return torch.cuda.max_memory_allocated() - before
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of the set-up
+    Path("/proc/self/clear_refs").write_text(
+        "5", encoding="ascii"
+    )  # forget the peak of the set-up
     before = _status("VmRSS")
     step()
     return _status("VmHWM") - before
@@ -175,7 +177,7 @@ def _peak(options: argparse.Namespace) -> float:
 
 def _status(field: str) -> float:
     """Bytes of a field of this process's status, as Linux keeps it."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     words = next(line for line in lines if line.startswith(field)).split()
     return 1024 * float(words[1])
 
@@ -192,7 +194,7 @@ def memory(options: argparse.Namespace, num_tasks: int, name: str) -> float:
         "precision",
     ):
         words += [f"--{option.replace('_', '-')}", str(getattr(options, option))]
-    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    done = subprocess.run(words, check=True, capture_output=True, encoding="utf-8")
     return float(json.loads(done.stdout))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import random
 import shutil
 import signal
 import socket
@@ -11,14 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
@@ -84,12 +85,18 @@ class Project:
         with _own_warnings_are_errors():
             return self.context(env, params).params
 
-    def context(self, env: str = "test", params: dict[str, Any] | None = None) -> Any:
+    def context(
+        self,
+        env: str = "test",
+        params: dict[str, Any] | None = None,
+        conf_source: Path | None = None,
+    ) -> Any:
         """The context of a session of this project."""
         with _own_warnings_are_errors():
+            self._provide_database()
             bootstrap_project(self.path)
             session = settings.SESSION_CLASS.create(
-                self.path, env=env, runtime_params=params
+                self.path, env=env, runtime_params=params, conf_source=conf_source
             )
             return session.load_context()
 
@@ -153,62 +160,151 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
+class Started:
+    """A process of a test. With the block it ends, and all that it has started.
+
+    Attributes:
+        process: the process; it leads a session of its own.
+        log: file with what it writes, unless ``stdout`` is given.
+    """
+
+    def __init__(self, words: list[Any], *, cwd: Path, **options: Any) -> None:
+        with tempfile.NamedTemporaryFile(delete=False, suffix=".log") as output:
+            self.log = Path(output.name)
+            options = {"stdout": output, "stderr": subprocess.STDOUT, **options}
+            self.process: subprocess.Popen[Any] = subprocess.Popen(
+                [str(word) for word in words],
+                cwd=cwd,
+                start_new_session=True,
+                **options,
+            )
+
+    def __enter__(self) -> Started:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End everything at once, as a crash would."""
+        for pid in [self.process.pid, *self.others()]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.communicate()
+        self.log.unlink()
+
+    def others(self) -> list[int]:
+        """Numbers of living processes that it or another one of these has started."""
+        return [p.pid for p in psutil.process_iter() if self._is_of_session(p)]
+
+    def answer(self, address: str, seconds: float = 240) -> str:
+        """The page at ``address``, once there is one.
+
+        Raises:
+            AssertionError: the process has ended, or does not answer in time.
+        """
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                with urllib.request.urlopen(address, timeout=5) as page:
+                    return str(page.read().decode())
+            except OSError:
+                time.sleep(0.2)
+        raise AssertionError(f"{address} does not answer: {self.log.read_text()}")
+
+    def _is_of_session(self, process: psutil.Process) -> bool:
+        try:
+            is_of_session = os.getsid(process.pid) == self.process.pid
+            alive = process.status() != psutil.STATUS_ZOMBIE
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            return False
+        return is_of_session and alive and process.pid != self.process.pid
+
+
+@pytest.fixture(scope="session")
+def started() -> type[Started]:
+    """``with started(words, cwd=folder) as server``."""
+    return Started
+
+
+def _free_port() -> int:
+    """A port below those that the system hands out, which Kedro-Viz may refuse."""
+    for port in random.sample(range(20_000, 30_000), 50):
+        with socket.socket() as tried:
+            if tried.connect_ex(("127.0.0.1", port)):
+                return port
+    raise OSError("none of 50 ports is free")
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Find a port that nothing listens to."""
+    return _free_port
+
+
+_MARK = "DAFORMER_TESTS"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_outlives_the_tests() -> Iterator[None]:
+    """Find processes that a test has started and not ended; end them, and fail.
+
+    Pools of libraries are children of this process, and end with it by themselves.
+    """
+    mark = f"{os.getpid()}-{time.monotonic_ns()}"
+    os.environ[_MARK] = mark  # every process that starts from here on has it
+    yield
+    children = {child.pid for child in psutil.Process().children(recursive=True)}
+    left = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            is_ours = process.environ().get(_MARK) == mark
+            words = " ".join(process.cmdline())
+            if is_ours and process.pid not in {*children, os.getpid()}:
+                left.append(f"{process.pid}: {words}")
+                process.kill()
+    assert not left, left
+
+
 class MlflowServer:
     """``mlflow server`` with SQLite and an artifact folder of its own."""
 
     def __init__(self, folder: Path, database: Path | None = None) -> None:
         self.folder = folder
         folder.mkdir(parents=True)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = _free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self.database = database or folder / "server.db"
         self.artifacts = folder / "artifacts"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._server: Started | None = None
 
     def start(self) -> None:
         words = [
             *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
-            *("--host", "127.0.0.1", "--port", str(self.port)),
+            *("--host", "127.0.0.1", "--port", self.port),
             *("--backend-store-uri", f"sqlite:///{self.database}"),
-            *("--artifacts-destination", str(self.artifacts)),
+            *("--artifacts-destination", self.artifacts),
         ]
         environment = {k: v for k, v in os.environ.items() if "MLFLOW" not in k}
-        with (self.folder / "log.txt").open("ab") as log:
-            self._process = subprocess.Popen(
-                words,
-                cwd=self.folder,
-                env=environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self._wait()
+        environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+        self._server = Started(words, cwd=self.folder, env=environment)
+        self._server.answer(f"{self.uri}/health")
 
     def stop(self) -> None:
-        if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-        self._process = None
-
-    def _wait(self) -> None:
-        for _ in range(1200):
-            try:
-                with urllib.request.urlopen(f"{self.uri}/health", timeout=5):
-                    return
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.2)
-        raise TimeoutError((self.folder / "log.txt").read_text()[-2000:])
+        if self._server is not None:
+            self._server.stop()
+        self._server = None
 
 
 @pytest.fixture
 def mlflow_server(tmp_path: Path) -> Iterator[MlflowServer]:
     """A running server of its own; it ends with the test."""
     server = MlflowServer(tmp_path / "server")
-    server.start()
-    yield server
-    server.stop()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -224,6 +320,8 @@ def compared(
         project.run(params={"seed": seed})
     os.chdir(before)
     server = MlflowServer(folder / "server", project.path / "mlflow.db")
-    server.start()
-    yield project, server
-    server.stop()
+    try:
+        server.start()
+        yield project, server
+    finally:
+        server.stop()

@@ -9,9 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from daformer_kedro.terminal import print_any_character
+
 
 def main(*args: Any, **kwargs: Any) -> Any:
     """Run the project as ``kedro run`` would, with the same options."""
+    print_any_character()
     words = list(args[0]) if args else sys.argv[1:]
     if words[:1] == ["predict"]:
         from daformer_kedro.predict import main as predict

@@ -13,6 +13,7 @@ from kedro.framework.project import settings
 from daformer_kedro.errors import InputError
 from daformer_kedro.grid import Cell, Grid, UnfinishedRunError, parse_parameters
 from daformer_kedro.methods import METHODS
+from daformer_kedro.terminal import print_any_character
 
 _DEFAULT = "digits"
 
@@ -75,6 +76,7 @@ def compare(project: Path, protocol: str, run_keys: Sequence[str]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make what is missing of the grid, then print its comparison table."""
+    print_any_character()
     options = _parser().parse_args(arguments)
     cells = make_cells(
         options.protocol,

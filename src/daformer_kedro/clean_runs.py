@@ -13,6 +13,7 @@ from pathlib import Path
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.storage.lock import Lock
+from daformer_kedro.terminal import print_any_character
 
 _RAW, _SOURCES = "01_raw", "02_intermediate"
 
@@ -90,6 +91,7 @@ def remove(run: StoredRun, data: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Show what there is, ask how many to keep, remove the others."""
+    print_any_character()
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
     parser.add_argument(
         "--keep", type=int, help="how many of the newest; asks if unset"

@@ -8,7 +8,8 @@ from typing import Any
 
 from kedro.config import MissingConfigException, OmegaConfigLoader
 from kedro.framework.context import KedroContext
-from kedro.framework.project import PACKAGE_NAME, pipelines
+from kedro.framework.project import pipelines
+from kedro.utils import find_kedro_project, is_kedro_project
 from omegaconf import OmegaConf
 
 from daformer_kedro import pipeline_registry
@@ -22,13 +23,18 @@ from daformer_kedro.config import (
     run_name,
     source_key,
 )
+from daformer_kedro.datasets.local_path import local_path
 from daformer_kedro.errors import InputError
 from daformer_kedro.scenario.image_files import COPIES
+from daformer_kedro.storage.sqlite_uri import sqlite_uri
 from daformer_kedro.usage import UsageError, run_command
 from daformer_kedro.validation import require_every_setting
 
 _PARENT = "extends"
 """The key by which an environment names the one whose parameters it starts from."""
+
+
+_OWN_DATASETS = "daformer_kedro.datasets."
 
 
 class ProjectConfigLoader(OmegaConfigLoader):
@@ -44,7 +50,13 @@ class ProjectConfigLoader(OmegaConfigLoader):
     ``${comparison_run_keys:}``, ``${comparison_experiment:}``, ``${inference_model:}``,
     ``${inference_output:}``, ``${export_model:}``, ``${tracking_uri:}`` and
     ``${artifact_location:}``.
+
+    Attributes:
+        project: root of the project, which the configuration may lie outside of;
+            ``None`` where no context has said it.
     """
+
+    project: Path | None = None
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         if key == "parameters":
@@ -53,6 +65,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
             self._register_keys()
         if key == "mlflow":
             return self._with_local_server(super().__getitem__(key))
+        if key == "catalog":
+            return self._catalog(super().__getitem__(key))
         return super().__getitem__(key)
 
     @property
@@ -67,6 +81,23 @@ class ProjectConfigLoader(OmegaConfigLoader):
         config = Config.from_parameters(parameters)
         require_every_setting(Config, parameters, optional="losses")
         return config
+
+    def _catalog(self, entries: dict[str, Any]) -> dict[str, Any]:
+        """Refuse places that no dataset of this project can write to.
+
+        Where no context has built pipelines for these settings (Kedro's inspection
+        reads the catalog, then the pipelines), they are built for them from now on.
+        """
+        for name, entry in entries.items():
+            if not str(entry.get("type", "")).startswith(_OWN_DATASETS):
+                continue
+            try:
+                local_path(entry.get("filepath", entry.get("path", "")))
+            except InputError as error:
+                raise UsageError(f"{name} in the catalog: {error}") from error
+        if self.project is None:
+            _build_pipelines_for(self)
+        return entries
 
     def _joint_config(self) -> Config:
         """The same settings with the baseline ``joint``, the upper bound."""
@@ -124,10 +155,10 @@ class ProjectConfigLoader(OmegaConfigLoader):
         Kedro reads ``conf/local`` only where no environment is named, but the tracking
         server belongs to the machine and not to the protocol.
         """
-        folder = Path(self.conf_source) / self.default_run_env
-        if self.env not in (None, self.default_run_env) and folder.is_dir():
+        folder = self._get_conf_env_path(self.default_run_env)
+        if self.env not in (None, self.default_run_env) and self._fs.isdir(folder):
             local = self.load_and_merge_dir_config(
-                folder.as_posix(), self.config_patterns["mlflow"], "mlflow", set()
+                folder, self.config_patterns["mlflow"], "mlflow", set()
             )
             settings = merge(settings, local)
         server = settings.get("server", {}).get("mlflow_tracking_uri") or ""
@@ -141,7 +172,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
         # Resolvers are global to the process: set anew before each use, so that two
         # loaders in one process do not mix up their keys.
         config = self.config
-        project = Path(self.conf_source).resolve().parent.as_posix()
+        project = self._find_project().as_posix()
         given = os.environ.get("MLFLOW_TRACKING_URI")
         values = {
             "run_key": run_key(config),
@@ -160,11 +191,19 @@ class ProjectConfigLoader(OmegaConfigLoader):
             "inference_model": config.inference.model,
             "inference_output": config.inference.output,
             "export_model": config.export.model,
-            "tracking_uri": given or f"sqlite:///{project}/mlflow.db",
+            "tracking_uri": given or sqlite_uri(f"{project}/mlflow.db"),
             "artifact_location": f"{project}/mlartifacts",
         }
         for name, value in values.items():
             OmegaConf.register_resolver(name, lambda value=value: value, replace=True)
+
+    def _find_project(self) -> Path:
+        """Root of the project: of the context, around ``conf``, of where we are."""
+        beside = Path(self.conf_source).resolve().parent
+        if self.project is None and is_kedro_project(beside):
+            return beside
+        here = Path.cwd()
+        return (self.project or find_kedro_project(here) or here).resolve()
 
 
 class ProjectContext(KedroContext):
@@ -176,11 +215,14 @@ class ProjectContext(KedroContext):
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         loader = arguments["config_loader"]
-        try:
-            pipeline_registry.use_settings(loader.config)
-        except InputError as error:
-            raise UsageError(str(error)) from error
-        # Drop pipelines that were built for other settings in this process.
-        pipelines.configure(
-            f"{arguments['package_name'] or PACKAGE_NAME}.pipeline_registry"
-        )
+        loader.project = Path(arguments["project_path"])
+        _build_pipelines_for(loader)
+
+
+def _build_pipelines_for(loader: ProjectConfigLoader) -> None:
+    """Check settings, and drop pipelines that were built for others in this process."""
+    try:
+        pipeline_registry.use_settings(loader.config)
+    except InputError as error:
+        raise UsageError(str(error)) from error
+    pipelines.configure(pipeline_registry.__name__)

@@ -14,10 +14,12 @@ from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.predict import load_model
 from daformer_kedro.serving import Classifier
 from daformer_kedro.serving.demo import demo_app
+from daformer_kedro.terminal import print_any_character
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve the page on this machine alone, until Ctrl+C."""
+    print_any_character()
     parser = argparse.ArgumentParser(
         prog="python -m daformer_kedro demo",
         description="A page to try a trained model in the browser.",

@@ -20,10 +20,12 @@ from daformer_kedro.serving import Classifier, ServedModel
 from daformer_kedro.serving.classifier import NUM_RANKED
 from daformer_kedro.serving.image_paths import find_images
 from daformer_kedro.serving.prediction import predict_files
+from daformer_kedro.terminal import print_any_character
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print what a model says of images; 1 if none of them could be read."""
+    print_any_character()
     options = _parser().parse_args(arguments)
     try:
         model = load_model(options.model, options.project)

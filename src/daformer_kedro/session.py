@@ -9,6 +9,7 @@ from kedro.runner import AbstractRunner, SequentialRunner
 
 from daformer_kedro import pipeline_registry
 from daformer_kedro.cache.runner import CachingSequentialRunner
+from daformer_kedro.hooks.guard import runs_of_the_project
 from daformer_kedro.learning.progress import observers_of_block
 
 
@@ -27,7 +28,7 @@ class ProjectSession(KedroSession):
                 is_async=getattr(runner, "_is_async", False)
             )
         try:
-            with observers_of_block():
+            with observers_of_block(), runs_of_the_project():
                 return super().run(pipeline_name, runner=runner, **options)
         finally:
             pipeline_registry.expect(["__default__"])

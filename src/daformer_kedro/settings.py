@@ -7,6 +7,7 @@ from daformer_kedro.hooks import (
     FinalModelHooks,
     GuardHooks,
     ParentRunHooks,
+    RunPageHooks,
     ServerHooks,
     TrackingHooks,
 )
@@ -26,6 +27,7 @@ CONFIG_LOADER_ARGS = {
 # the others ask its plan, then the parent run is opened, since the tasks' refer to it.
 HOOKS = (
     GuardHooks(),
+    RunPageHooks(),
     ConsoleHooks(),
     TrackingHooks(),
     FinalModelHooks(),

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,29 +15,14 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def address(finished: Any) -> Iterator[str]:
+def address(finished: Any, started: Any, free_port: Any) -> Iterator[str]:
     """Where ``python -m daformer_kedro demo`` serves."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    running = subprocess.Popen(
-        [sys.executable, "-m", "daformer_kedro", "demo", "--port", str(port)],
-        cwd=finished.path,
-        env=os.environ,
-    )
-    address = f"http://127.0.0.1:{port}/"
-    try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(address, timeout=5).close()
-                break
-            except OSError:
-                assert running.poll() is None
-                time.sleep(0.2)
+    port = free_port()
+    words = [sys.executable, "-m", "daformer_kedro", "demo", "--port", port]
+    with started(words, cwd=finished.path) as server:
+        address = f"http://127.0.0.1:{port}/"
+        server.answer(address)
         yield address
-    finally:
-        running.send_signal(signal.SIGINT)
-        running.wait(30)
 
 
 @pytest.fixture

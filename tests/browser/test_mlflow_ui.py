@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from daformer_kedro.hooks.run_page import runs_page
+
 pytestmark = pytest.mark.browser
 
 _CURVES = """() => [...document.querySelectorAll('.js-plotly-plot')]
@@ -47,6 +49,19 @@ def test_runs_are_listed(page: Any, compared: Any) -> None:
         name.wait_for()
         assert name.is_visible()
     assert page.get_by_text("task_00").count() == 0  # below their parents
+
+
+def test_the_address_of_a_run_shows_it_among_training_runs(
+    page: Any, compared: Any
+) -> None:
+    project, server = compared
+    run = runs(project, "test_S%")[0]
+    page.goto(str(runs_page(server.uri, "", "", "1", run)))
+    page.get_by_role("heading", name="test_S_order-identity_seed0").wait_for()
+    assert page.get_by_text("Evaluation runs").count() == 0  # of language models
+    page.goto(str(runs_page(server.uri, "", "", "1")))
+    page.get_by_text("test_S_order-identity_seed0").first.wait_for()
+    assert page.get_by_text("Evaluation runs").count() == 0
 
 
 def test_two_parents_share_one_chart(page: Any, compared: Any) -> None:

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-import random
 import re
 import shlex
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -40,25 +35,17 @@ SERVERS = {
 ONCE = [c for c in COMMANDS if c not in NOT_HERE and c not in SERVERS]
 
 
-def process(
-    command: str, cwd: Path, output: int = subprocess.PIPE
-) -> subprocess.Popen[str]:
+def process(started: Any, command: str, cwd: Path, **options: Any) -> Any:
+    """The command, as after ``source .venv/bin/activate``."""
     words = shlex.split(command)
     environment = {**os.environ, "COLUMNS": "120", "KEDRO_ENV": "test"}
-    # As after `source .venv/bin/activate`.
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     while "=" in words[0]:
         name, value = words.pop(0).split("=")
         environment[name] = value
     assert words[0] in ("kedro", "python"), f"how is this tested: {command}"
-    return subprocess.Popen(
-        [str(Path(sys.executable).with_name(words[0])), *words[1:]],
-        cwd=cwd,
-        env=environment,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    executable = Path(sys.executable).with_name(words[0])
+    return started([executable, *words[1:]], cwd=cwd, env=environment, **options)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +91,9 @@ def test_the_readme_has_commands() -> None:
 
 
 @pytest.mark.parametrize("command", [c for c in ONCE if not c.startswith("source ")])
-def test_command(lived_in: Any, cifar: Path, photos: Path, command: str) -> None:
+def test_command(
+    lived_in: Any, started: Any, cifar: Path, photos: Path, command: str
+) -> None:
     if "cifar100" in command and " run " in command:
         # One epoch of a small model stands for hundreds of a large one.
         small = (
@@ -121,44 +110,19 @@ def test_command(lived_in: Any, cifar: Path, photos: Path, command: str) -> None
     command = command.replace("= 'digits'", "= 'test'")  # what has run here
     command = command.replace("images=PATH", f"images={photos}")
     command = command.replace("predict IMAGE", f"predict {photos}/cat/0.jpg")
-    running = process(command, lived_in.path)
-    output, _ = running.communicate(timeout=400)
-    assert running.returncode == 0, output
+    with process(started, command, lived_in.path) as running:
+        status = running.process.wait(400)
+        assert status == 0, running.log.read_text()
 
 
 @pytest.mark.parametrize("command", sorted(SERVERS))
-def test_server_answers(lived_in: Any, tmp_path: Path, command: str) -> None:
+def test_server_answers_and_ends_with_all_that_it_started(
+    lived_in: Any, started: Any, free_port: Any, command: str
+) -> None:
     port = free_port()
-    browser = " --no-browser" if "viz" in command else ""
-    log = tmp_path / "server.log"
-    with log.open("w") as output:
-        running = process(
-            f"{command} --port {port}{browser}", lived_in.path, output.fileno()
-        )
-    try:
-        found = page(f"http://127.0.0.1:{port}", running)
-    finally:
-        running.terminate()
-        running.wait(30)
-    assert "html" in found.lower(), log.read_text()
-
-
-def free_port() -> int:
-    """A port below those that the system hands out, which Kedro-Viz may refuse."""
-    for port in random.sample(range(20_000, 30_000), 50):
-        with socket.socket() as tried:
-            if tried.connect_ex(("127.0.0.1", port)):
-                return port
-    raise OSError("none of 50 ports is free")
-
-
-def page(address: str, running: subprocess.Popen[str], seconds: float = 240) -> str:
-    """The page, or nothing where the server ends or keeps silent."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and running.poll() is None:
-        try:
-            with urllib.request.urlopen(address, timeout=5) as answer:
-                return str(answer.read().decode())
-        except OSError:
-            time.sleep(0.5)
-    return ""
+    command += f" --port {port}" + (" --no-browser" if "viz" in command else "")
+    with process(started, command, lived_in.path) as server:
+        assert "html" in server.answer(f"http://127.0.0.1:{port}").lower()
+        server.process.terminate()
+        server.process.wait(30)
+        assert server.others() == []

@@ -6,11 +6,7 @@ import base64
 import io
 import json
 import os
-import signal
-import socket
-import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -27,40 +23,20 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def address(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(finished: Any, started: Any, free_port: Any) -> Iterator[str]:
     """``mlflow models serve`` with the model that the run has logged."""
     (model,) = (finished.path / "mlartifacts" / "models").iterdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folder = tmp_path_factory.mktemp("server")
+    port = free_port()
     words = [
         *(sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"),
-        *("--model-uri", str(model / "artifacts"), "--port", str(port)),
+        *("--model-uri", model / "artifacts", "--port", port),
     ]
     # The server starts programs by their names, as in an activated environment.
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    with (folder / "log.txt").open("wb") as log:
-        running = subprocess.Popen(
-            words,
-            cwd=folder,
-            env={**os.environ, "PATH": path},
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        for _ in range(900):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5)
-                break
-            except OSError:
-                assert running.poll() is None, (folder / "log.txt").read_text()
-                time.sleep(0.2)
+    environment = {**os.environ, "PATH": path}
+    with started(words, cwd=finished.path, env=environment) as server:
+        server.answer(f"http://127.0.0.1:{port}/ping")
         yield f"http://127.0.0.1:{port}/invocations"
-    finally:
-        os.killpg(running.pid, signal.SIGKILL)
-        running.wait()
 
 
 def ask(address: str, content: Any) -> tuple[int, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -120,10 +121,15 @@ def bound_inputs(node: Node) -> list[tuple[str, str]]:
 
 
 def content_of(dataset: Any) -> str:
-    """Checksum of what a dataset holds on this machine; its description elsewhere."""
+    """Checksum of what a dataset holds on this machine; else its description.
+
+    What lies on another machine is never taken for the same.
+    """
     path = getattr(dataset, "filepath", getattr(dataset, "_filepath", None))
     if path is not None and Path(str(path)).exists():
         return checksum(Path(str(path)))
+    if getattr(dataset, "_protocol", "file") != "file":
+        return f"elsewhere, {secrets.token_hex(8)}"  # and perhaps changed
     return "absent" if isinstance(dataset, OptionalJSONDataset) else str(dataset)
 
 

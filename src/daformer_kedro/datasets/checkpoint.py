@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
+from daformer_kedro.datasets.local_path import local_path
 from daformer_kedro.errors import InputError
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.model.checkpoint_file import read_checkpoint, write_checkpoint
@@ -23,7 +24,7 @@ class CheckpointDataset(AbstractDataset[Checkpoint, Checkpoint]):
     def __init__(
         self, *, filepath: str, metadata: dict[str, Any] | None = None
     ) -> None:
-        self._filepath = Path(filepath)
+        self._filepath = local_path(filepath)
         self.metadata = metadata
 
     def load(self) -> Checkpoint:

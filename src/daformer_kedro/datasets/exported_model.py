@@ -8,6 +8,7 @@ from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
+from daformer_kedro.datasets.local_path import local_path
 from daformer_kedro.serving.export import ExportedModel
 from daformer_kedro.storage.whole_files import beside, put_in_place
 
@@ -24,7 +25,7 @@ class ExportedModelDataset(AbstractDataset[ExportedModel, Path]):
     """
 
     def __init__(self, *, path: str, metadata: dict[str, Any] | None = None) -> None:
-        self._path = Path(path)
+        self._path = local_path(path)
         self.metadata = metadata
         self.saved: Path | None = None
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
+from daformer_kedro.datasets.local_path import local_path
 from daformer_kedro.scenario.image_files import COPIES, ImageFiles
 from daformer_kedro.scenario.images import ImageArrays, Images
 
@@ -38,7 +39,7 @@ class ImagesDataset(AbstractDataset[Images, Images]):
     def __init__(
         self, *, filepath: str, metadata: dict[str, Any] | None = None
     ) -> None:
-        self._folder = Path(filepath)
+        self._folder = local_path(filepath)
         self.metadata = metadata
 
     def load(self) -> Images:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
+
+from daformer_kedro.datasets.local_path import local_path
 
 
 class OptionalJSONDataset(AbstractDataset[None, Any]):
@@ -25,7 +27,7 @@ class OptionalJSONDataset(AbstractDataset[None, Any]):
     def __init__(
         self, *, filepath: str, metadata: dict[str, Any] | None = None
     ) -> None:
-        self.filepath = Path(filepath)
+        self.filepath = local_path(filepath)
         self.metadata = metadata
 
     def load(self) -> Any:

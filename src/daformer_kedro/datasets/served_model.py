@@ -9,6 +9,7 @@ from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
+from daformer_kedro.datasets.local_path import local_path
 from daformer_kedro.errors import InputError
 from daformer_kedro.serving.finished_runs import read_newest_run, read_run
 from daformer_kedro.serving.served_model import CHECKPOINT, ServedModel, read_model
@@ -35,7 +36,7 @@ class ServedModelDataset(AbstractDataset[None, ServedModel]):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._model = model
-        self._path = Path(path)
+        self._path = local_path(path)
         self.metadata = metadata
 
     def load(self) -> ServedModel:

@@ -10,6 +10,7 @@ from typing import Any
 from kedro.io import AbstractDataset, DatasetError
 from kedro.io.core import parse_dataset_definition
 
+from daformer_kedro.datasets.local_path import local_path
 from daformer_kedro.storage.checksum import checksum, size
 from daformer_kedro.storage.record import (
     Origin,
@@ -56,7 +57,7 @@ class StoredDataset(AbstractDataset[Any, Any]):
         dataset: str | dict[str, Any],
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self.filepath = Path(filepath)
+        self.filepath = local_path(filepath)
         self.format = {"type": dataset} if isinstance(dataset, str) else dataset
         self.format_class, self._arguments = parse_dataset_definition(
             deepcopy(self.format)

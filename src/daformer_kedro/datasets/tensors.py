@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from daformer_kedro.datasets.local_path import local_path
 
 
 class TensorsDataset(AbstractDataset[dict[str, Tensor], dict[str, Tensor]]):
@@ -22,7 +24,7 @@ class TensorsDataset(AbstractDataset[dict[str, Tensor], dict[str, Tensor]]):
     def __init__(
         self, *, filepath: str, metadata: dict[str, Any] | None = None
     ) -> None:
-        self._filepath = Path(filepath)
+        self._filepath = local_path(filepath)
         self.metadata = metadata
 
     def load(self) -> dict[str, Tensor]:

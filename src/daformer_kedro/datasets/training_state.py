@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
+from daformer_kedro.datasets.local_path import local_path
 from daformer_kedro.storage.state_file import StateFile
 
 
@@ -28,7 +29,7 @@ class TrainingStateDataset(AbstractDataset[NoReturn, StateFile]):
     def __init__(
         self, *, filepath: str, metadata: dict[str, Any] | None = None
     ) -> None:
-        self.filepath = Path(filepath)
+        self.filepath = local_path(filepath)
         self.metadata = metadata
         self.key = ""
         self.may_resume = False

@@ -5,6 +5,7 @@ from daformer_kedro.hooks.console import ConsoleHooks
 from daformer_kedro.hooks.final_model import FinalModelHooks
 from daformer_kedro.hooks.guard import GuardHooks
 from daformer_kedro.hooks.parent_run import ParentRunHooks
+from daformer_kedro.hooks.run_page import RunPageHooks
 from daformer_kedro.hooks.server import ServerHooks
 from daformer_kedro.hooks.tracking import TrackingHooks
 
@@ -14,6 +15,7 @@ __all__ = [
     "FinalModelHooks",
     "GuardHooks",
     "ParentRunHooks",
+    "RunPageHooks",
     "ServerHooks",
     "TrackingHooks",
 ]

@@ -29,6 +29,7 @@ from daformer_kedro.learning.compilation import wants_compilation
 from daformer_kedro.learning.devices import resolve_device, resolve_precision
 from daformer_kedro.learning.progress import EpochRecord, subscribe, unsubscribe
 from daformer_kedro.serving import ServedModel
+from daformer_kedro.terminal import print_any_character
 
 
 class ConsoleHooks:
@@ -48,6 +49,7 @@ class ConsoleHooks:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Remember the settings, and which environment to name at the end."""
+        print_any_character()
         if context.env:
             self._run_command = f"kedro run --env {context.env}"
         self._config = Config.from_parameters(context.config_loader["parameters"])
@@ -152,11 +154,10 @@ class ConsoleHooks:
             self._tell_predictions(self._faults, catalog)
         if self._metrics is None:
             return
-        folder = _folder(catalog)
         self._console.print()
         self._console.print(format_summary(self._metrics), highlight=False)
         self._console.print(
-            f"\nResults and figures: {folder}\n"
+            f"\nResults and figures: {_folder(catalog)}\n"
             "\nNext:\n"
             "  kedro mlflow ui                     compare runs in the browser\n"
             "  kedro viz run                       look at the pipelines\n"
@@ -181,7 +182,7 @@ class ConsoleHooks:
     def _tell_predictions(self, faults: pd.Series, catalog: Any) -> None:
         bad = int(faults.notna().sum())
         why = f"; {bad} could not be read, see the column error" if bad else ""
-        path = _shown(Path(catalog["inference_table"].filepath))
+        path = _place_of(catalog["inference_table"])
         good = len(faults) - bad
         noun = "image" if good == 1 else "images"
         self._console.print(
@@ -208,9 +209,16 @@ def _place(config: Config) -> str:
     return f"Training on {device} in {precision.removeprefix('torch.')}{compiled}."
 
 
-def _folder(catalog: Any) -> Path:
-    """Folder of the run's results, from the working directory where it lies below."""
-    return _shown(Path(catalog["metrics"].filepath).parent)
+def _folder(catalog: Any) -> Path | str:
+    """Folder of the run's results, of those that lie on this machine."""
+    places = [_place_of(catalog[name]) for name in ("metrics", "results", "report")]
+    return next((p.parent for p in places if isinstance(p, Path)), places[0])
+
+
+def _place_of(dataset: Any) -> Path | str:
+    """Path from the working directory where it lies below; else what Kedro says."""
+    path = getattr(dataset, "filepath", None)
+    return str(dataset) if path is None else _shown(Path(path))
 
 
 def _shown(path: Path) -> Path:

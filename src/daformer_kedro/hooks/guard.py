@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
@@ -10,6 +13,18 @@ from kedro.pipeline import Pipeline
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.usage import UsageError
+
+_of_project: ContextVar[bool] = ContextVar("of_project", default=False)
+
+
+@contextmanager
+def runs_of_the_project() -> Iterator[None]:
+    """What runs within the block was begun by the project's own session."""
+    token = _of_project.set(True)
+    try:
+        yield
+    finally:
+        _of_project.reset(token)
 
 
 class GuardHooks:
@@ -20,8 +35,16 @@ class GuardHooks:
         """Refuse a pipeline whose inputs no earlier run has made.
 
         Raises:
-            UsageError: names what is missing and the command that makes it.
+            UsageError: names what is missing and the command that makes it; or another
+                session than the project's runs the pipeline, as kedro server does.
         """
+        if not _of_project.get():
+            raise UsageError(
+                "this project's pipelines run with its own session alone, which "
+                "decides what is reused: kedro run, or in Python "
+                "settings.SESSION_CLASS.create(...).run(...). kedro server shows them "
+                "(/snapshot) and cannot run them"
+            )
         for name in sorted(pipeline.inputs()):
             if name.startswith("params:") or name == "parameters":
                 continue

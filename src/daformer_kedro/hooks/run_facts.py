@@ -49,7 +49,8 @@ def _git(*words: str) -> str | None:
             ["git", *words],
             cwd=Path(__file__).parent,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=10,
             check=True,
         )

@@ -140,10 +140,12 @@ class TrackingHooks:
         namespace, _, name = dataset_name.rpartition(".")
         wanted = name in _TASK_FILES if namespace else "evaluation" in node.tags
         if self._parent and wanted and (not namespace or namespace in self._opened):
-            path = str(self._catalog[dataset_name].filepath)
+            path = getattr(self._catalog[dataset_name], "filepath", None)
+            if path is None:  # of another type, which keeps it elsewhere
+                return
             self._outbox.send(
                 lambda: self._client_or_raise().log_artifact(
-                    self._run_of(namespace), path
+                    self._run_of(namespace), str(path)
                 )
             )
 

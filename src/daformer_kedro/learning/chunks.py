@@ -118,6 +118,6 @@ def _memory(device: torch.device) -> int:
         return torch.cuda.get_device_properties(device).total_memory
     total = psutil.virtual_memory().total
     try:
-        return min(total, int(_CONTAINER_LIMIT.read_text()))
+        return min(total, int(_CONTAINER_LIMIT.read_text(encoding="ascii")))
     except (OSError, ValueError):  # no container, or one without a limit
         return total

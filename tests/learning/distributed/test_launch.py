@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -204,18 +203,20 @@ def test_an_engine_that_fails_is_not_taken_for_one_that_is_done(
         train(cases, devices=2)
 
 
-def test_a_second_machine_takes_part(cases: ModuleType, alone: Any) -> None:
+def test_a_second_machine_takes_part(
+    cases: ModuleType, alone: Any, started: Any, tmp_path: Path
+) -> None:
     rendezvous = f"localhost:{free_port()}"
     command = [sys.executable, "-m", JOIN, rendezvous, "--nnodes", "2"]
-    other = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    try:
+    with started(command, cwd=tmp_path) as other:
         together = train(cases, nnodes=2, rendezvous=rendezvous)
         assert_close(together, alone)
         time.sleep(1)
-        assert other.poll() is None  # it waits for the next training
-    finally:
-        other.terminate()
-        said = other.communicate(timeout=60)[0].decode()
+        assert other.process.poll() is None  # it waits for the next training
+        other.process.terminate()
+        other.process.wait(60)
+        assert other.others() == []
+        said = other.log.read_text()
     assert said.splitlines()[-1] == "Took part in a training"
     assert "Traceback" not in said
 

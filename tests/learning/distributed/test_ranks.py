@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -18,18 +17,18 @@ NAMES = ["with_bank", "with_batch", "undivided", "finetuning"]
 
 @pytest.fixture(scope="module")
 def ranks(
-    tmp_path_factory: pytest.TempPathFactory, cases: ModuleType
+    tmp_path_factory: pytest.TempPathFactory, cases: ModuleType, started: Any
 ) -> list[dict[str, Any]]:
     """What each of two ranks made of every case."""
     folder = tmp_path_factory.mktemp("ranks")
     script = str(cases.__file__)
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-W", "error", script, folder, str(rank), "2"]
-        )
-        for rank in range(2)
-    ]
-    assert [process.wait(300) for process in processes] == [0, 0]
+    words = [sys.executable, "-W", "error", script, folder]
+    with (
+        started([*words, 0, 2], cwd=folder) as first,
+        started([*words, 1, 2], cwd=folder) as second,
+    ):
+        for rank in (first, second):
+            assert rank.process.wait(300) == 0, rank.log.read_text()
     files = [Path(folder) / f"rank{rank}.pt" for rank in range(2)]
     return [torch.load(file, weights_only=True) for file in files]
 

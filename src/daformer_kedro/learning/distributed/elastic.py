@@ -118,7 +118,7 @@ def _end_of(failure: ProcessFailure) -> str:
 def _last_lines(folder: Path, rank: int) -> str:
     """The end of what a rank printed."""
     path = JobFolder(folder).log_path(rank)
-    text = path.read_text(errors="replace") if path.exists() else ""
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     return "\n".join(text.splitlines()[-_LINES_SHOWN:]) or "(nothing)"
 
 

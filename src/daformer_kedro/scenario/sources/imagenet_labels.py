@@ -64,7 +64,7 @@ def _read_csv(file: Path) -> dict[str, str]:
 def _read_ground_truth(file: Path) -> dict[str, str]:
     wnid_of = _read_synsets(file.with_name("meta.mat"))
     wnids: dict[str, str] = {}
-    for number, line in enumerate(file.read_text("ascii").split(), 1):
+    for number, line in enumerate(file.read_text(encoding="ascii").split(), 1):
         if not line.isdigit() or int(line) not in wnid_of:
             raise InputError(f"{file}: line {number}: {line!r} is no class of meta.mat")
         wnids[f"ILSVRC2012_val_{number:08}"] = wnid_of[int(line)]

@@ -1,0 +1,20 @@
+"""The address of a SQLite database, for whatever the folders above it are called."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+_MISREAD = re.compile(r"\?|%[0-9A-Fa-f]{2}")
+"""Where a query would begin, and what would be decoded."""
+
+
+def sqlite_uri(path: str) -> str:
+    """The URI by which SQLAlchemy opens the database at an absolute path.
+
+    What must be quoted names SQLite's driver too: of a URI without one MLflow takes the
+    text for a path, and makes the folders of that name.
+    """
+    if _MISREAD.search(path):
+        return f"sqlite+pysqlite:///{quote(path)}"
+    return f"sqlite:///{path}"
