@@ -40,6 +40,12 @@ def test_the_short_schedule_is_named_and_has_keys_of_its_own() -> None:
     assert settings_key(short) != settings_key(CONFIG)
 
 
+def test_a_run_without_the_test_images_is_named_so() -> None:
+    source = replace(CONFIG.source, validation_fraction=0.2)
+    name = run_name(replace(CONFIG, source=source))
+    assert name == "digits_S_validation_order-identity_seed0"
+
+
 def test_an_explicit_class_order_is_not_spelt_out() -> None:
     scenario = replace(CONFIG.scenario, class_order=(1, 0))
     assert run_name(replace(CONFIG, scenario=scenario)).endswith("order-custom_seed0")

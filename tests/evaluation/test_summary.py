@@ -68,3 +68,9 @@ def test_a_narrow_terminal_gets_one_block(per_task):
 def test_a_value_that_rounds_to_zero_has_no_sign(per_task):
     metrics = summarise(per_task(2, 5)) | {"backward_transfer": -1e-9}
     assert format_summary(metrics).splitlines()[-1].split()[2] == "0.00"
+
+
+def test_validation_images_are_not_taken_for_test_images(per_task):
+    metrics = summarise(per_task(2, 5))
+    first = format_summary(metrics, on_validation=True).splitlines()[0]
+    assert first == "Accuracy on all classes seen (%), validation images"

@@ -71,8 +71,8 @@ def _folder_settings(config: Config) -> dict[str, Any]:
 def run_key(config: Config) -> str:
     """Folder of one configuration's results.
 
-    Protocol, edition, baseline (if any), schedule (unless published), class order and
-    seed for the reader, then a digest of every setting that can change a result, so
+    Protocol, edition, baseline (if any), schedule (unless published), ``validation``
+    (if test images take no part), class order and seed for the reader, then a digest of every setting that can change a result, so
     that no two configurations share a folder but those of a stream of folders that
     has grown: see :func:`result_settings`.
     """
@@ -83,6 +83,7 @@ def run_key(config: Config) -> str:
         config.model.edition,
         *([] if config.baseline == "none" else [config.baseline]),
         *([] if schedule == "published" else [schedule]),
+        *([] if config.source.validation_fraction is None else ["validation"]),
         f"order-{order if isinstance(order, str | int) else 'custom'}",
         f"seed{config.seed}",
         _digest(settings),

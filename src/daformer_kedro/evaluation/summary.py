@@ -38,7 +38,9 @@ def summary_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
     )
 
 
-def format_summary(metrics: Mapping[str, Any], width: int = 80) -> str:
+def format_summary(
+    metrics: Mapping[str, Any], width: int = 80, *, on_validation: bool = False
+) -> str:
     """The results as plain text, in percent with two decimals as papers print them.
 
     Many tasks are set in several blocks side by side, read downwards, as far as they
@@ -47,11 +49,13 @@ def format_summary(metrics: Mapping[str, Any], width: int = 80) -> str:
     Args:
         metrics: what :func:`daformer_kedro.evaluation.metrics.summarise` gives.
         width: columns of the terminal.
+        on_validation: whether the images were held out of the training set.
 
     Returns:
         Lines joined by newlines, none of them longer than ``width`` (from 43 on).
     """
-    lines = ["Accuracy on all classes seen (%)", ""]
+    where = ", validation images" if on_validation else ""
+    lines = [f"Accuracy on all classes seen (%){where}", ""]
     lines += _side_by_side(_task_lines(summary_table(metrics)), width)
     average = _percent(metrics["average_incremental_accuracy"])
     lines.append("")

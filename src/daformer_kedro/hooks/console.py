@@ -155,7 +155,9 @@ class ConsoleHooks:
         if self._metrics is None:
             return
         self._console.print()
-        self._console.print(format_summary(self._metrics), highlight=False)
+        held_out = self._config and self._config.source.validation_fraction is not None
+        summary = format_summary(self._metrics, on_validation=bool(held_out))
+        self._console.print(summary, highlight=False)
         self._console.print(
             f"\nResults and figures: {_folder(catalog)}\n"
             "\nNext:\n"
