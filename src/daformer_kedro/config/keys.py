@@ -72,9 +72,10 @@ def run_key(config: Config) -> str:
     """Folder of one configuration's results.
 
     Protocol, edition, baseline (if any), schedule (unless published), ``validation``
-    (if test images take no part), class order and seed for the reader, then a digest of every setting that can change a result, so
-    that no two configurations share a folder but those of a stream of folders that
-    has grown: see :func:`result_settings`.
+    (if test images take no part), class order and seed for the reader, then a digest
+    of every setting that can change a result, so that no two configurations share a
+    folder but those of a stream of folders that has grown: see
+    :func:`result_settings`.
     """
     settings = _folder_settings(config)
     order, schedule = config.scenario.class_order, config.training.schedule
