@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_type_hints
 
 import pandas as pd
 import pytest
@@ -38,6 +38,17 @@ def test_pipelines_follow_the_settings(project: Any) -> None:
     project.context(env="cifar100_10-10")
     assert "task_09" in pipelines
     assert "task_10" not in pipelines
+
+
+def test_kedro_can_read_the_type_hints_of_every_node(project: Any) -> None:
+    # It does so at every start, and warns of each that it cannot read.
+    project.context(params={"baseline": "nearest_mean"})
+    functions = {
+        node.func for pipeline in pipelines.values() for node in pipeline.nodes
+    }
+    assert len(functions) > 15
+    for function in functions:
+        assert get_type_hints(function)
 
 
 def test_a_task_has_a_node_for_each_stage(project: Any) -> None:

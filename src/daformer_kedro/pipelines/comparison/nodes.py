@@ -6,15 +6,11 @@ command that lists or builds pipelines would wait for it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
 from daformer_kedro.evaluation.comparison import compare, mean_curves
 from daformer_kedro.evaluation.comparison_tables import to_latex, to_markdown
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from daformer_kedro.pipelines.figure import Figure
 
 
 def compare_runs_node(runs: pd.DataFrame) -> tuple[pd.DataFrame, str, str]:

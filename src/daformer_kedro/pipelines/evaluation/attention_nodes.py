@@ -5,8 +5,6 @@ Apart from the other nodes, so that a change of the model draws one figure anew.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 import torch
@@ -14,10 +12,8 @@ import torch
 from daformer_kedro.learning.augmentation import normalise
 from daformer_kedro.model.attention_maps import attention_maps
 from daformer_kedro.model.checkpoint import Checkpoint
+from daformer_kedro.pipelines.figure import Figure
 from daformer_kedro.scenario.images import Images
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _NUM_ATTENTION_IMAGES = 6
 

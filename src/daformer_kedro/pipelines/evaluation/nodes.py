@@ -6,7 +6,7 @@ command that lists or builds pipelines would wait for it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -16,11 +16,9 @@ from daformer_kedro.evaluation.metrics import summarise
 from daformer_kedro.evaluation.published import published_for
 from daformer_kedro.evaluation.report import render_report
 from daformer_kedro.evaluation.summary import summary_table
+from daformer_kedro.pipelines.figure import Figure
 from daformer_kedro.scenario.images import Images
 from daformer_kedro.scenario.tasks import Scenario
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Metrics = dict[str, Any]
 

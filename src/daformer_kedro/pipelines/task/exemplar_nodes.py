@@ -5,15 +5,11 @@ Apart from the other nodes, so that a change of figures evaluates nothing anew.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
 from daformer_kedro.learning.task_data import class_names
+from daformer_kedro.pipelines.figure import Figure
 from daformer_kedro.scenario.images import Images
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def draw_exemplars_node(
