@@ -1,7 +1,7 @@
 """The type of a figure in the signatures of nodes.
 
-Kedro reads the type hints of all nodes at every start, and matplotlib takes half a second
-to import: at run time a figure is any object.
+Kedro reads the type hints of all nodes at every start, and matplotlib takes half a
+second to import: at run time a figure is any object.
 """
 
 from __future__ import annotations
