@@ -13,6 +13,7 @@ from kedro.pipeline import Pipeline
 from kedro.utils import find_kedro_project
 
 from daformer_kedro.config import Config
+from daformer_kedro.errors import InputError
 from daformer_kedro.learning.augmentation import Augmentation
 from daformer_kedro.learning.distributed.launch import check_launch
 from daformer_kedro.pipelines import (
@@ -25,6 +26,7 @@ from daformer_kedro.pipelines import (
 )
 from daformer_kedro.pipelines.naming import task_name
 from daformer_kedro.scenario.plan import make_plan
+from daformer_kedro.usage import UsageError
 
 APART: dict[str, Callable[[], Pipeline]] = {
     "comparison": comparison.create_pipeline,
@@ -76,12 +78,18 @@ def register_pipelines() -> dict[str, Pipeline]:
     ``__default__`` is all of these; those of :data:`APART` stand apart. Within a
     session the settings are the session's; without one (``kedro registry list``) they
     are those of the environment that ``KEDRO_ENV`` names.
+
+    Raises:
+        UsageError: the settings cannot be used, or the images are not there.
     """
     with warnings.catch_warnings():
         # A task takes the checkpoint of the task before by its dotted name. Kedro warns
         # of every name from another namespace; here it is meant.
         warnings.filterwarnings("ignore", message="One or more dataset names contain")
-        return _build_pipelines(_active or _settings_without_session())
+        try:
+            return _build_pipelines(_active or _settings_without_session())
+        except InputError as error:
+            raise UsageError(str(error)) from error
 
 
 def _build_pipelines(config: Config) -> dict[str, Pipeline]:
