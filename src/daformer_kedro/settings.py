@@ -1,5 +1,10 @@
 """Project settings that Kedro reads: https://docs.kedro.org."""
 
+# ruff: noqa: E402
+from daformer_kedro.logs import use_project_logging
+
+use_project_logging()  # before imports that have something to say
+
 from daformer_kedro.context import ProjectConfigLoader, ProjectContext
 from daformer_kedro.hooks import (
     CacheHooks,

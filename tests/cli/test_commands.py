@@ -151,3 +151,11 @@ def test_a_mistake_on_the_command_line_is_one_line(
 def test_describe_shows_the_nodes_of_one_task(untouched: Any) -> None:
     shown = kedro("registry", "describe", "task_01", cwd=untouched.path)
     assert "task_01.find_teacher_neighbours" in shown.stdout
+
+
+def test_lines_of_a_subfolder_are_those_of_the_project(untouched: Any) -> None:
+    words = ("registry", "describe", "comparison")
+    below = kedro(*words, cwd=untouched.path / "conf" / "base")
+    assert below.returncode == 0
+    assert below.stdout.count("INFO") <= 1  # Kedro names its own file before all else
+    assert "WARNING" not in below.stdout + below.stderr

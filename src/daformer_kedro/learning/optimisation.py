@@ -47,7 +47,8 @@ def make_schedule(
     """
     return CosineLRScheduler(
         optimiser,
-        t_initial=epochs,
+        # The rate of a single epoch is that of a cosine's first; timm warns of 1.
+        t_initial=max(epochs, 2),
         lr_min=training.min_learning_rate,
         warmup_t=min(training.warmup_epochs, epochs - 1),
         warmup_lr_init=training.warmup_learning_rate,
