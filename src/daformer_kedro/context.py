@@ -199,7 +199,9 @@ class ProjectContext(KedroContext):
         super().__init__(**arguments)
         loader = arguments["config_loader"]
         try:
-            pipeline_registry.use_settings(loader.config)
+            pipeline_registry.use_settings(
+                loader.config, Path(arguments["project_path"])
+            )
         except InputError as error:
             raise UsageError(str(error)) from error
         # Drop pipelines that were built for other settings in this process.

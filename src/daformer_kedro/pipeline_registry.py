@@ -13,6 +13,7 @@ from kedro.pipeline import Pipeline
 from kedro.utils import find_kedro_project
 
 from daformer_kedro.config import Config
+from daformer_kedro.datasets.images import index_in
 from daformer_kedro.errors import InputError
 from daformer_kedro.learning.augmentation import Augmentation
 from daformer_kedro.learning.distributed.launch import check_launch
@@ -36,16 +37,22 @@ APART: dict[str, Callable[[], Pipeline]] = {
 """Pipelines that are no part of a run: they use finished ones."""
 
 _active: Config | None = None
+_index: Path | None = None
 _needs_source = True
 
 
-def use_settings(config: Config) -> None:
+def use_settings(config: Config, project: Path | None = None) -> None:
     """Build the pipelines for ``config`` from now on.
+
+    Args:
+        config: the settings.
+        project: its root, below which earlier results lie.
 
     Raises:
         InputError: the sections contradict each other or the source of images.
     """
-    global _active
+    global _active, _index
+    _index = None if project is None else index_in(project, config)
     if _needs_source:
         _check(config)
     _active = config
@@ -62,7 +69,7 @@ def expect(names: Iterable[str]) -> None:
 
 def _check(config: Config) -> None:
     """Find out before anything runs what would fail after hours."""
-    plan = make_plan(config)
+    plan = make_plan(config, _index)
     check_launch(config.training)
     Augmentation(
         config.augmentation,
@@ -96,7 +103,7 @@ def _build_pipelines(config: Config) -> dict[str, Pipeline]:
     apart = {name: create() for name, create in APART.items()}
     if not _needs_source:
         return apart
-    num_tasks = make_plan(config).num_tasks
+    num_tasks = make_plan(config, _index).num_tasks
     pipelines = {"ingestion": ingestion.create_pipeline(num_tasks, config)}
     for number in range(num_tasks):
         pipelines[task_name(number)] = task.create_pipeline(number, config)
@@ -106,6 +113,7 @@ def _build_pipelines(config: Config) -> dict[str, Pipeline]:
 
 
 def _settings_without_session() -> Config:
+    global _index
     project = find_kedro_project(Path.cwd()) or Path.cwd()
     bootstrap_project(project)
     loader = settings.CONFIG_LOADER_CLASS(
@@ -113,4 +121,5 @@ def _settings_without_session() -> Config:
         env=os.environ.get("KEDRO_ENV"),
         **settings.CONFIG_LOADER_ARGS,
     )
+    _index = index_in(project, loader.config)
     return loader.config

@@ -19,6 +19,7 @@ from mlflow.types import ColSpec, DataType, Schema
 
 import daformer_kedro
 from daformer_kedro.config import Config
+from daformer_kedro.datasets.images import index_in
 from daformer_kedro.hooks.logbook import LOGBOOK
 from daformer_kedro.pipelines.naming import task_name
 from daformer_kedro.scenario.plan import make_plan
@@ -48,11 +49,13 @@ class FinalModelHooks:
 
     def __init__(self) -> None:
         self._config: Config | None = None
+        self._project = Path()
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Keep the settings."""
         self._config = Config.from_parameters(context.config_loader["parameters"])
+        self._project = Path(context.project_path)
 
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
@@ -60,7 +63,8 @@ class FinalModelHooks:
         run = mlflow.active_run()
         if run is None or self._config is None:
             return
-        last = task_name(make_plan(self._config).num_tasks - 1)
+        index = index_in(self._project, self._config)
+        last = task_name(make_plan(self._config, index).num_tasks - 1)
         name = f"{last}.checkpoint"
         if name not in pipeline.all_outputs():
             return
