@@ -73,10 +73,14 @@ class FinalModelHooks:
         others = [f"{last}.{other}" for other in _BESIDE]
         made = [name, *(n for n in others if n in pipeline.all_outputs())]
         files = {n.rpartition(".")[2]: stored[n].filepath for n in made}
-        images = stored["images"].load()
-        example = images.view("test", np.arange(_NUM_EXAMPLES))
         registered = self._config.mlflow.register_model_as
-        LOGBOOK.attempt(lambda: log_model(files, example, registered))
+
+        def log() -> None:
+            images = stored["images"].load()  # files of it may be away
+            example = images.view("test", np.arange(_NUM_EXAMPLES))
+            log_model(files, example, registered)
+
+        LOGBOOK.attempt(log)
 
 
 def log_model(
