@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,32 @@ class ProjectConfigLoader(OmegaConfigLoader):
     """
 
     project: Path | None = None
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._check_environment()
+
+    def _check_environment(self) -> None:
+        """Make sure that the environment asked for is there.
+
+        Raises:
+            UsageError: it is not; names those that are.
+        """
+        if not self.env or self._fs.isdir(
+            Path(self._get_conf_env_path(self.env)).as_posix()
+        ):
+            return
+        folder = Path(self._get_conf_env_path(self.env)).parent.as_posix()
+        found = (entry for entry in self._fs.ls(folder, detail=True))
+        known = sorted(
+            Path(entry["name"]).name for entry in found if entry["type"] == "directory"
+        )
+        close = difflib.get_close_matches(self.env, known, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise UsageError(
+            f"--env {self.env}: there is no {folder}/{self.env}.{hint} "
+            f"Allowed: {', '.join(known)}"
+        )
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         if key == "parameters":
@@ -222,7 +249,7 @@ class ProjectContext(KedroContext):
 def _build_pipelines_for(loader: ProjectConfigLoader) -> None:
     """Check settings, and drop pipelines that were built for others in this process."""
     try:
-        pipeline_registry.use_settings(loader.config)
+        pipeline_registry.use_settings(loader.config, loader.project)
     except InputError as error:
         raise UsageError(str(error)) from error
     pipelines.configure(pipeline_registry.__name__)

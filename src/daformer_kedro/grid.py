@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 
 from daformer_kedro.cache.journal import Journal
 from daformer_kedro.config import Config, run_key
+from daformer_kedro.datasets.images import index_in
 from daformer_kedro.hooks.cache import JOURNAL
 from daformer_kedro.scenario.plan import make_plan
 
@@ -80,7 +81,7 @@ class Grid:
         bootstrap_project(project)
         self.runs = [_CellRun(project, cell) for cell in cells]
         for run in self.runs:
-            make_plan(run.config)
+            make_plan(run.config, index_in(project, run.config))
 
     @property
     def run_keys(self) -> list[str]:

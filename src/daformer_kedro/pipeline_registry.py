@@ -13,6 +13,8 @@ from kedro.pipeline import Pipeline
 from kedro.utils import find_kedro_project
 
 from daformer_kedro.config import Config
+from daformer_kedro.datasets.images import index_in
+from daformer_kedro.errors import InputError
 from daformer_kedro.learning.augmentation import Augmentation
 from daformer_kedro.learning.distributed.launch import check_launch
 from daformer_kedro.pipelines import (
@@ -25,6 +27,7 @@ from daformer_kedro.pipelines import (
 )
 from daformer_kedro.pipelines.naming import task_name
 from daformer_kedro.scenario.plan import make_plan
+from daformer_kedro.usage import UsageError
 
 APART: dict[str, Callable[[], Pipeline]] = {
     "comparison": comparison.create_pipeline,
@@ -34,16 +37,22 @@ APART: dict[str, Callable[[], Pipeline]] = {
 """Pipelines that are no part of a run: they use finished ones."""
 
 _active: Config | None = None
+_index: Path | None = None
 _needs_source = True
 
 
-def use_settings(config: Config) -> None:
+def use_settings(config: Config, project: Path | None = None) -> None:
     """Build the pipelines for ``config`` from now on.
+
+    Args:
+        config: the settings.
+        project: its root, below which earlier results lie.
 
     Raises:
         InputError: the sections contradict each other or the source of images.
     """
-    global _active
+    global _active, _index
+    _index = None if project is None else index_in(project, config)
     if _needs_source:
         _check(config)
     _active = config
@@ -60,7 +69,7 @@ def expect(names: Iterable[str]) -> None:
 
 def _check(config: Config) -> None:
     """Find out before anything runs what would fail after hours."""
-    plan = make_plan(config)
+    plan = make_plan(config, _index)
     check_launch(config.training)
     Augmentation(
         config.augmentation,
@@ -76,19 +85,25 @@ def register_pipelines() -> dict[str, Pipeline]:
     ``__default__`` is all of these; those of :data:`APART` stand apart. Within a
     session the settings are the session's; without one (``kedro registry list``) they
     are those of the environment that ``KEDRO_ENV`` names.
+
+    Raises:
+        UsageError: the settings cannot be used, or the images are not there.
     """
     with warnings.catch_warnings():
         # A task takes the checkpoint of the task before by its dotted name. Kedro warns
         # of every name from another namespace; here it is meant.
         warnings.filterwarnings("ignore", message="One or more dataset names contain")
-        return _build_pipelines(_active or _settings_without_session())
+        try:
+            return _build_pipelines(_active or _settings_without_session())
+        except InputError as error:
+            raise UsageError(str(error)) from error
 
 
 def _build_pipelines(config: Config) -> dict[str, Pipeline]:
     apart = {name: create() for name, create in APART.items()}
     if not _needs_source:
         return apart
-    num_tasks = make_plan(config).num_tasks
+    num_tasks = make_plan(config, _index).num_tasks
     pipelines = {"ingestion": ingestion.create_pipeline(num_tasks, config)}
     for number in range(num_tasks):
         pipelines[task_name(number)] = task.create_pipeline(number, config)
@@ -98,6 +113,7 @@ def _build_pipelines(config: Config) -> dict[str, Pipeline]:
 
 
 def _settings_without_session() -> Config:
+    global _index
     project = find_kedro_project(Path.cwd()) or Path.cwd()
     bootstrap_project(project)
     loader = settings.CONFIG_LOADER_CLASS(
@@ -105,4 +121,5 @@ def _settings_without_session() -> Config:
         env=os.environ.get("KEDRO_ENV"),
         **settings.CONFIG_LOADER_ARGS,
     )
+    _index = index_in(project, loader.config)
     return loader.config

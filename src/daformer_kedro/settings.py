@@ -1,5 +1,12 @@
 """Project settings that Kedro reads: https://docs.kedro.org."""
 
+# ruff: noqa: E402
+from daformer_kedro.logs import use_project_logging
+from daformer_kedro.telemetry import keep_telemetry_off
+
+use_project_logging()  # before imports that have something to say
+keep_telemetry_off()
+
 from daformer_kedro.context import ProjectConfigLoader, ProjectContext
 from daformer_kedro.hooks import (
     CacheHooks,

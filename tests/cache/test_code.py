@@ -47,11 +47,10 @@ def node_of(toy: Path) -> Callable[[], int]:
     return importlib.import_module("toyproject.nodes").node  # type: ignore[no-any-return]
 
 
-def test_all_modules_that_are_imported_count_and_no_others(toy: Path) -> None:
+def test_all_modules_that_are_used_count_and_no_others(toy: Path) -> None:
     assert set(code_of(node_of(toy))) == {
         "toyproject.nodes",
         "toyproject.helpers",
-        "toyproject.deep",
         "toyproject.deep.deeper",
     }
 
@@ -102,7 +101,10 @@ def test_data_files_that_code_reads_count() -> None:
     assert "cifar100_order1.json" in names
 
 
-def test_bound_arguments_are_part_of_the_name() -> None:
+def test_bound_arguments_are_part_of_the_name_and_bound_functions_of_the_code() -> None:
     one, two = partial(train_task_node, seed=1), partial(train_task_node, seed=2)
     assert function_name(one) != function_name(two)
     assert function_name(train_task_node).endswith("task.nodes.train_task_node")
+    bound = partial(order_classes_node, evaluate_task_node)
+    assert "daformer_kedro.evaluation.metrics" in code_of(bound)
+    assert " at 0x" not in function_name(bound)

@@ -121,6 +121,41 @@ def test_registry_list_shows_the_pipelines_of_the_environment(untouched: Any) ->
     ]
 
 
+@pytest.mark.parametrize(
+    ("words", "environment", "message"),
+    [
+        (
+            ["run", "--env", "tset"],
+            "",
+            "--env tset: there is no .* Did you mean test",
+        ),
+        (["registry", "list"], "tset", "--env tset: there is no .*/conf/tset"),
+        (["registry", "list"], "image_folder", "source.path = .*: is no folder"),
+        (
+            ["run", "--env", "test", "--runner", "ThredRunner"],
+            "",
+            "--runner ThredRunner: allowed: SequentialRunner",
+        ),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_line(
+    untouched: Any, words: list[str], environment: str, message: str
+) -> None:
+    given = {"KEDRO_ENV": environment} if environment else {}
+    ended = kedro(*words, cwd=untouched.path, **given)
+    assert ended.returncode == 1
+    (line,) = (ended.stdout + ended.stderr).splitlines()
+    assert re.match(f"Error: {message}", line)
+
+
 def test_describe_shows_the_nodes_of_one_task(untouched: Any) -> None:
     shown = kedro("registry", "describe", "task_01", cwd=untouched.path)
     assert "task_01.find_teacher_neighbours" in shown.stdout
+
+
+def test_lines_of_a_subfolder_are_those_of_the_project(untouched: Any) -> None:
+    words = ("registry", "describe", "comparison")
+    below = kedro(*words, cwd=untouched.path / "conf" / "base")
+    assert below.returncode == 0
+    assert below.stdout.count("INFO") <= 1  # Kedro names its own file before all else
+    assert "WARNING" not in below.stdout + below.stderr

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +85,19 @@ def test_a_file_that_goes_bad_is_named_in_one_line(folder: Path, workers: int) -
     start = f"{folder / name}: cannot be read as an image"
     assert str(caught.value).startswith(start)
     assert "\n" not in str(caught.value)
+
+
+def test_a_worker_goes_on_for_a_moment_after_a_signal_to_end(folder: Path) -> None:
+    before = multiprocessing.active_children()
+    batches = files(folder, workers=1).test_batches(1)
+    next(batches)
+    (worker,) = (w for w in multiprocessing.active_children() if w not in before)
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGTERM)
+    os.kill(worker.pid, signal.SIGINT)
+    assert len(list(batches)) == 9
+    worker.join(60)
+    assert worker.exitcode == 0
 
 
 def test_files_are_found_again_from_plain_values(folder: Path) -> None:

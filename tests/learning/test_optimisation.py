@@ -54,8 +54,11 @@ def test_warm_up_is_linear_and_then_a_cosine_falls_to_the_smallest_rate() -> Non
         assert found[epoch] == pytest.approx(cosine)
 
 
-def test_a_warm_up_longer_than_training_is_cut() -> None:
-    assert len(rates(TrainingConfig(warmup_epochs=5), 1)) == 1
+def test_a_single_epoch_has_the_full_rate_whatever_the_warm_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert rates(TrainingConfig(warmup_epochs=5), 1) == [1e-3]
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 7, 500])

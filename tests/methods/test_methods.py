@@ -16,8 +16,8 @@ from daformer_kedro.config import (
 from daformer_kedro.errors import InputError
 from daformer_kedro.learning.extraction import extract
 from daformer_kedro.methods import METHODS
-from daformer_kedro.methods.nearest_mean import classify_by_means
-from daformer_kedro.methods.weight_alignment import align_heads
+from daformer_kedro.methods.nearest_mean import NearestMean
+from daformer_kedro.methods.weight_alignment import WeightAlignment
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
 
@@ -47,7 +47,7 @@ def test_the_newest_heads_weights_get_the_older_ones_mean_norm() -> None:
     _set_weights(model, 1, [[0, 0, 3]])  # 3: the mean of the older ones is 3
     _set_weights(model, 2, [[8, 6], [0, 2]])  # 10 and 2, mean 6: a factor of 1/2
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    align_heads(model, NOTHING, NOTHING)
+    WeightAlignment().finish(model, NOTHING, NOTHING)
     newest = model.heads.tasks()[2].linear.weight
     assert newest[:, :2].tolist() == [[4, 3], [0, 1]]
     after = model.state_dict()
@@ -58,7 +58,7 @@ def test_the_newest_heads_weights_get_the_older_ones_mean_norm() -> None:
 def test_the_first_task_has_nothing_to_align_with() -> None:
     model = _model([2])
     before = model.heads.tasks()[0].linear.weight.clone()
-    align_heads(model, NOTHING, NOTHING)
+    WeightAlignment().finish(model, NOTHING, NOTHING)
     assert torch.equal(model.heads.tasks()[0].linear.weight, before)
 
 
@@ -69,7 +69,7 @@ def test_an_image_belongs_to_the_class_with_the_nearest_mean() -> None:
     features, heads = extract(model, images, PreprocessingConfig())
     # Two exemplars of class 0 of very unequal length, one of class 1.
     exemplars = torch.stack((9 * features[0], features[1], features[2]))
-    classify_by_means(model, exemplars, torch.tensor([0, 0, 1]))
+    NearestMean().finish(model, exemplars, torch.tensor([0, 0, 1]))
     _, logits = extract(model, images, PreprocessingConfig())
     assert not torch.allclose(logits, heads)
     unit = [row / row.norm() for row in features]
@@ -82,7 +82,7 @@ def test_an_image_belongs_to_the_class_with_the_nearest_mean() -> None:
 def test_class_means_are_stored_with_the_model_and_end_with_the_next_task() -> None:
     model = _model([1, 1])
     width = 2 * 16
-    classify_by_means(model, torch.eye(width)[:2], torch.tensor([1, 0]))
+    NearestMean().finish(model, torch.eye(width)[:2], torch.tensor([1, 0]))
     checkpoint = Checkpoint.of(
         model, preprocessing=PreprocessingConfig(), class_names=("a", "b")
     )
@@ -99,7 +99,7 @@ def test_class_means_are_stored_with_the_model_and_end_with_the_next_task() -> N
 @pytest.mark.parametrize("name", METHODS)
 def test_every_methods_overlay_fits_the_parameters(name: str) -> None:
     merged = apply_overlays({"baseline": name, "memory": {"total": 100}}, {})
-    assert Config.from_parameters(merged).method is METHODS[name]
+    assert Config.from_parameters(merged).method.__class__ is METHODS[name]
     assert METHODS[name].label.format(edition="S")
 
 

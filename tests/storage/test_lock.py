@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from daformer_kedro.storage.lock import Lock
 
 HOLD = """
 import sys
+import threading
 from pathlib import Path
 from daformer_kedro.storage.lock import Lock
 Lock(Path(sys.argv[1]), "x").acquire()
@@ -40,6 +42,26 @@ def test_the_second_process_is_told_who_holds_it(tmp_path: Path) -> None:
     mine = Lock(path, "The folder digits")
     mine.acquire()
     assert str(os.getpid()) in path.read_text()
+    mine.release()
+    assert not path.exists()
+
+
+def test_one_that_waits_takes_the_lock_as_soon_as_it_is_given_back(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "digits.lock"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        mine = Lock(path, "The folder digits")
+        with pytest.raises(InputError, match="is being written by process"):
+            mine.acquire(patience=0.2)
+        threading.Timer(0.3, holder.kill).start()
+        mine.acquire(patience=60)
     mine.release()
     assert not path.exists()
 

@@ -41,6 +41,7 @@ class PartsReader:
         self._catalog: Any = catalog
         self._config = config
         self._settings = json.loads(json.dumps(result_settings(config)))
+        self._code_of: dict[Any, dict[str, str]] = {}
         self._described: str | None = None  # once a run: it may be a million files
 
     def parts(self, node: Node) -> dict[str, Any]:
@@ -51,15 +52,28 @@ class PartsReader:
         """
         outputs = [self._catalog.get(name) for name in node.outputs]
         stored = [d for d in outputs if isinstance(d, StoredDataset)]
-        formats = [dataset.format_class for dataset in stored]
         return {
             "function": function_name(node.func),
-            "code": code_of(node.func, *(c for c in formats if _is_own(c))),
+            "code": self._code(node),
             "parameters": self._parameters(node),
             "inputs": self._inputs(node),
             "stored_as": [dataset.format for dataset in stored],
             "source_files": self._source_files(node),
         }
+
+    def _code(self, node: Node) -> dict[str, str]:
+        """Of the function, and of what loads its inputs and stores its outputs."""
+        inputs = [n for n in node.inputs if not n.startswith(_PARAMETERS)]
+        datasets = [self._catalog.get(name) for name in (*inputs, *node.outputs)]
+        formats = {
+            d.format_class if isinstance(d, StoredDataset) else type(d)
+            for d in datasets
+            if not isinstance(d, TrainingStateDataset)
+        }
+        things = (node.func, frozenset(filter(_is_own, formats)))
+        if things not in self._code_of:  # tasks have the same functions
+            self._code_of[things] = code_of(node.func, *things[1])
+        return self._code_of[things]
 
     def environment(self, node: Node) -> dict[str, str]:
         """Facts that ought not to change a result, of nodes that use a device."""

@@ -30,7 +30,7 @@ def apply_overlays(
     training = parameters.get("training")
     chosen = training.get("schedule") if isinstance(training, Mapping) else None
     schedule = _look_up("training.schedule", chosen or "published", SCHEDULES)
-    overlays = {name: method.overlay for name, method in METHODS.items()}
+    overlays = {name: method().overlay() for name, method in METHODS.items()}
     baseline = _look_up("baseline", parameters.get("baseline", "none"), overlays)
     merged = dict(parameters)
     for layer in (schedule, baseline, overrides):

@@ -77,7 +77,7 @@ class Config:
             check_batch_size(
                 "finetuning.batch_size", self.finetuning.batch_size, self.training
             )
-        if self.method.finish is not None and self.memory.keep == "nothing":
+        if self.method.finishes and self.memory.keep == "nothing":
             raise ValueError(
                 f"baseline = {self.baseline} needs exemplars, and memory.keep = "
                 "nothing keeps none; allowed: memory.keep exemplars or everything"
@@ -102,7 +102,7 @@ class Config:
     @property
     def method(self) -> Method:
         """The method that the parameters were made for."""
-        return METHODS[self.baseline]
+        return METHODS[self.baseline]()
 
     def finetunes(self, task: int) -> bool:
         """Whether balanced finetuning follows the training of ``task``."""

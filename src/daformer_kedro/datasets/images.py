@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
+from daformer_kedro.config import Config, source_key
 from daformer_kedro.datasets.local_path import local_path
 from daformer_kedro.scenario.image_files import COPIES, ImageFiles
 from daformer_kedro.scenario.images import ImageArrays, Images
@@ -19,6 +20,17 @@ _NAMES = "class_names.json"
 _ABOUT = "files.json"
 _SPLITS = ("train", "test")
 _COLUMNS = {"path": "paths", "label": "labels", "num_bytes": "bytes"}
+
+
+def index_in(project: Path, config: Config) -> Path:
+    """Where the catalog's ``images`` say what was read from files.
+
+    Args:
+        project: its root.
+        config: the settings.
+    """
+    folder = project / "data" / "02_intermediate" / source_key(config)
+    return folder / "images" / _ABOUT
 
 
 class ImagesDataset(AbstractDataset[Images, Images]):

@@ -19,7 +19,7 @@ import pandas as pd
 from daformer_kedro.config.keys import PLACES
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.published import published_for
-from daformer_kedro.methods import METHODS, Method
+from daformer_kedro.methods import METHODS
 
 MEASURES = (
     "average_incremental_accuracy",
@@ -188,9 +188,10 @@ def method_name(
     the published one, DyTox's decoder under DAFormer's recipe, and accuracies that are
     not of test images.
     """
-    method = METHODS.get(baseline, Method(label=f"{baseline} ({{edition}})"))
-    name = method.label.format(edition=edition)
-    if decoder == "task_attention" and method.has_editions:
+    method = METHODS.get(baseline)
+    label = f"{baseline} ({{edition}})" if method is None else method.label
+    name = label.format(edition=edition)
+    if decoder == "task_attention" and (method is None or method.has_editions):
         recipe = f"DAFormer's recipe{'' if baseline == 'none' else f', {baseline}'}"
         name = f"DyTox's decoder with {recipe}"
     if schedule != "published":

@@ -19,6 +19,7 @@ from mlflow.types import ColSpec, DataType, Schema
 
 import daformer_kedro
 from daformer_kedro.config import Config
+from daformer_kedro.datasets.images import index_in
 from daformer_kedro.hooks.logbook import LOGBOOK
 from daformer_kedro.pipelines.naming import task_name
 from daformer_kedro.scenario.plan import make_plan
@@ -46,11 +47,13 @@ class FinalModelHooks:
 
     def __init__(self) -> None:
         self._config: Config | None = None
+        self._project = Path()
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Keep the settings."""
         self._config = Config.from_parameters(context.config_loader["parameters"])
+        self._project = Path(context.project_path)
 
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
@@ -58,7 +61,8 @@ class FinalModelHooks:
         run = mlflow.active_run()
         if run is None or self._config is None:
             return
-        last = task_name(make_plan(self._config).num_tasks - 1)
+        index = index_in(self._project, self._config)
+        last = task_name(make_plan(self._config, index).num_tasks - 1)
         name = f"{last}.checkpoint"
         if name not in pipeline.all_outputs():
             return
@@ -67,10 +71,14 @@ class FinalModelHooks:
         others = [f"{last}.{other}" for other in _BESIDE]
         made = [name, *(n for n in others if n in pipeline.all_outputs())]
         files = {n.rpartition(".")[2]: stored[n].filepath for n in made}
-        images = stored["images"].load()
-        example = images.view("test", np.arange(_NUM_EXAMPLES))
         registered = self._config.mlflow.register_model_as
-        LOGBOOK.attempt(lambda: log_model(files, example, registered))
+
+        def log() -> None:
+            images = stored["images"].load()  # files of it may be away
+            example = images.view("test", np.arange(_NUM_EXAMPLES))
+            log_model(files, example, registered)
+
+        LOGBOOK.attempt(log)
 
 
 def log_model(

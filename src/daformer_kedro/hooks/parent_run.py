@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +19,15 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from mlflow.tracking import MlflowClient
 from mlflow.tracking.context.registry import resolve_tags
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from daformer_kedro.cache.plan import current_plan
 from daformer_kedro.cache.runner import RunInterrupted
+from daformer_kedro.errors import InputError
+from daformer_kedro.hooks.cache import JOURNAL
 from daformer_kedro.hooks.logbook import LOGBOOK
+from daformer_kedro.storage.lock import Lock
 from daformer_kedro.storage.processes import identity, is_dead
 
 with warnings.catch_warnings():
@@ -30,6 +38,8 @@ with warnings.catch_warnings():
 PROCESS_TAG = "daformer.process"
 PROJECT_TAG = "daformer.project"
 _ATTEMPTS = 3
+_PATIENCE = 120.0  # seconds; on a busy machine MLflow takes many to make its database
+_LOGGER = logging.getLogger(__name__)
 
 
 class ParentRunHooks(MlflowHook):
@@ -50,8 +60,14 @@ class ParentRunHooks(MlflowHook):
         LOGBOOK.begin()
         self._project = Path(context.project_path).resolve().as_posix()
         self._can_log = False
+        server = context.config_loader["mlflow"].get("server") or {}
+        with _one_process(_lock_path(server.get("mlflow_tracking_uri"), self._project)):
+            self._set_up(context)
+
+    def _set_up(self, context: KedroContext) -> None:
+        """Make the database and the experiment where they are not there yet."""
         for attempt in range(_ATTEMPTS):
-            # Two processes that begin at once may both make the database.
+            # A process on another machine may make them at the same moment.
             last = attempt == _ATTEMPTS - 1
             try:
                 super().after_context_created(context)
@@ -167,6 +183,34 @@ class ParentRunHooks(MlflowHook):
             is_own = tags.get(PROJECT_TAG) == self._project
             if is_own and is_dead(tags.get(PROCESS_TAG, "")):
                 client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _lock_path(uri: str | None, project: str) -> Path:
+    """The lock of a run log: beside a database file, else in the project."""
+    try:
+        url = make_url(uri or "")
+    except ArgumentError:
+        url = None
+    if url is not None and url.get_backend_name() == "sqlite" and url.database:
+        return Path(project, f"{url.database}.lock")
+    return Path(project) / JOURNAL / "mlflow.lock"
+
+
+@contextmanager
+def _one_process(path: Path) -> Iterator[None]:
+    """One process at a time: MLflow makes tables one by one, and not for two at once.
+
+    A lock that cannot be had must not cost a run: without it the block is tried too.
+    """
+    lock = Lock(path, "MLflow's database")
+    try:
+        lock.acquire(patience=_PATIENCE)
+    except InputError as error:
+        _LOGGER.debug("%s", error)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _raise(error: Exception) -> None:

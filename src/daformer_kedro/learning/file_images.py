@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ _MOST_WORKERS = 16
 _FEW_IMAGES = 256  # starting workers would take longer than decoding these
 _BATCHES_AHEAD = 4
 _LARGEST_SEED = 2**62
+_SECONDS_TO_END = 5
 _TEST_VIEW = -1
 
 Order = list[list[tuple[int, int]]]
@@ -128,6 +131,7 @@ class FileImages:
                 prefetch_factor=_BATCHES_AHEAD if workers else None,
                 persistent_workers=workers > 0,
                 pin_memory=torch.cuda.is_available(),
+                worker_init_fn=_leave_ending_to_parent,
             )
         try:
             yield from self._loader
@@ -135,6 +139,22 @@ class FileImages:
             # A worker's error comes with the worker's traceback in its message.
             start = f"\n{InputError.__module__}.{InputError.__qualname__}: "
             raise InputError(str(error).rpartition(start)[2].strip()) from error
+
+
+def _leave_ending_to_parent(worker: int) -> None:
+    """In a worker: go on for a moment after a signal to end, until the parent ends it.
+
+    Terminals and schedulers send their signals to all processes of a job. A worker that
+    ended at once would be an error in its parent, often before that has the signal.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end_later)
+
+
+def _end_later(*_: Any) -> None:
+    timer = threading.Timer(_SECONDS_TO_END, os._exit, [0])
+    timer.daemon = True
+    timer.start()
 
 
 class _Files(Dataset[Tensor]):

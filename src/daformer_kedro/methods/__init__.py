@@ -1,6 +1,6 @@
 """Methods of class-incremental learning; :data:`METHODS` lists them.
 
-A new method is a file beside these, with a
+A new method is a file beside these, with a subclass of
 :class:`~daformer_kedro.methods.method.Method`, and a line in :data:`METHODS`.
 """
 
@@ -8,25 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from daformer_kedro.methods.daformer import DAFORMER
-from daformer_kedro.methods.dytox import DYTOX, DYTOX_PLUS, DYTOX_PLUSPLUS
-from daformer_kedro.methods.finetune import FINETUNE
-from daformer_kedro.methods.joint import JOINT
+from daformer_kedro.methods.daformer import DAFormerMethod
+from daformer_kedro.methods.dytox import DyTox, DyToxPlus, DyToxPlusPlus
+from daformer_kedro.methods.finetune import Finetune
+from daformer_kedro.methods.joint import Joint
 from daformer_kedro.methods.method import Method
-from daformer_kedro.methods.nearest_mean import NEAREST_MEAN
-from daformer_kedro.methods.replay import REPLAY
-from daformer_kedro.methods.weight_alignment import WEIGHT_ALIGNMENT
+from daformer_kedro.methods.nearest_mean import NearestMean
+from daformer_kedro.methods.replay import Replay
+from daformer_kedro.methods.weight_alignment import WeightAlignment
 
-METHODS: Mapping[str, Method] = {
-    "none": DAFORMER,
-    "finetune": FINETUNE,
-    "replay": REPLAY,
-    "joint": JOINT,
-    "nearest_mean": NEAREST_MEAN,
-    "weight_alignment": WEIGHT_ALIGNMENT,
-    "dytox": DYTOX,
-    "dytox_plus": DYTOX_PLUS,
-    "dytox_plusplus": DYTOX_PLUSPLUS,
+METHODS: Mapping[str, type[Method]] = {
+    "none": DAFormerMethod,
+    "finetune": Finetune,
+    "replay": Replay,
+    "joint": Joint,
+    "nearest_mean": NearestMean,
+    "weight_alignment": WeightAlignment,
+    "dytox": DyTox,
+    "dytox_plus": DyToxPlus,
+    "dytox_plusplus": DyToxPlusPlus,
 }
 """Every method by its value of the parameter ``baseline``."""
 

@@ -2,4 +2,8 @@
 
 from daformer_kedro.methods.method import Method
 
-DAFORMER = Method(label="DAFormer-{edition}")
+
+class DAFormerMethod(Method):
+    """The method of this project."""
+
+    label = "DAFormer-{edition}"

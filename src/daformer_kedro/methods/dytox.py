@@ -7,37 +7,47 @@ environment's.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from daformer_kedro.methods.method import Method
 
 
-def _overlay(*, mixup: float, smoothing: float | None, rho: float) -> dict[str, Any]:
-    classification = {} if smoothing is None else {"label_smoothing": smoothing}
-    return {
-        "model": {"decoder": "task_attention"},
-        "losses": {
-            "knn_distillation": {"weight": 0.0},
-            "classification": classification,
-        },
-        "augmentation": {"mixup_alpha": mixup, "cutmix_alpha": 0.0},
-        "training": {"sharpness": {"rho": rho, "adaptive": True, "first_task": False}},
-    }
+class DyToxPlus(Method):
+    """Task attention and mixup."""
+
+    label = "DyTox+ (ours)"
+    has_editions = False
+    mixup: ClassVar[float] = 0.8
+    rho: ClassVar[float] = 0.0
+
+    def overlay(self) -> Mapping[str, Any]:
+        """Return the decoder, and the strength of mixup and of SAM."""
+        return {
+            "model": {"decoder": "task_attention"},
+            "losses": {"knn_distillation": {"weight": 0.0}},
+            "augmentation": {"mixup_alpha": self.mixup, "cutmix_alpha": 0.0},
+            "training": {
+                "sharpness": {"rho": self.rho, "adaptive": True, "first_task": False}
+            },
+        }
 
 
-DYTOX = Method(
-    label="DyTox (ours)",
-    # The released code trains on hard targets where it does not mix.
-    overlay=_overlay(mixup=0.0, smoothing=0.0, rho=0.0),
-    has_editions=False,
-)
-DYTOX_PLUS = Method(
-    label="DyTox+ (ours)",
-    overlay=_overlay(mixup=0.8, smoothing=None, rho=0.0),
-    has_editions=False,
-)
-DYTOX_PLUSPLUS = Method(
-    label="DyTox++ (ours)",
-    overlay=_overlay(mixup=0.8, smoothing=None, rho=3.0),
-    has_editions=False,
-)
+class DyTox(DyToxPlus):
+    """Task attention without mixup."""
+
+    label = "DyTox (ours)"
+    mixup = 0.0
+
+    def overlay(self) -> Mapping[str, Any]:
+        """Return hard targets too: the released code smooths only where it mixes."""
+        overlay = super().overlay()
+        hard = {"classification": {"label_smoothing": 0.0}}
+        return {**overlay, "losses": overlay["losses"] | hard}
+
+
+class DyToxPlusPlus(DyToxPlus):
+    """Mixup, and adaptive sharpness-aware minimisation from the second task on."""
+
+    label = "DyTox++ (ours)"
+    rho = 3.0

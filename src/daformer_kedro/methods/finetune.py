@@ -1,12 +1,22 @@
 """The lower bound: each task trains on its own images alone."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
 from daformer_kedro.methods.method import Method, without
 
-FINETUNE = Method(
-    label="finetune ({edition})",
-    overlay={
-        "memory": {"keep": "nothing"},
-        "losses": without("teacher", "divergence_head"),
-        "finetuning": {"epochs": 0},
-    },
-)
+
+class Finetune(Method):
+    """No memory, no distillation, no balanced finetuning."""
+
+    label = "finetune ({edition})"
+
+    def overlay(self) -> Mapping[str, Any]:
+        """Return what switches all of these off."""
+        return {
+            "memory": {"keep": "nothing"},
+            "losses": without("teacher", "divergence_head"),
+            "finetuning": {"epochs": 0},
+        }

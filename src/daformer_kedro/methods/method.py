@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
@@ -13,26 +12,38 @@ from daformer_kedro.objectives import Need, terms_that_need
 if TYPE_CHECKING:
     from daformer_kedro.model import DAFormer
 
-Finish = Callable[["DAFormer", Tensor, Tensor], None]
 
-
-@dataclass(frozen=True)
 class Method:
-    """A way to learn classes task by task.
+    """A way to learn classes task by task; a subclass is one file.
 
     Attributes:
         label: name in tables and figures; ``{edition}`` stands for S or M.
-        overlay: parameters laid over those of the environment; ``--params`` still win.
         has_editions: whether editions S and M differ under the method.
-        finish: changes the model once a task is learnt and its exemplars are chosen,
-            in place. It gets the model, the exemplars' embeddings (N, E) and their
-            targets (N,). A step of its own in the pipeline; ``None`` for none.
     """
 
-    label: str
-    overlay: Mapping[str, Any] = field(default_factory=dict)
-    has_editions: bool = True
-    finish: Finish | None = None
+    label: ClassVar[str]
+    has_editions: ClassVar[bool] = True
+
+    def overlay(self) -> Mapping[str, Any]:
+        """Return parameters laid over the environment's; ``--params`` still win."""
+        return {}
+
+    def finish(self, model: DAFormer, features: Tensor, targets: Tensor) -> None:
+        """Change the model once a task is learnt and its exemplars are chosen.
+
+        A step of its own in the pipeline, there only for methods that define it.
+
+        Args:
+            model: to be changed in place.
+            features: (N, E) embeddings of the exemplars.
+            targets: (N,) their classes.
+        """
+        raise NotImplementedError
+
+    @property
+    def finishes(self) -> bool:
+        """Whether the method changes the model at the end of a task."""
+        return type(self).finish is not Method.finish
 
 
 def without(*needs: Need) -> dict[str, dict[str, float]]:

@@ -7,7 +7,8 @@ head can be biased towards the newest classes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -19,24 +20,22 @@ if TYPE_CHECKING:
     from daformer_kedro.model import DAFormer
 
 
-def classify_by_means(model: DAFormer, features: Tensor, targets: Tensor) -> None:
-    """Let the model classify by the nearest class mean from now on, in place.
+class NearestMean(Method):
+    """Replay whose model classifies by the nearest class mean."""
 
-    Embeddings and means are of length 1, as in iCaRL (algorithm 1).
+    label = "replay, nearest mean ({edition})"
 
-    Args:
-        model: once a task is learnt.
-        features: (N, E) embeddings of the exemplars.
-        targets: (N,) their classes; each class has at least one.
-    """
-    unit = F.normalize(features.float(), dim=1)
-    sums = torch.zeros(model.num_classes, unit.shape[1])
-    sums.index_add_(0, targets.cpu().long(), unit.cpu())
-    model.class_means = F.normalize(sums, dim=1).to(model.pos_embed.device)
+    def overlay(self) -> Mapping[str, Any]:
+        """Return replay without finetuning: no head is used that it could balance."""
+        return {"losses": without("teacher"), "finetuning": {"epochs": 0}}
 
+    def finish(self, model: DAFormer, features: Tensor, targets: Tensor) -> None:
+        """Let the model classify by the nearest class mean from now on.
 
-NEAREST_MEAN = Method(
-    label="replay, nearest mean ({edition})",
-    overlay={"losses": without("teacher"), "finetuning": {"epochs": 0}},
-    finish=classify_by_means,
-)
+        Embeddings and means are of length 1, as in iCaRL (algorithm 1). Each class has
+        at least one exemplar.
+        """
+        unit = F.normalize(features.float(), dim=1)
+        sums = torch.zeros(model.num_classes, unit.shape[1])
+        sums.index_add_(0, targets.cpu().long(), unit.cpu())
+        model.class_means = F.normalize(sums, dim=1).to(model.pos_embed.device)

@@ -1,5 +1,18 @@
 """Rehearsal of a memory, with no distillation."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
 from daformer_kedro.methods.method import Method, without
 
-REPLAY = Method(label="replay ({edition})", overlay={"losses": without("teacher")})
+
+class Replay(Method):
+    """A memory and balanced finetuning alone."""
+
+    label = "replay ({edition})"
+
+    def overlay(self) -> Mapping[str, Any]:
+        """Return what switches off every loss term with a teacher."""
+        return {"losses": without("teacher")}

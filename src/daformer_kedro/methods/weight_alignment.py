@@ -7,7 +7,8 @@ scaled so that their mean norm is that of the older heads' (equations 8 and 9).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,32 +19,29 @@ if TYPE_CHECKING:
     from daformer_kedro.model import DAFormer
 
 
-@torch.no_grad()
-def align_heads(model: DAFormer, features: Tensor, targets: Tensor) -> None:
-    """Scale the newest head's weights to the mean norm of the older heads', in place.
+class WeightAlignment(Method):
+    """Logit distillation, and heads of equal weight."""
 
-    Biases stay, as in the paper; the first task has nothing to align with.
+    label = "weight alignment ({edition})"
 
-    Args:
-        model: once a task is learnt.
-        features: not used.
-        targets: not used.
-    """
-    *older, newest = (head.linear.weight for head in model.heads.tasks())
-    if older:
-        old_norms = torch.cat([weight.norm(dim=1) for weight in older])
-        newest.mul_(old_norms.mean() / newest.norm(dim=1).mean())
+    def overlay(self) -> Mapping[str, Any]:
+        """Return replay with logit distillation, without finetuning."""
+        return {
+            "losses": {
+                "knn_distillation": {"weight": 0.0},
+                "pooled_distillation": {"weight": 0.0},
+                "divergence": {"weight": 0.0},
+            },
+            "finetuning": {"epochs": 0},
+        }
 
+    @torch.no_grad()
+    def finish(self, model: DAFormer, features: Tensor, targets: Tensor) -> None:
+        """Scale the newest head's weights to the mean norm of the older heads'.
 
-WEIGHT_ALIGNMENT = Method(
-    label="weight alignment ({edition})",
-    overlay={
-        "losses": {
-            "knn_distillation": {"weight": 0.0},
-            "pooled_distillation": {"weight": 0.0},
-            "divergence": {"weight": 0.0},
-        },
-        "finetuning": {"epochs": 0},
-    },
-    finish=align_heads,
-)
+        Biases stay, as in the paper; the first task has nothing to align with.
+        """
+        *older, newest = (head.linear.weight for head in model.heads.tasks())
+        if older:
+            old_norms = torch.cat([weight.norm(dim=1) for weight in older])
+            newest.mul_(old_norms.mean() / newest.norm(dim=1).mean())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from daformer_kedro.config import Config
 from daformer_kedro.errors import InputError
@@ -25,11 +26,13 @@ class Plan:
         return len(self.task_sizes)
 
 
-def make_plan(config: Config) -> Plan:
+def make_plan(config: Config, index: Path | None = None) -> Plan:
     """Work out the tasks, and check the sections against each other.
 
     Args:
         config: all settings of a run.
+        index: where an earlier run with the same source noted what it read, which
+            stands in for images that are away.
 
     Raises:
         InputError: the class order is no permutation, increments do not add up, the
@@ -38,7 +41,10 @@ def make_plan(config: Config) -> Plan:
     """
     stream = config.scenario.tasks
     source = describe_source(
-        config.source, image_size=config.preprocessing.image_size, stream=stream
+        config.source,
+        image_size=config.preprocessing.image_size,
+        stream=stream,
+        index=index,
     )
     plan = Plan(
         source=source,

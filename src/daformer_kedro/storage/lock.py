@@ -14,6 +14,8 @@ from pathlib import Path
 
 from daformer_kedro.errors import InputError
 
+_PAUSE = 0.1  # seconds between two attempts
+
 
 @dataclass(frozen=True)
 class Holder:
@@ -49,19 +51,26 @@ class Lock:
         self.what = what
         self._descriptor: int | None = None
 
-    def acquire(self) -> None:
+    def acquire(self, *, patience: float = 0.0) -> None:
         """Take the lock.
+
+        Args:
+            patience: seconds to wait for another process to give it back.
 
         Raises:
             InputError: another process holds it (the message says which), or the file
                 cannot be written.
         """
+        end = time.monotonic() + patience
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             while self._descriptor is None:
-                self._try()
-        except BlockingIOError:
-            raise InputError(self._held()) from None
+                try:
+                    self._try()
+                except BlockingIOError:
+                    if time.monotonic() >= end:
+                        raise InputError(self._held()) from None
+                    time.sleep(_PAUSE)
         except OSError as error:
             raise InputError(f"cannot write {self.path}: {error.strerror}") from error
 

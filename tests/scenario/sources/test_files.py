@@ -45,6 +45,23 @@ def read(root: Path, stream: tuple[str, ...] | None = None, **changes: Any) -> A
     return read_source(config, image_size=8, resize=10, stream=stream)
 
 
+def test_an_index_stands_in_for_a_folder_that_is_away(tmp_path: Path) -> None:
+    index = tmp_path / "files.json"
+    index.write_text('{"class_names": ["a", "b", "c"], "task_sizes": null}')
+    config = SourceConfig(name="image_folder", path=str(tmp_path / "away"))
+    found = describe_source(config, image_size=8, index=index)
+    assert (found.num_classes, found.image_size, found.task_sizes) == (3, 8, None)
+    with pytest.raises(InputError, match="away: is no folder"):
+        describe_source(config, image_size=8, index=tmp_path / "none.json")
+    # Another folder has arrived since: it must be read.
+    index.write_text('{"class_names": ["a", "b"], "task_sizes": [2]}')
+    assert describe_source(
+        config, image_size=8, stream=("may",), index=index
+    ).task_sizes == (2,)
+    with pytest.raises(InputError):
+        describe_source(config, image_size=8, stream=("may", "june"), index=index)
+
+
 def test_two_splits_are_read_as_they_lie(tmp_path: Path) -> None:
     tree(tmp_path, {"zebra": 2, "ärmel": 3}, "train", "test")
     (tmp_path / "train" / "zebra" / "notes.txt").write_text("no image")

@@ -26,11 +26,9 @@ def finish_task_node(
 ) -> Checkpoint:
     """Change the learned model as its method does, such as aligning its heads."""
     extractor = Extractor.of(learned, evaluation, device)
-    finish = METHODS[baseline].finish
-    assert finish is not None  # the pipeline has this node for such methods alone
     features, _ = extractor.extract(images, "train", exemplars["index"])
     targets = torch.from_numpy(exemplars["target"].to_numpy(copy=True))
-    finish(extractor.model, features, targets)
+    METHODS[baseline]().finish(extractor.model, features, targets)
     return Checkpoint.of(
         extractor.model,
         preprocessing=learned.preprocessing,

@@ -33,7 +33,7 @@ def create_pipeline(task: int, config: Config) -> Pipeline:
         config: says which nodes there are.
     """
     has_memory = config.memory.keep != "nothing"
-    finetunes, finishes = config.finetunes(task), config.method.finish is not None
+    finetunes, finishes = config.finetunes(task), config.method.finishes
     trained = "trained" if finetunes or finishes else "checkpoint"
     learned = "finetuned" if finetunes else "trained"
     nodes = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,19 +68,26 @@ def describe_source(
     *,
     image_size: int | None = None,
     stream: tuple[str, ...] | None = None,
+    index: Path | None = None,
 ) -> SourceDescription:
-    """Describe a source without its images; of files, the folders must be there.
+    """Describe a source without its images.
+
+    Of files the folders must be there, or the index that was made of them.
 
     Args:
         config: section ``source`` of the parameters.
         image_size: ``preprocessing.image_size``, for sources of files.
         stream: ``scenario.tasks``, folders that arrive over time.
+        index: description of an index made with the same settings, a JSON file.
 
     Raises:
         InputError: ``source.classes`` names a class twice, an unknown one or none,
             the source is not known, or settings do not fit it.
     """
     if config.name in FILE_SOURCES:
+        known = _indexed(config, image_size, stream, index)
+        if known is not None:
+            return known
         files = FILE_SOURCES[config.name].facts(config, stream)
         labels = resolve_classes(config.classes, files.class_names, config.name)
         if stream is not None and config.classes is not None:
@@ -103,6 +111,29 @@ def describe_source(
         num_classes=len(labels),
         image_size=facts.image_size,
         num_channels=facts.num_channels,
+    )
+
+
+def _indexed(
+    config: SourceConfig,
+    image_size: int | None,
+    stream: tuple[str, ...] | None,
+    index: Path | None,
+) -> SourceDescription | None:
+    """What was read from a folder that is away at the moment; ``None`` otherwise."""
+    is_away = config.path is not None and not Path(config.path).expanduser().exists()
+    if not is_away or index is None or not index.is_file():
+        return None
+    about = json.loads(index.read_text(encoding="utf-8"))
+    sizes = about["task_sizes"]
+    if stream is not None and len(sizes or ()) != len(stream):
+        return None
+    return SourceDescription(
+        name=config.name,
+        num_classes=len(about["class_names"]),
+        image_size=_needed(image_size, config),
+        num_channels=3,
+        task_sizes=None if sizes is None else tuple(sizes),
     )
 
 

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import multiprocessing
 import os
+import signal
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
@@ -57,7 +58,10 @@ def find_reasons(
     if len(paths) <= _FEW_FILES[costly] or cores == 1:
         reasons = map(check, paths)
         return {p: r for p, r in zip(paths, reasons, strict=True) if r is not None}
-    with multiprocessing.get_context("forkserver").Pool(cores) as pool:
+    # Ctrl+C goes to all processes; the parent ends the others.
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    context = multiprocessing.get_context("forkserver")
+    with context.Pool(cores, signal.signal, ignore) as pool:
         found = pool.imap(check, paths, chunksize=_FILES_A_CHUNK[costly])
         return {p: r for p, r in zip(paths, found, strict=True) if r is not None}
 

@@ -1,0 +1,35 @@
+"""``kedro run`` as Kedro has it; a runner that cannot be used is one message."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import click
+from kedro.framework.cli.project import run as kedro_run
+
+from daformer_kedro.errors import InputError
+from daformer_kedro.selection import check_runner
+from daformer_kedro.usage import UsageError
+
+
+@click.group(name=__file__)
+def cli() -> None:
+    """Commands of this project in place of Kedro's."""
+
+
+def _run(**options: Any) -> Any:
+    try:
+        check_runner(options["runner"])
+        unknown = sorted(set(options["runner_params"]) - {"is_async"})
+        if unknown:
+            raise InputError(f"--runner-params {unknown[0]}: allowed: is_async")
+    except InputError as error:
+        raise UsageError(str(error)) from error
+    return _kedros(**options)
+
+
+_kedros: Any = kedro_run.callback
+run = copy.copy(kedro_run)
+run.callback = _run
+cli.add_command(run)
