@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from daformer_kedro.config import Config, apply_overlays, lay_over, merge
+from daformer_kedro.config.run import Config, apply_overlays, lay_over, merge
 from daformer_kedro.learning.training import LearningSettings
 
 PROTOCOL = "cifar100_10-10"

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from daformer_kedro.config import Config
+from daformer_kedro.config.run import Config
 from daformer_kedro.evaluation.metrics import evaluate_predictions
 from daformer_kedro.evaluation.predictions import prediction_table
 from daformer_kedro.learning.extraction import extract

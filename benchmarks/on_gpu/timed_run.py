@@ -11,7 +11,7 @@ from unittest import mock
 
 import pandas as pd
 
-from daformer_kedro.config import Config
+from daformer_kedro.config.run import Config
 from daformer_kedro.evaluation.metrics import average_incremental_accuracy
 from daformer_kedro.learning import training
 from daformer_kedro.learning.progress import EpochRecord, observed_by

@@ -14,7 +14,7 @@ from kedro.utils import find_kedro_project, is_kedro_project
 from omegaconf import OmegaConf
 
 from daformer_kedro import pipeline_registry
-from daformer_kedro.config import (
+from daformer_kedro.config.run import (
     Config,
     apply_overlays,
     lay_over,
@@ -102,7 +102,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
         Raises:
             InputError: a setting is left out, or see
-                :meth:`daformer_kedro.config.Config.from_parameters`.
+                :meth:`daformer_kedro.config.run.Config.from_parameters`.
         """
         parameters = self["parameters"]
         config = Config.from_parameters(parameters)

@@ -18,7 +18,7 @@ from kedro.framework.startup import bootstrap_project
 from omegaconf import OmegaConf
 
 from daformer_kedro.cache.journal import Journal
-from daformer_kedro.config import Config, run_key
+from daformer_kedro.config.run import Config, run_key
 from daformer_kedro.datasets.images import index_in
 from daformer_kedro.hooks.cache import JOURNAL
 from daformer_kedro.scenario.plan import make_plan

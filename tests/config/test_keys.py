@@ -9,10 +9,12 @@ import pytest
 
 from daformer_kedro.config import (
     ComparisonConfig,
-    Config,
     ExportConfig,
     InferenceConfig,
     MlflowConfig,
+)
+from daformer_kedro.config.run import (
+    Config,
     result_overrides,
     result_settings,
     run_key,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from daformer_kedro.config import SCHEDULES, Config, apply_overlays, lay_over
+from daformer_kedro.config.run import SCHEDULES, Config, apply_overlays, lay_over
 from daformer_kedro.errors import InputError
 
 PARAMETERS = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from daformer_kedro.config import Config, MemoryConfig, SourceConfig, validated
+from daformer_kedro.config import MemoryConfig, SourceConfig, validated
+from daformer_kedro.config.run import Config
 from daformer_kedro.errors import InputError
 
 

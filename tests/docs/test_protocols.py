@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from daformer_kedro.config import Config
+from daformer_kedro.config.run import Config
 from daformer_kedro.context import ProjectConfigLoader
 from daformer_kedro.scenario.class_order import (
     published_class_orders,

@@ -11,7 +11,7 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
-from daformer_kedro.config import Config
+from daformer_kedro.config.run import Config
 from daformer_kedro.model import DAFormer
 
 RECIPE = Path(__file__).parents[2] / "docs" / "recipe.md"

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from daformer_kedro.config import Config
+from daformer_kedro.config.run import Config
 from daformer_kedro.hooks.run_facts import fact_tags, image_inputs, table_input
 from daformer_kedro.scenario.images import ImageArrays
 

@@ -14,11 +14,11 @@ from PIL import Image
 from daformer_kedro.config import (
     AugmentationConfig,
     FinetuningConfig,
-    LossesConfig,
     ModelConfig,
     PreprocessingConfig,
     TrainingConfig,
 )
+from daformer_kedro.config.run import LossesConfig
 from daformer_kedro.learning.file_images import FileImages
 from daformer_kedro.learning.fitting import TaskImages
 from daformer_kedro.learning.growth import model_for_task

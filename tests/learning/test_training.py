@@ -12,12 +12,12 @@ from torch import Tensor
 from daformer_kedro.config import (
     AugmentationConfig,
     FinetuningConfig,
-    LossesConfig,
     ModelConfig,
     PreprocessingConfig,
     SharpnessConfig,
     TrainingConfig,
 )
+from daformer_kedro.config.run import LossesConfig
 from daformer_kedro.learning import fitting
 from daformer_kedro.learning.extraction import extract
 from daformer_kedro.learning.fitting import DivergenceError, TaskImages

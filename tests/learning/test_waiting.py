@@ -23,13 +23,13 @@ from torch.utils._pytree import tree_leaves
 from daformer_kedro.config import (
     AugmentationConfig,
     FinetuningConfig,
-    LossesConfig,
     ModelConfig,
     PreprocessingConfig,
     RandomAffineConfig,
     SharpnessConfig,
     TrainingConfig,
 )
+from daformer_kedro.config.run import LossesConfig
 from daformer_kedro.learning import chunks, training
 from daformer_kedro.learning.fitting import Fitting, TaskImages
 from daformer_kedro.learning.training import (

@@ -7,12 +7,8 @@ import math
 import pytest
 import torch
 
-from daformer_kedro.config import (
-    Config,
-    ModelConfig,
-    PreprocessingConfig,
-    apply_overlays,
-)
+from daformer_kedro.config import ModelConfig, PreprocessingConfig
+from daformer_kedro.config.run import Config, apply_overlays
 from daformer_kedro.errors import InputError
 from daformer_kedro.learning.extraction import extract
 from daformer_kedro.methods import METHODS

@@ -15,7 +15,7 @@ from kedro.pipeline.node import Node
 
 from daformer_kedro.cache.code import code_of, function_name
 from daformer_kedro.cache.source_files import describe_files
-from daformer_kedro.config import Config, result_settings
+from daformer_kedro.config.run import Config, result_settings
 from daformer_kedro.datasets import (
     OptionalJSONDataset,
     StoredDataset,

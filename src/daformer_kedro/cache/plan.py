@@ -15,7 +15,7 @@ from kedro.pipeline.node import Node
 from daformer_kedro.cache.differences import differences, in_one_line
 from daformer_kedro.cache.library import Library
 from daformer_kedro.cache.parts import PartsReader, key_of
-from daformer_kedro.config import Config, run_key, source_key
+from daformer_kedro.config.run import Config, run_key, source_key
 from daformer_kedro.datasets import StoredDataset, TrainingStateDataset
 from daformer_kedro.pipelines.naming import READS_SOURCE_FILES
 from daformer_kedro.storage.record import Origin, Record, is_whole, read_record

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
-from daformer_kedro.config import Config, source_key
+from daformer_kedro.config.run import Config, source_key
 from daformer_kedro.datasets.local_path import local_path
 from daformer_kedro.scenario.image_files import COPIES, ImageFiles
 from daformer_kedro.scenario.images import ImageArrays, Images

@@ -14,7 +14,7 @@ from kedro.pipeline.node import Node
 
 from daformer_kedro.cache.journal import Attempt, Journal
 from daformer_kedro.cache.plan import Mode, Plan, current_plan, set_plan
-from daformer_kedro.config import Config, run_key
+from daformer_kedro.config.run import Config, run_key
 from daformer_kedro.datasets import TrainingStateDataset
 from daformer_kedro.errors import InputError
 from daformer_kedro.pipelines.naming import STANDS_APART

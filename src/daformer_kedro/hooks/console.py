@@ -23,7 +23,7 @@ from rich.progress import (
 
 from daformer_kedro.cache.plan import Decision, Plan, current_plan
 from daformer_kedro.cache.runner import RunInterrupted
-from daformer_kedro.config import Config
+from daformer_kedro.config.run import Config
 from daformer_kedro.evaluation.summary import format_summary
 from daformer_kedro.learning.compilation import wants_compilation
 from daformer_kedro.learning.devices import resolve_device, resolve_precision

@@ -18,7 +18,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 
 import daformer_kedro
-from daformer_kedro.config import Config
+from daformer_kedro.config.run import Config
 from daformer_kedro.datasets.images import index_in
 from daformer_kedro.hooks.logbook import LOGBOOK
 from daformer_kedro.pipelines.naming import task_name

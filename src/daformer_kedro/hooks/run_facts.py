@@ -15,7 +15,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from daformer_kedro.cache.code import code_fingerprint
-from daformer_kedro.config import Config, settings_key
+from daformer_kedro.config.run import Config, settings_key
 from daformer_kedro.scenario.image_files import ImageFiles
 from daformer_kedro.scenario.images import Images
 

@@ -24,7 +24,7 @@ from mlflow.utils.time import get_current_time_millis
 
 from daformer_kedro.cache.plan import Decision, Plan, current_plan
 from daformer_kedro.cache.runner import RunInterrupted
-from daformer_kedro.config import Config, run_key
+from daformer_kedro.config.run import Config, run_key
 from daformer_kedro.hooks.outbox import Outbox
 from daformer_kedro.hooks.parent_run import PROCESS_TAG, PROJECT_TAG
 from daformer_kedro.hooks.run_facts import fact_tags, image_inputs, table_input

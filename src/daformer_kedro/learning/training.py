@@ -10,11 +10,11 @@ from torch import Tensor
 from daformer_kedro.config import (
     AugmentationConfig,
     FinetuningConfig,
-    LossesConfig,
     PreprocessingConfig,
     SharpnessConfig,
     TrainingConfig,
 )
+from daformer_kedro.config.run import LossesConfig
 from daformer_kedro.learning.augmentation import Augmentation
 from daformer_kedro.learning.compilation import compile_encoder, wants_compilation
 from daformer_kedro.learning.devices import autocast, resolve_precision

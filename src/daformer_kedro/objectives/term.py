@@ -86,7 +86,7 @@ class Term:
         """Check the term against the other settings of a run.
 
         Args:
-            settings: the whole :class:`~daformer_kedro.config.Config`.
+            settings: the whole :class:`~daformer_kedro.config.run.Config`.
 
         Raises:
             ValueError: they do not go together; names both settings.

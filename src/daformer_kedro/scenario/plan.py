@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from daformer_kedro.config import Config
+from daformer_kedro.config.run import Config
 from daformer_kedro.errors import InputError
 from daformer_kedro.scenario.class_order import resolve_class_order
 from daformer_kedro.scenario.sources import SourceDescription, describe_source

@@ -17,12 +17,12 @@ import torch.distributed as dist
 from daformer_kedro.config import (
     AugmentationConfig,
     FinetuningConfig,
-    LossesConfig,
     ModelConfig,
     PreprocessingConfig,
     SharpnessConfig,
     TrainingConfig,
 )
+from daformer_kedro.config.run import LossesConfig
 from daformer_kedro.learning.distributed.ranks import RankGroup, Ranks
 from daformer_kedro.learning.fitting import TaskImages
 from daformer_kedro.learning.growth import model_for_task

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from daformer_kedro.config import Config, SourceConfig
+from daformer_kedro.config import SourceConfig
+from daformer_kedro.config.run import Config
 from daformer_kedro.errors import InputError
 from daformer_kedro.scenario.image_files import ImageFiles
 from daformer_kedro.scenario.plan import make_plan

@@ -15,11 +15,11 @@ from torch import Tensor
 from daformer_kedro.config import (
     AugmentationConfig,
     FinetuningConfig,
-    LossesConfig,
     PreprocessingConfig,
     TrainingConfig,
     validated,
 )
+from daformer_kedro.config.run import LossesConfig
 from daformer_kedro.learning.file_images import FileImages
 from daformer_kedro.learning.fitting import TaskImages
 from daformer_kedro.learning.progress import EpochRecord

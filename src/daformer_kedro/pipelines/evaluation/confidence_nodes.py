@@ -12,12 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from daformer_kedro.config import (
-    Config,
-    result_settings,
-    run_key,
-    run_name,
-)
+from daformer_kedro.config.run import Config, result_settings, run_key, run_name
 from daformer_kedro.evaluation.calibration import (
     Calibration,
     expected_calibration_error,

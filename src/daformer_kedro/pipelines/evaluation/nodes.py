@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from daformer_kedro.config import Config, run_name
+from daformer_kedro.config.run import Config, run_name
 from daformer_kedro.evaluation.comparison import method_name
 from daformer_kedro.evaluation.metrics import summarise
 from daformer_kedro.evaluation.published import published_for

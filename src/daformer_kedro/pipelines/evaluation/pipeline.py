@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline, node
 
-from daformer_kedro.config import SETTINGS, Config
+from daformer_kedro.config.run import SETTINGS, Config
 from daformer_kedro.pipelines.evaluation.attention_nodes import draw_attention_node
 from daformer_kedro.pipelines.evaluation.confidence_nodes import (
     calibrate_node,

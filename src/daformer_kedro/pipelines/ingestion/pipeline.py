@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline, node
 
-from daformer_kedro.config import Config
+from daformer_kedro.config.run import Config
 from daformer_kedro.pipelines.ingestion.nodes import (
     images_of_tasks_node,
     index_images_node,

@@ -15,13 +15,13 @@ from torch import Tensor
 from daformer_kedro.config import (
     AugmentationConfig,
     FinetuningConfig,
-    LossesConfig,
     MemoryConfig,
     ModelConfig,
     PreprocessingConfig,
     TrainingConfig,
     validated,
 )
+from daformer_kedro.config.run import LossesConfig
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.distributed.launch import run_phase
 from daformer_kedro.learning.fitting import TaskImages

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline, node
 
-from daformer_kedro.config import Config
+from daformer_kedro.config.run import Config
 from daformer_kedro.pipelines.naming import task_name
 from daformer_kedro.pipelines.task.evaluation_nodes import evaluate_task_node
 from daformer_kedro.pipelines.task.exemplar_nodes import draw_exemplars_node

@@ -1,0 +1,34 @@
+"""All settings of a run together, and what follows from them.
+
+Apart from the single sections, which a process that decodes images reads without the
+half second and the memory of PyTorch: the terms of the loss bring their settings along.
+"""
+
+from daformer_kedro.config.keys import (
+    result_overrides,
+    result_settings,
+    run_key,
+    run_name,
+    settings_key,
+    source_key,
+)
+from daformer_kedro.config.overlays import apply_overlays, lay_over, merge
+from daformer_kedro.config.schedules import SCHEDULES
+from daformer_kedro.config.sections import SETTINGS, Config
+from daformer_kedro.objectives import LossesConfig
+
+__all__ = [
+    "SCHEDULES",
+    "SETTINGS",
+    "Config",
+    "LossesConfig",
+    "apply_overlays",
+    "lay_over",
+    "merge",
+    "result_overrides",
+    "result_settings",
+    "run_key",
+    "run_name",
+    "settings_key",
+    "source_key",
+]
