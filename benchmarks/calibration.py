@@ -52,7 +52,10 @@ _VARIANTS: dict[str, dict[str, Any]] = {
     "S": {},
     "M": {"model": {"edition": "M"}},
     "replay": {"baseline": "replay"},
-    "DyTox": {"baseline": "dytox"},
+    "DyTox's decoder": {
+        "model": {"decoder": "task_attention"},
+        "losses": {"knn_distillation": {"weight": 0.0}},
+    },
 }
 
 
