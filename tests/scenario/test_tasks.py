@@ -150,17 +150,31 @@ def test_split_is_one_table_of_all_samples() -> None:
     pd.testing.assert_frame_equal(table, expected)
 
 
-def test_split_goes_through_continuum(monkeypatch: pytest.MonkeyPatch) -> None:
-    import continuum.scenarios
+@pytest.mark.parametrize("seed", range(3))
+def test_split_is_continuums(seed: int) -> None:
+    from continuum.datasets import InMemoryDataset
+    from continuum.scenarios import ClassIncremental
+    from continuum.tasks import TaskType
 
-    def refuse(*_: object, **settings: object) -> None:
-        raise RuntimeError(str(settings))
-
-    monkeypatch.setattr(continuum.scenarios, "ClassIncremental", refuse)
-    with pytest.raises(
-        RuntimeError, match=r"'increment': \[2, 3\], 'class_order': \[4, 3, 2, 1, 0\]"
-    ):
-        split_tasks(_images([*range(5)], [*range(5)]), (4, 3, 2, 1, 0), (2, 3))
+    generator = np.random.default_rng(seed)
+    class_order = tuple(generator.permutation(5).tolist())
+    task_sizes = ((2, 3), (1, 1, 3), (5,))[seed]
+    labels = np.concatenate([np.arange(5), generator.integers(0, 5, 45)])
+    table = split_tasks(_images(labels.tolist(), [*range(5)]), class_order, task_sizes)
+    rows = np.arange(len(labels))
+    scenario = ClassIncremental(
+        InMemoryDataset(rows, labels, data_type=TaskType.TENSOR),
+        increment=list(task_sizes),
+        class_order=list(class_order),
+    )
+    train = table[table["split"] == "train"]
+    assert len(scenario) == len(task_sizes)
+    for task, taskset in enumerate(scenario):
+        theirs, targets, _ = taskset.get_raw_samples()
+        ours = train[train["task"] == task]
+        assert dict(zip(ours["index"], ours["target"], strict=True)) == dict(
+            zip(theirs.tolist(), targets.tolist(), strict=True)
+        )
 
 
 @pytest.mark.parametrize(
