@@ -16,7 +16,12 @@ from daformer_kedro.cache.code import code_of
 from daformer_kedro.datasets.checkpoint import CheckpointDataset
 from daformer_kedro.datasets.images import ImagesDataset
 from daformer_kedro.datasets.tensors import TensorsDataset
+from daformer_kedro.pipelines.ingestion.nodes import (
+    order_classes_node,
+    read_images_node,
+)
 from daformer_kedro.pipelines.task.nodes import (
+    assemble_task_data_node,
     finetune_on_memory_node,
     train_task_node,
 )
@@ -242,3 +247,18 @@ def test_training_depends_on_what_it_uses(
     edit(change)
     changed = [a != b for a, b in zip(trainings(), before, strict=True)]
     assert changed == [training, finetuning]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "objectives/logit_distillation.py: .mean() → .sum()",
+        "objectives/__init__.py: def terms_of( → def terms_of(more, ",
+        "methods/replay.py: class Replay → class Other",
+    ],
+)
+def test_no_image_is_read_again_for_a_loss_or_a_method(edit: Edit, change: str) -> None:
+    nodes = (read_images_node, order_classes_node, assemble_task_data_node)
+    before = [code_of(node) for node in nodes]
+    edit(change)
+    assert [code_of(node) for node in nodes] == before

@@ -51,7 +51,7 @@ else:
                 "__doc__": "Section ``losses``: the settings of every term.",
                 "__module__": __name__,
                 "__annotations__": dict(TERMS),
-                **{name: Field(default_factory=term) for name, term in TERMS.items()},
+                **{name: Field(default_factory=TERMS[name]) for name in TERMS},
             },
         )
     )
