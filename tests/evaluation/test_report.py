@@ -142,3 +142,13 @@ def test_a_long_table_of_tasks_is_folded(per_task, num_tasks, is_open):
 def test_a_figure_that_is_not_a_png_is_refused(metrics):
     with pytest.raises(InputError, match=r"figure 'plot' starts with b'<svg>': must"):
         render_report("t", metrics, {}, {"plot": b"<svg>"}, COMMAND)
+
+
+@pytest.mark.parametrize("fraction", [None, 0.2])
+def test_page_says_where_validation_images_stood_for_test_images(
+    metrics, png, fraction
+):
+    settings = SETTINGS | {"source": {"validation_fraction": fraction}}
+    page = Page(render_report("t", metrics, settings, {"a": png}, COMMAND))
+    said = [text for text in page.texts.get("p", ()) if "validation images" in text]
+    assert len(said) == (fraction is not None)

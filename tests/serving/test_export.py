@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
+from daformer_kedro.config.run import Config
 from daformer_kedro.errors import InputError
 from daformer_kedro.serving import Classifier, ServedModel, export
 from daformer_kedro.serving.model_card import model_card
@@ -97,3 +98,26 @@ def test_a_card_shows_any_class_name_as_it_is(model: ServedModel) -> None:
         part.type for t in cells if "bold" in t.content for part in t.children or []
     }
     assert kinds <= {"text", "text_special"}
+
+
+@pytest.mark.parametrize(
+    ("fraction", "named"), [(None, "test images"), (0.2, "validation images")]
+)
+def test_a_card_says_what_was_measured_on_and_how_the_method_is_called(
+    model: ServedModel, fraction: float | None, named: str
+) -> None:
+    parameters = asdict(Config())
+    parameters["source"]["validation_fraction"] = fraction
+    parameters["baseline"] = "nearest_mean"
+    metrics = {
+        "accuracy_matrix": [[0.5]],
+        "last_accuracy": 0.5,
+        "average_incremental_accuracy": 0.5,
+        "forgetting": None,
+    }
+    described = replace(model, facts={"settings": parameters, "metrics": metrics})
+    card = model_card(described, Classifier(described), CHECKS)
+    assert f"## Results on {named}\n" in card
+    assert f"- Measured on {named} of the same source" in card
+    assert "Method: replay, nearest mean (S)" in card
+    assert fraction is None or "test images" not in card

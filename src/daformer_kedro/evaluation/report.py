@@ -65,11 +65,17 @@ def render_report(
         title=title,
         headlines=_headlines(metrics) + _confidence_headlines(confidence),
         rows=_rows(metrics),
+        on_validation=_is_on_validation(settings),
         settings=_flatten(settings),
         figures=[_figure(name, png) for name, png in figures.items()],
         command=command,
         left_out=left_out,
     )
+
+
+def _is_on_validation(settings: Mapping[str, Any]) -> bool:
+    source = settings.get("source", {})
+    return source.get("validation_fraction") is not None
 
 
 def _headlines(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:

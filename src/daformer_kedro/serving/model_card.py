@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from daformer_kedro.evaluation.comparison import method_name
 from daformer_kedro.serving.classifier import Classifier
 from daformer_kedro.serving.served_model import ServedModel
 
@@ -51,7 +52,7 @@ def model_card(
         _confidence(facts, model),
         _limits(facts, classifier),
         _licences(facts),
-        _files(metadata),
+        _files(facts, metadata),
         _again(facts),
     ]
     return "\n\n".join("\n".join(part) for part in map(list, parts) if part) + "\n"
@@ -93,7 +94,7 @@ def _data(facts: Mapping[str, Any], classifier: Classifier) -> Iterator[str]:
         yield f"- Class order: {settings['scenario']['class_order']}"
         schedule = settings["training"]["schedule"]
         yield f"- Seed: {settings['seed']}, schedule: {schedule}"
-        yield f"- Method: {_method(settings['baseline'])}"
+        yield f"- Method: {_method(settings)}"
         yield f"- Rehearsal memory: {kept}"
         yield ""
     yield "| task | classes |"
@@ -109,7 +110,7 @@ def _results(facts: Mapping[str, Any]) -> Iterator[str]:
     metrics = facts.get("metrics")
     if not metrics:
         return
-    yield "## Results on test images"
+    yield f"## Results on {_measured_on(facts)}"
     yield ""
     yield "After the last task:"
     yield ""
@@ -145,7 +146,7 @@ def _confidence(facts: Mapping[str, Any], model: ServedModel) -> Iterator[str]:
     yield "| expected calibration error (%) | before | after |"
     yield "| --- | ---: | ---: |"
     errors = confidence["calibration"]["expected_calibration_error"]
-    for where, name in (("test", "test images"), ("memory", "the memory")):
+    for where, name in (("test", _measured_on(facts)), ("memory", "the memory")):
         if where in errors:
             before, after = errors[where]["before"], errors[where]["after"]
             yield f"| {name} | {_percent(before)} | {_percent(after)} |"
@@ -183,8 +184,8 @@ def _limits(facts: Mapping[str, Any], classifier: Classifier) -> Iterator[str]:
         "the table."
     )
     yield (
-        "- Measured on test images of the same source. Photographs of other cameras, "
-        "sizes and subjects are not covered by these numbers."
+        f"- Measured on {_measured_on(facts)} of the same source. Photographs of other "
+        "cameras, sizes and subjects are not covered by these numbers."
     )
     if classifier.network.in_channels == 1:
         yield "- It reads brightness alone, and the sign of the contrast matters."
@@ -203,9 +204,9 @@ def _licences(facts: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-def _files(metadata: Mapping[str, Any]) -> Iterator[str]:
+def _files(facts: Mapping[str, Any], metadata: Mapping[str, Any]) -> Iterator[str]:
     checks = metadata["largest_difference"]
-    images = "test images" if checks["on_test_images"] else "random images"
+    images = _measured_on(facts) if checks["on_test_images"] else "random images"
     yield "## Files"
     yield ""
     yield "| file | runs in | largest difference from the model |"
@@ -233,8 +234,21 @@ def _again(facts: Mapping[str, Any]) -> Iterator[str]:
     yield "```"
 
 
-def _method(baseline: str) -> str:
-    return "DAFormer" if baseline == "none" else f"baseline {baseline}"
+def _method(settings: Mapping[str, Any]) -> str:
+    """Name the method as tables of runs call it."""
+    return method_name(
+        settings["model"]["edition"],
+        settings["baseline"],
+        settings["training"]["schedule"],
+        decoder=settings["model"]["decoder"],
+    )
+
+
+def _measured_on(facts: Mapping[str, Any]) -> str:
+    """Tell whether validation images stood for the test images."""
+    source = facts.get("settings", {}).get("source", {})
+    held_out = source.get("validation_fraction") is not None
+    return "validation images" if held_out else "test images"
 
 
 def _listed(names: Sequence[str]) -> str:
