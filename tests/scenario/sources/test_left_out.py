@@ -154,3 +154,13 @@ def test_names_that_look_alike_are_named(
     tree(tmp_path, {"Cat": 2, "cat ": 2, "dog": 2})
     assert read(tmp_path).num_classes == 3
     assert "'Cat' and 'cat ' look alike and are learnt as two classes" in caplog.text
+
+
+def test_hidden_folders_of_images_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tree(tmp_path, {".NET": 2, "cat": 2, "dog": 2})
+    (tmp_path / ".git").mkdir()
+    assert read(tmp_path).num_classes == 2
+    assert "not read, since their names begin with a dot: '.NET'" in caplog.text
+    assert ".git" not in caplog.text

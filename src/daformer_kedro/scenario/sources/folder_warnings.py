@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from daformer_kedro.scenario.image_formats import is_image_name
 from daformer_kedro.scenario.sources.class_tree import LabelledPaths, class_folders
 from daformer_kedro.scenario.sources.split_folders import Splits
 
@@ -41,6 +44,24 @@ def warn_of_spellings(folders: Sequence[Path]) -> None:
                 name,
                 ", ".join(ascii(part) for part in sorted(spelt)),
             )
+
+
+def warn_of_hidden(places: Sequence[Path]) -> None:
+    """Name hidden folders of images, which are not read: a class may be called .NET."""
+    for place in places:
+        with suppress(OSError):  # a hidden folder need not be readable
+            hidden = [
+                entry.name
+                for entry in os.scandir(place)
+                if entry.name.startswith(".") and entry.is_dir()
+                if any(map(is_image_name, os.listdir(entry.path)))
+            ]
+            if hidden:
+                _LOGGER.warning(
+                    "%s: not read, since their names begin with a dot: %s",
+                    place,
+                    ", ".join(map(repr, sorted(hidden))),
+                )
 
 
 def warn_of_lookalikes(root: Path, names: Sequence[str]) -> None:

@@ -26,6 +26,7 @@ from daformer_kedro.scenario.sources.file_source import (
 )
 from daformer_kedro.scenario.sources.folder_warnings import (
     warn_of_depth,
+    warn_of_hidden,
     warn_of_lookalikes,
     warn_of_others,
     warn_of_spellings,
@@ -114,6 +115,7 @@ def _list_tree(root: Path, folder: str, config: SourceConfig) -> FileListing:
     prefix = f"{folder}/" if folder else ""
     used = [folder] if splits is None else [f"{prefix}{s}" for s in splits[:2]]
     warn_of_spellings([root / part for part in used])
+    warn_of_hidden([root / part for part in used])
     if splits is None:
         images, passed_over = list_split(root, folder, names)
         warn_of_depth(place, names, images, prefix)
