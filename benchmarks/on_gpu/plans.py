@@ -53,7 +53,7 @@ def fastest_pace(results: Path, rho: float, plans: Sequence[str]) -> Pace:
     """
     unknown = Pace(plans[0])
     try:
-        seen = json.loads(results.read_text())
+        seen = json.loads(results.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return unknown
     timed = seen.get("steps", {})

@@ -41,13 +41,13 @@ class Report:
         """Store a result, and write all of them."""
         self.results[name] = value
         text = json.dumps(self.results, indent=1, default=str)
-        (self.folder / "check.json").write_text(text)
+        (self.folder / "check.json").write_text(text, encoding="utf-8")
 
     def finish(self) -> None:
         """Print and write the table."""
         table = "\n".join(self._rows)
         print(f"\n== summary ==\n{table}", flush=True)
-        (self.folder / "summary.txt").write_text(table)
+        (self.folder / "summary.txt").write_text(table, encoding="utf-8")
 
 
 def listed(values: dict[str, float], form: str = ".3g") -> str:

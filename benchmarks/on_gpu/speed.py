@@ -38,7 +38,7 @@ _SECONDS_A_PLAN = 15
 
 def machine(bench: Bench) -> None:
     """Say on what all of this was measured."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = (line.partition(":")[2].strip() for line in lines if "model name" in line)
     found: dict[str, object] = {
         "python": platform.python_version(),
@@ -55,7 +55,7 @@ def machine(bench: Bench) -> None:
         done = subprocess.run(
             ["nvidia-smi", query, "--format=csv,noheader"],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
         )
         found["smi"] = done.stdout.strip()

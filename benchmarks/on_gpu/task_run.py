@@ -138,7 +138,9 @@ class TaskRun:
         metrics["seconds"] = self._seconds
         exemplars.to_csv(stored.path("exemplars.csv"), index=False)
         stored.save(final, "model")
-        stored.path("metrics.json").write_text(json.dumps(metrics, default=float))
+        stored.path("metrics.json").write_text(
+            json.dumps(metrics, default=float), encoding="utf-8"
+        )
         for leftover in ("train.state", "finetune.state", "trained"):
             stored.path(leftover).unlink(missing_ok=True)
         return final, exemplars, metrics

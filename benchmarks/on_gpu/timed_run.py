@@ -108,7 +108,9 @@ def _all_tasks(
     for task in range(min(num_tasks, NUM_TASKS)):
         stored = Stored(run.folder, task)
         if stored.is_finished:
-            metrics = json.loads(stored.path("metrics.json").read_text())
+            metrics = json.loads(
+                stored.path("metrics.json").read_text(encoding="utf-8")
+            )
             previous = stored.load("model")
             exemplars = pd.read_csv(stored.path("exemplars.csv"))
         elif task not in with_data:
@@ -150,7 +152,7 @@ def _store(
         "seed": config.seed,
     }
     text = json.dumps(results, default=float)
-    (options.out / "train.json").write_text(text)
+    (options.out / "train.json").write_text(text, encoding="utf-8")
     paths = sorted(run.folder.glob("task_*_history.csv"))
     if paths:
         history = pd.concat([pd.read_csv(path) for path in paths])

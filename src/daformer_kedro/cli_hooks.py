@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -30,10 +32,13 @@ class CommandHooks:
     def before_command_run(
         self, project_metadata: Any, command_args: list[str]
     ) -> None:
-        """Set up the terminal, and how ``kedro mlflow ui`` and ``viz run`` end."""
+        """Set up terminal and PATH, and how ``kedro mlflow ui`` and ``viz run`` end."""
         if getattr(project_metadata, "package_name", None) != __package__:
             return  # another project
         print_any_character()
+        # kedro mlflow ui looks for mlflow there, also where nothing is activated.
+        programs = str(Path(sys.executable).parent)
+        os.environ["PATH"] = os.pathsep.join([programs, os.environ.get("PATH", "")])
         if command_args and command_args[0] in _SERVERS:
             for number in _SIGNALS:
                 if signal.getsignal(number) != signal.SIG_IGN:  # by nohup, for example

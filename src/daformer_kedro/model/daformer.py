@@ -19,6 +19,10 @@ from daformer_kedro.model.output import DAFormerOutput
 from daformer_kedro.model.task_attention import TaskAttentionDecoder
 from daformer_kedro.model.task_batch import ALL_AT_ONCE, TaskChunks
 
+_MEANS_TEMPERATURE = 0.1
+"""Brings cosines, which differ by tenths, to the size of logits: the softmax of a
+classifier by class means is calibrated from there."""
+
 
 class DAFormer(nn.Module):
     """Patch embedding, encoder, task-conditioned decoder, one head for each task.
@@ -211,11 +215,12 @@ class DAFormer(nn.Module):
         )
 
     def _classify(self, embeddings: torch.Tensor) -> torch.Tensor:
-        """Logits (B, C) of the heads, or cosine similarities to the class means."""
+        """Logits (B, C) of the heads, or scaled similarities to the class means."""
         if self.class_means is None or self.training:
             return self.heads(embeddings)
         joined = embeddings.transpose(0, 1).flatten(1)  # (B, T·D)
-        return F.normalize(joined.float(), dim=1) @ self.class_means.T
+        cosines = F.normalize(joined.float(), dim=1) @ self.class_means.T
+        return cosines / _MEANS_TEMPERATURE
 
     def _draw_keep(
         self,

@@ -31,7 +31,7 @@ def test_names_and_labels(
         ((4,), "source.classes: label 4 is out of range; farm has labels 0..3"),
         ((-1,), "label -1 is out of range"),
         (("dogs",), "farm has no class 'dogs'; did you mean 'dog'. Its classes: ant, "),
-        (("3",), "farm has no class '3'; Its classes"),
+        (("3",), "farm has no class '3'. Its classes"),
         (
             (1, 0, 2, 3),
             "names all 4 classes of farm in another order.*scenario.class_order",

@@ -106,9 +106,9 @@ def _label_of(entry: str | int, class_names: Sequence[str], source_name: str) ->
     entry = class_name(entry)
     if entry not in class_names:
         close = difflib.get_close_matches(entry, class_names, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
+        hint = f"; did you mean {close[0]!r}" if close else ""
         raise InputError(
-            f"{_KEY}: {source_name} has no class {entry!r}; {hint}"
+            f"{_KEY}: {source_name} has no class {entry!r}{hint}. "
             f"Its classes: {', '.join(class_names)}"
         )
     return class_names.index(entry)

@@ -84,7 +84,9 @@ def _find_faults(
     faults = home.prepare([*train.paths.tolist(), *test.paths.tolist()], decode=skips)
     if faults and not skips:
         first, reason = next(iter(faults.items()))
-        more = f", and {len(faults) - 1} more files" if len(faults) > 1 else ""
+        others = len(faults) - 1
+        noun = "file" if others == 1 else "files"
+        more = f", and {others} more {noun}" if others else ""
         raise InputError(
             f"{home.root / first}: {reason}{more}. Repair or remove it, or leave such "
             "files out with source.on_error=skip"
