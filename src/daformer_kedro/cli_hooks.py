@@ -1,4 +1,4 @@
-"""What happens before a command of Kedro, whichever it is."""
+"""Preparation of every command of Kedro in this project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is logged, wherever in the project a command is typed."""
+"""Logging, wherever in the project a command is typed."""
 
 from __future__ import annotations
 

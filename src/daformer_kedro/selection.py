@@ -1,4 +1,4 @@
-"""What a command asks to be run, checked before anything is."""
+"""Checks of what a command asks to be run, before anything is."""
 
 from __future__ import annotations
 
@@ -111,4 +111,4 @@ _FILTERS: dict[str, tuple[str, Callable[[Pipeline], set[str]]]] = {
 """Argument of ``session.run`` for each option, and the names that it may have."""
 
 _FILTER_NAMES = {"--namespaces": "node_namespaces"}
-"""What ``Pipeline.filter`` calls otherwise than ``session.run``."""
+"""Options that ``Pipeline.filter`` calls otherwise than ``session.run``."""

@@ -1,4 +1,4 @@
-"""How far code reaches: from one name to every definition that it depends on."""
+"""The reach of code: from one name to every definition that it depends on."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ class Reach:
                 self._files[file.relative_to(root).as_posix()] = digest
 
     def _add_derived(self) -> None:
-        """Where classes are found by what they derive from, add all that derive."""
+        """Add all derived classes where classes are found by what they derive from."""
         added = (
             self._modules[name].statements[number]
             for name, numbers in self._statements.items()

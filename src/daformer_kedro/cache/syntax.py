@@ -89,7 +89,7 @@ def names(node: ast.stmt) -> Iterator[str]:
 
 
 def imports(nodes: list[ast.stmt], package: str) -> dict[str, tuple[Import, ...]]:
-    """What is imported at any depth: by local name, where it may come from."""
+    """Imports at any depth: by local name, the modules that it may come from."""
     found: dict[str, tuple[Import, ...]] = {}
 
     def note(name: str, imported: Import) -> None:

@@ -23,7 +23,7 @@ _COLUMNS = {"path": "paths", "label": "labels", "num_bytes": "bytes"}
 
 
 def index_in(project: Path, config: Config) -> Path:
-    """Where the catalog's ``images`` say what was read from files.
+    """Path of the index that the catalog's ``images`` hold of files.
 
     Args:
         project: its root.

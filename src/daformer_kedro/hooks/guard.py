@@ -19,7 +19,7 @@ _of_project: ContextVar[bool] = ContextVar("of_project", default=False)
 
 @contextmanager
 def runs_of_the_project() -> Iterator[None]:
-    """What runs within the block was begun by the project's own session."""
+    """Mark what runs within the block as begun by the project's own session."""
     token = _of_project.set(True)
     try:
         yield

@@ -30,7 +30,13 @@ from daformer_kedro.learning.optimisation import (
 from daformer_kedro.learning.progress import EpochRecord
 from daformer_kedro.learning.seeding import make_generator
 from daformer_kedro.model import DAFormer
-from daformer_kedro.objectives import Need, Objective, is_needed, terms_of
+from daformer_kedro.objectives import (
+    Need,
+    Neighbourhood,
+    Objective,
+    is_needed,
+    terms_of,
+)
 from daformer_kedro.storage.state_file import StateFile
 
 
@@ -87,21 +93,10 @@ def train_task(
         clip_norm=training.clip_norm,
         precision=_precision(training, model, data.device),
     )
-    available: set[Need] = set()
     neighbourhood = None
-    if teacher is not None:
-        available |= {"teacher", "blocks"}
-    if model.divergence_head is not None:
-        available.add("divergence_head")
     if features is not None and neighbours is not None:
-        available.add("neighbourhood")
         neighbourhood = {"features": features, "neighbours": neighbours}
-    elif teacher is not None and is_needed("neighbourhood", losses):
-        raise ValueError(
-            "features and neighbours = None: losses.knn_distillation.scope = dataset "
-            "needs the teacher's neighbours of the task data"
-        )
-    objective = Objective(terms_of(losses), frozenset(available), neighbourhood)
+    objective = _training_objective(model, teacher, losses, neighbourhood)
     return _fit(
         phase,
         model,
@@ -114,6 +109,28 @@ def train_task(
         teacher=teacher,
         state=state,
     )
+
+
+def _training_objective(
+    model: DAFormer,
+    teacher: DAFormer | None,
+    losses: LossesConfig,
+    neighbourhood: Neighbourhood | None,
+) -> Objective:
+    """Return the terms that the settings ask for and that the task can have."""
+    available: set[Need] = set()
+    if teacher is not None:
+        available |= {"teacher", "blocks"}
+    if model.divergence_head is not None:
+        available.add("divergence_head")
+    if neighbourhood is not None:
+        available.add("neighbourhood")
+    elif teacher is not None and is_needed("neighbourhood", losses):
+        raise ValueError(
+            "features and neighbours = None: losses.knn_distillation.scope = dataset "
+            "needs the teacher's neighbours of the task data"
+        )
+    return Objective(terms_of(losses), frozenset(available), neighbourhood)
 
 
 def finetune_on_memory(

@@ -1,4 +1,4 @@
-"""What a method of class-incremental learning is, beside its parameters."""
+"""The form of a method of class-incremental learning."""
 
 from __future__ import annotations
 

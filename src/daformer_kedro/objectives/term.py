@@ -1,4 +1,4 @@
-"""What a term of the training loss is."""
+"""The form of a term of the training loss."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from daformer_kedro.objectives.batch import Batch
 from daformer_kedro.validation import STRICT, NonNegativeFloat
 
 Need = Literal["teacher", "blocks", "divergence_head", "neighbourhood"]
-"""What a term may ask for: the model before the task (for all but the first task), the
-encoder blocks' outputs of both models, the auxiliary divergence head, and the teacher's
-neighbours of all task data, with their features."""
+"""Something that a term may ask for: the model before the task (for all but the first
+task), the encoder blocks' outputs of both models, the auxiliary divergence head, and
+the teacher's neighbours of all task data, with their features."""
 
 Neighbourhood = Mapping[str, Tensor]
 """``features`` (N, E) of the un-augmented task data under the teacher, and
@@ -49,7 +49,7 @@ class Term:
 
     @property
     def needs(self) -> frozenset[Need]:
-        """What the term reads beside the student's logits and embeddings.
+        """Inputs beside the student's logits and embeddings.
 
         Where a need cannot be met, such as a teacher in the first task, the term does
         not apply.

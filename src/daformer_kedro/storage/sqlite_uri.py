@@ -6,7 +6,7 @@ import re
 from urllib.parse import quote
 
 _MISREAD = re.compile(r"\?|%[0-9A-Fa-f]{2}")
-"""Where a query would begin, and what would be decoded."""
+"""Characters that begin a query, and escapes that would be decoded."""
 
 
 def sqlite_uri(path: str) -> str:

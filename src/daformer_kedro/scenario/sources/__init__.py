@@ -120,7 +120,7 @@ def _indexed(
     stream: tuple[str, ...] | None,
     index: Path | None,
 ) -> SourceDescription | None:
-    """What was read from a folder that is away at the moment; ``None`` otherwise."""
+    """Index of a folder that is away at the moment; ``None`` otherwise."""
     is_away = config.path is not None and not Path(config.path).expanduser().exists()
     if not is_away or index is None or not index.is_file():
         return None

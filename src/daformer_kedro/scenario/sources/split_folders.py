@@ -90,7 +90,7 @@ def is_training(folder: str) -> bool:
 
 
 def _read(folder: str) -> tuple[str | None, str]:
-    """What a folder's images are for, if its name says so, and its other words."""
+    """Use of a folder's images, if its name says so, and its other words."""
     spaced = _CAMEL_CASE.sub(" ", folder).casefold()
     words = _NO_LETTER.sub(" ", spaced).replace("hold out", "holdout").split()
     roles, others = set[str](), list[str]()
