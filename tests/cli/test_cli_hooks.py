@@ -15,8 +15,9 @@ import signal, subprocess, sys
 from types import SimpleNamespace
 from daformer_kedro.cli_hooks import command_hooks
 
-if sys.argv[1] == "nohup":
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+# Not as inherited: the tests themselves may run under nohup.
+under_nohup = sys.argv[1] == "nohup"
+signal.signal(signal.SIGHUP, signal.SIG_IGN if under_nohup else signal.SIG_DFL)
 project = SimpleNamespace(package_name="daformer_kedro")
 command_hooks.before_command_run(project, ["mlflow", "ui"])
 subprocess.call([sys.executable, "-c", '''
