@@ -36,3 +36,11 @@ def test_an_upper_bound_of_fewer_folders_is_none() -> None:
     )
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert "87.6  our joint training" not in texts
+
+
+def test_the_figure_says_which_images_it_is_measured_on() -> None:
+    for fraction, images in ((None, "test"), (0.2, "validation")):
+        _, figure, _, _ = draw_accuracy_node(
+            METRICS, "digits", "S", "none", "published", "dual_attention", fraction
+        )
+        assert figure.axes[0].get_ylabel() == f"Accuracy on {images} images (%)"

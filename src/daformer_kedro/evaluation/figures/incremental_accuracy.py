@@ -37,6 +37,7 @@ def incremental_accuracy_figure(
     published: pd.DataFrame | None = None,
     joint: float | None = None,
     deviations: Mapping[str, Sequence[float]] | None = None,
+    images: str = "test",
 ) -> Figure:
     """Curves of our runs, and dashes for results of which only the end is known.
 
@@ -53,6 +54,7 @@ def incremental_accuracy_figure(
             all images of all classes, a fraction of 1.
         deviations: for labels among the curves, the deviation over repeats after each
             task, as fractions of 1; drawn as a band.
+        images: kind of images that the curves are measured on.
 
     Raises:
         InputError: a curve is longer than ``num_classes_seen``, or is empty.
@@ -67,7 +69,7 @@ def incremental_accuracy_figure(
         axes,
         "Accuracy on all classes seen",
         "Classes seen",
-        "Accuracy on test images (%)",
+        f"Accuracy on {images} images (%)",
     )
     style.draw_grid(axes)
     lines = _draw_curves(axes, curves, num_classes_seen)

@@ -67,6 +67,7 @@ def draw_accuracy_node(
         decoder=decoder,
         on_validation=validation_fraction is not None,
     )
+    images = "test" if validation_fraction is None else "validation"
     curve = {name: metrics["accuracy_after_task"]}
     if joint_metrics is not None and len(joint_metrics["accuracy_matrix"]) != len(
         matrix
@@ -81,6 +82,7 @@ def draw_accuracy_node(
             metrics["num_classes_seen"],
             published=None if published.empty else published,
             joint=None if joint_metrics is None else joint_metrics["last_accuracy"],
+            images=images,
         ),
         figures.forgetting_figure(matrix),
         figures.neighbourhood_preservation_figure(
