@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,8 +26,9 @@ sys.stdin.read()
 """
 
 
-def test_the_second_process_is_told_who_holds_it(tmp_path: Path) -> None:
-    path = tmp_path / "locks" / "digits.lock"
+@contextmanager
+def held_elsewhere(path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that holds the lock."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(path)],
         stdin=subprocess.PIPE,
@@ -33,6 +36,12 @@ def test_the_second_process_is_told_who_holds_it(tmp_path: Path) -> None:
     ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
+        yield holder
+
+
+def test_the_second_process_is_told_who_holds_it(tmp_path: Path) -> None:
+    path = tmp_path / "locks" / "digits.lock"
+    with held_elsewhere(path) as holder:
         with pytest.raises(InputError, match=f"digits is .* by process {holder.pid} "):
             Lock(path, "The folder digits").acquire()
         holder.kill()
@@ -50,13 +59,7 @@ def test_one_that_waits_takes_the_lock_as_soon_as_it_is_given_back(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "digits.lock"
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as holder:
-        assert holder.stdout is not None
-        holder.stdout.readline()
+    with held_elsewhere(path) as holder:
         mine = Lock(path, "The folder digits")
         with pytest.raises(InputError, match="is being written by process"):
             mine.acquire(patience=0.2)

@@ -60,14 +60,14 @@ def draw_accuracy_node(
     matrix = metrics["accuracy_matrix"]
     benchmark, _, increments = protocol.partition("_")
     published = published_for(benchmark, increments)
+    on_validation = validation_fraction is not None
     name = method_name(
         edition,
         baseline,
         schedule,
         decoder=decoder,
-        on_validation=validation_fraction is not None,
+        on_validation=on_validation,
     )
-    images = "test" if validation_fraction is None else "validation"
     curve = {name: metrics["accuracy_after_task"]}
     if joint_metrics is not None and len(joint_metrics["accuracy_matrix"]) != len(
         matrix
@@ -82,7 +82,7 @@ def draw_accuracy_node(
             metrics["num_classes_seen"],
             published=None if published.empty else published,
             joint=None if joint_metrics is None else joint_metrics["last_accuracy"],
-            images=images,
+            images="validation" if on_validation else "test",
         ),
         figures.forgetting_figure(matrix),
         figures.neighbourhood_preservation_figure(
