@@ -40,7 +40,7 @@ run: install ## learn the embedded digits task by task
 # make benchmark PROTOCOL=cifar100_10-10 ORDERS=1,2,3 EDITIONS=S,M BASELINES=none,replay
 #   SEEDS=0,1,2 ARGS="--params source.path=DIR"; all but PROTOCOL may be left out
 benchmark: install ## every run of a grid, finished ones excepted, and their table
-	$(BIN)/python -m daformer_kedro.benchmark $(if $(PROTOCOL),--protocol $(PROTOCOL)) \
+	$(BIN)/python -m daformer_kedro sweep $(if $(PROTOCOL),--protocol $(PROTOCOL)) \
 	  $(if $(ORDERS),--orders $(ORDERS)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	  $(if $(EDITIONS),--editions $(EDITIONS)) $(if $(BASELINES),--baselines $(BASELINES)) $(ARGS)
 
@@ -63,7 +63,7 @@ viz: install ## build the pipelines as a static site in build/, which needs no n
 
 # make clean-runs KEEP=3 does not ask
 clean-runs: install ## remove results of older settings, and say how much that frees
-	$(BIN)/python -m daformer_kedro.clean_runs $(if $(KEEP),--keep $(KEEP)) $(ARGS)
+	$(BIN)/python -m daformer_kedro clean-runs $(if $(KEEP),--keep $(KEEP)) $(ARGS)
 
 # Each worker has one thread: two with two each on two cores would only wait.
 test: install-dev ## run every test, in two processes

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from daformer_kedro.commands.grid import Cell, Grid, UnfinishedRunError
 from daformer_kedro.errors import InputError
-from daformer_kedro.grid import Cell, Grid, UnfinishedRunError
 from daformer_kedro.methods import METHODS
 
 ROOT = Path(__file__).parents[1]

@@ -18,8 +18,8 @@ from timm.data import auto_augment, create_transform
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import RandomCrop
 
+from daformer_kedro.augmentation.transform import Augmentation
 from daformer_kedro.config import AugmentationConfig, PreprocessingConfig
-from daformer_kedro.learning.augmentation import Augmentation
 
 BATCH_SIZE = 128
 NUM_BATCHES = 24

@@ -41,7 +41,7 @@ from daformer_kedro.evaluation.calibration import (
     fit_calibration,
 )
 from daformer_kedro.learning.extraction import extract
-from daformer_kedro.learning.task_data import select_images
+from daformer_kedro.learning.task_images import select_images
 from daformer_kedro.scenario.images import ImageArrays
 
 ROOT = Path(__file__).parents[1]

@@ -22,8 +22,8 @@ from baseline import PlainDAFormer, Sizes
 from torch import Tensor
 from turns import median_ratio, take_turns
 
+from daformer_kedro.augmentation.transform import normalise
 from daformer_kedro.config import PreprocessingConfig
-from daformer_kedro.learning.augmentation import normalise
 from daformer_kedro.learning.extraction import extract
 from daformer_kedro.learning.memory import herding_order
 from daformer_kedro.model.reference import from_reference_state_dict

@@ -53,10 +53,10 @@ def ingest_tree(root: Path) -> dict[str, float]:
     """Ingest the tree in this process; seconds of each step."""
     # Not at the top: workers import this file, as they do the command kedro, which is
     # light, while Kedro's datasets and torch would count in every one of them.
-    from daformer_kedro.cache.source_files import describe_files
     from daformer_kedro.config import SourceConfig
     from daformer_kedro.datasets import ImagesDataset
-    from daformer_kedro.learning.task_data import samples_of_task
+    from daformer_kedro.reuse.source_files import describe_files
+    from daformer_kedro.scenario.samples import samples_of_task
     from daformer_kedro.scenario.sources import read_source
     from daformer_kedro.scenario.tasks import split_tasks
 

@@ -12,7 +12,10 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from daformer_kedro.config import ModelConfig
-from daformer_kedro.learning.fitting import Fitting, TaskImages
+from daformer_kedro.learning.fitting import (
+    Fitting,
+)
+from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.model import DAFormer
 from on_gpu.recipe import configuration, learning_settings
 from on_gpu.report import Report, listed

@@ -14,7 +14,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from daformer_kedro.learning import chunks, fitting, training
-from daformer_kedro.learning.fitting import Fitting, TaskImages
+from daformer_kedro.learning.fitting import (
+    Fitting,
+)
+from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.training import finetune_on_memory, train_task
 from daformer_kedro.model import DAFormer
 from on_gpu.recipe import configuration, learning_settings

@@ -14,13 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from daformer_kedro.learning.augmentation import Augmentation
-from daformer_kedro.learning.devices import autocast
-from daformer_kedro.learning.rand_augment import RandAugment, parse_policy
-from daformer_kedro.learning.rand_augment_operations import (
+from daformer_kedro.augmentation.rand_augment import RandAugment, parse_policy
+from daformer_kedro.augmentation.rand_augment_operations import (
     apply_operations,
     apply_operations_sorted,
 )
+from daformer_kedro.augmentation.transform import Augmentation
+from daformer_kedro.learning.devices import autocast
 from daformer_kedro.model import DAFormer
 from on_gpu.bench import Action, Bench, relative
 from on_gpu.recipe import configuration

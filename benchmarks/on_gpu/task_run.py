@@ -17,16 +17,16 @@ from daformer_kedro.config.run import Config
 from daformer_kedro.evaluation.metrics import evaluate_predictions
 from daformer_kedro.evaluation.predictions import prediction_table
 from daformer_kedro.learning.extraction import extract
-from daformer_kedro.learning.fitting import TaskImages
 from daformer_kedro.learning.growth import model_for_task
 from daformer_kedro.learning.memory import exemplars_per_class, update_memory
 from daformer_kedro.learning.progress import history_table
 from daformer_kedro.learning.seeding import make_generator
-from daformer_kedro.learning.task_data import assemble_task_data, samples_of_task
+from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.training import finetune_on_memory, train_task
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.model.checkpoint_file import read_checkpoint, write_checkpoint
+from daformer_kedro.scenario.samples import assemble_task_data, samples_of_task
 from daformer_kedro.storage.state_file import StateFile
 from daformer_kedro.storage.whole_files import beside, put_in_place
 from on_gpu.packing import CLASSES_A_TASK, PackedImages

@@ -11,8 +11,11 @@ import torch
 from torch import Tensor
 
 from daformer_kedro.learning import training
-from daformer_kedro.learning.fitting import Fitting, TaskImages
+from daformer_kedro.learning.fitting import (
+    Fitting,
+)
 from daformer_kedro.learning.progress import EpochRecord
+from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.training import LearningSettings, train_task
 from daformer_kedro.model import DAFormer
 

@@ -1,30 +1,34 @@
 """Entry point of the packaged project: ``python -m daformer_kedro``.
 
-With ``predict`` or ``demo`` it uses a finished model; else it runs pipelines.
+With the name of a program of :mod:`daformer_kedro.commands` it runs that; else it runs
+pipelines.
 """
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from daformer_kedro.terminal import print_any_character
+
+_COMMANDS = {
+    "predict": "predict",
+    "demo": "demo",
+    "sweep": "sweep",
+    "clean-runs": "clean_runs",
+}
 
 
 def main(*args: Any, **kwargs: Any) -> Any:
     """Run the project as ``kedro run`` would, with the same options."""
     print_any_character()
     words = list(args[0]) if args else sys.argv[1:]
-    if words[:1] == ["predict"]:
-        from daformer_kedro.predict import main as predict
-
-        sys.exit(predict(words[1:]))
-    if words[:1] == ["demo"]:
-        from daformer_kedro.demo import main as demo
-
-        sys.exit(demo(words[1:]))
-    # Kedro's commands take half a second to import; the others above use none of them.
+    if words and words[0] in _COMMANDS:
+        command = import_module(f"daformer_kedro.commands.{_COMMANDS[words[0]]}")
+        sys.exit(command.main(words[1:]))
+    # Kedro's commands take half a second to import; predict and demo use none of them.
     from kedro.framework.cli.utils import find_run_command
     from kedro.framework.project import configure_project
 

@@ -9,7 +9,7 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.selection import check_runner
+from daformer_kedro.framework.selection import check_runner
 from daformer_kedro.usage import UsageError
 
 

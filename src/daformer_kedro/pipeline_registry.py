@@ -12,10 +12,10 @@ from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Pipeline
 from kedro.utils import find_kedro_project
 
+from daformer_kedro.augmentation.transform import Augmentation
 from daformer_kedro.config.run import Config
 from daformer_kedro.datasets.images import index_in
 from daformer_kedro.errors import InputError
-from daformer_kedro.learning.augmentation import Augmentation
 from daformer_kedro.learning.distributed.launch import check_launch
 from daformer_kedro.pipelines import (
     comparison,

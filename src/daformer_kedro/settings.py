@@ -1,24 +1,24 @@
 """Project settings that Kedro reads: https://docs.kedro.org."""
 
 # ruff: noqa: E402
-from daformer_kedro.logs import use_project_logging
-from daformer_kedro.telemetry import keep_telemetry_off
+from daformer_kedro.framework.logs import use_project_logging
+from daformer_kedro.framework.telemetry import keep_telemetry_off
 
 use_project_logging()  # before imports that have something to say
 keep_telemetry_off()
 
-from daformer_kedro.context import ProjectConfigLoader, ProjectContext
-from daformer_kedro.hooks import (
-    CacheHooks,
-    ConsoleHooks,
+from daformer_kedro.framework.console import ConsoleHooks
+from daformer_kedro.framework.context import ProjectConfigLoader, ProjectContext
+from daformer_kedro.framework.guard import GuardHooks
+from daformer_kedro.framework.session import ProjectSession
+from daformer_kedro.reuse.hooks import CacheHooks
+from daformer_kedro.tracking import (
     FinalModelHooks,
-    GuardHooks,
     ParentRunHooks,
     RunPageHooks,
     ServerHooks,
     TrackingHooks,
 )
-from daformer_kedro.session import ProjectSession
 
 CONTEXT_CLASS = ProjectContext
 CONFIG_LOADER_CLASS = ProjectConfigLoader

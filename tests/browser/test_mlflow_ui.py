@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from daformer_kedro.hooks.run_page import runs_page
+from daformer_kedro.tracking.run_page import runs_page
 
 pytestmark = pytest.mark.browser
 

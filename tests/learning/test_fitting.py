@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from daformer_kedro.augmentation.file_images import FileImages
 from daformer_kedro.config import (
     AugmentationConfig,
     FinetuningConfig,
@@ -19,10 +20,9 @@ from daformer_kedro.config import (
     TrainingConfig,
 )
 from daformer_kedro.config.run import LossesConfig
-from daformer_kedro.learning.file_images import FileImages
-from daformer_kedro.learning.fitting import TaskImages
 from daformer_kedro.learning.growth import model_for_task
 from daformer_kedro.learning.progress import EpochRecord, observed_by
+from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.training import (
     LearningSettings,
     finetune_on_memory,

@@ -20,8 +20,11 @@ from daformer_kedro.config import (
 from daformer_kedro.config.run import LossesConfig
 from daformer_kedro.learning import fitting
 from daformer_kedro.learning.extraction import extract
-from daformer_kedro.learning.fitting import DivergenceError, TaskImages
+from daformer_kedro.learning.fitting import (
+    DivergenceError,
+)
 from daformer_kedro.learning.progress import EpochRecord, observed_by
+from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.training import (
     LearningSettings,
     finetune_on_memory,

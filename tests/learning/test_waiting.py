@@ -31,7 +31,10 @@ from daformer_kedro.config import (
 )
 from daformer_kedro.config.run import LossesConfig
 from daformer_kedro.learning import chunks, training
-from daformer_kedro.learning.fitting import Fitting, TaskImages
+from daformer_kedro.learning.fitting import (
+    Fitting,
+)
+from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.training import (
     LearningSettings,
     finetune_on_memory,

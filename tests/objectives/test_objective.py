@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from daformer_kedro.augmentation.mixing import Mixed
 from daformer_kedro.config import validated
-from daformer_kedro.learning.mixing import Mixed
 from daformer_kedro.model import DAFormerOutput
 from daformer_kedro.objectives import (
     Batch,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from daformer_kedro.learning.file_images import FileImages
+from daformer_kedro.augmentation.file_images import FileImages
 from daformer_kedro.scenario.image_decoding import decode_rgb, open_rgb
 
 # Of sRGB, adapted to D50: columns of its matrix, in XYZ.

@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+from daformer_kedro.augmentation.transform import normalise
 from daformer_kedro.config import ModelConfig, PreprocessingConfig
 from daformer_kedro.errors import InputError
-from daformer_kedro.learning.augmentation import normalise
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.serving import Classifier, ServedModel

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from daformer_kedro.augmentation.file_images import FileImages
+from daformer_kedro.augmentation.transform import normalise
 from daformer_kedro.config import PreprocessingConfig
-from daformer_kedro.learning.augmentation import normalise
 from daformer_kedro.learning.chunks import images_at_once, inference_chunks
-from daformer_kedro.learning.file_images import FileImages
 from daformer_kedro.model import DAFormer
 from daformer_kedro.objectives.neighbourhood import concatenate_tasks
 

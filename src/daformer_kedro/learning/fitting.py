@@ -3,73 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from daformer_kedro.augmentation.mixing import Mixing
+from daformer_kedro.augmentation.transform import Augmentation
 from daformer_kedro.config import SharpnessConfig
-from daformer_kedro.learning.augmentation import Augmentation
 from daformer_kedro.learning.chunks import inference_chunks, training_chunks
 from daformer_kedro.learning.devices import autocast
-from daformer_kedro.learning.distributed.ranks import ALONE, Ranks, Share
-from daformer_kedro.learning.file_images import FileImages
-from daformer_kedro.learning.mixing import Mixing
 from daformer_kedro.learning.optimisation import CosineSchedule
 from daformer_kedro.learning.progress import EpochRecord, announce
 from daformer_kedro.learning.sampling import epoch_batches
 from daformer_kedro.learning.sharpness import ascend, restore
+from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.model import DAFormer, DAFormerOutput
 from daformer_kedro.objectives import Batch, Objective
+from daformer_kedro.parallel.process_group import ALONE, Ranks, Share
 from daformer_kedro.storage.state_file import StateFile
 
 
 class DivergenceError(RuntimeError):
     """The loss is no longer a finite number."""
-
-
-@dataclass(frozen=True)
-class TaskImages:
-    """The images of one phase: resident on the device, or files read ahead of need.
-
-    Attributes:
-        images: (N, C, H, W) uint8, or files of as many images.
-        targets: (N,) int64 on the device, positions in the class order.
-    """
-
-    images: Tensor | FileImages
-    targets: Tensor
-
-    @property
-    def device(self) -> torch.device:
-        """Device that the model trains on."""
-        return self.targets.device
-
-    @property
-    def image_size(self) -> int:
-        """Side of the square images, in pixels."""
-        if isinstance(self.images, FileImages):
-            return self.images.image_size
-        return self.images.shape[-1]
-
-    def batches(
-        self, rows: Sequence[Tensor], generator: torch.Generator
-    ) -> Iterator[Tensor]:
-        """The images of each batch, (B, C, H, W) uint8 on the device.
-
-        Args:
-            rows: positions of each batch's images.
-            generator: source of chance for files, of which another part is shown
-                each time.
-        """
-        if isinstance(self.images, FileImages):
-            for batch in self.images.random_batches(rows, generator):
-                yield batch.to(self.device, non_blocking=True)
-        else:
-            for chosen in rows:
-                yield self.images[chosen]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from daformer_kedro.augmentation.file_images import FileImages
+from daformer_kedro.augmentation.mixing import Mixing
+from daformer_kedro.augmentation.transform import Augmentation
 from daformer_kedro.config import (
     AugmentationConfig,
     FinetuningConfig,
@@ -15,13 +18,12 @@ from daformer_kedro.config import (
     TrainingConfig,
 )
 from daformer_kedro.config.run import LossesConfig
-from daformer_kedro.learning.augmentation import Augmentation
 from daformer_kedro.learning.compilation import compile_encoder, wants_compilation
 from daformer_kedro.learning.devices import autocast, resolve_precision
-from daformer_kedro.learning.distributed.ranks import ALONE, Ranks
-from daformer_kedro.learning.file_images import FileImages
-from daformer_kedro.learning.fitting import Fitting, Phase, TaskImages
-from daformer_kedro.learning.mixing import Mixing
+from daformer_kedro.learning.fitting import (
+    Fitting,
+    Phase,
+)
 from daformer_kedro.learning.optimisation import (
     make_optimiser,
     make_schedule,
@@ -29,6 +31,7 @@ from daformer_kedro.learning.optimisation import (
 )
 from daformer_kedro.learning.progress import EpochRecord
 from daformer_kedro.learning.seeding import make_generator
+from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.model import DAFormer
 from daformer_kedro.objectives import (
     Need,
@@ -37,6 +40,7 @@ from daformer_kedro.objectives import (
     is_needed,
     terms_of,
 )
+from daformer_kedro.parallel.process_group import ALONE, Ranks
 from daformer_kedro.storage.state_file import StateFile
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from daformer_kedro.config import EvaluationConfig, PreprocessingConfig, validated
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.extraction import extract
-from daformer_kedro.learning.task_data import select_images
+from daformer_kedro.learning.task_images import select_images
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.scenario.images import Images

@@ -22,8 +22,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
+from daformer_kedro.augmentation.transform import normalise
 from daformer_kedro.errors import InputError
-from daformer_kedro.learning.augmentation import normalise
 from daformer_kedro.model.attention_maps import attention_maps
 from daformer_kedro.scenario.image_decoding import decode_rgb
 from daformer_kedro.serving.classifier import NUM_RANKED, Classifier

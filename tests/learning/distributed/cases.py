@@ -23,10 +23,9 @@ from daformer_kedro.config import (
     TrainingConfig,
 )
 from daformer_kedro.config.run import LossesConfig
-from daformer_kedro.learning.distributed.ranks import RankGroup, Ranks
-from daformer_kedro.learning.fitting import TaskImages
 from daformer_kedro.learning.growth import model_for_task
 from daformer_kedro.learning.progress import EpochRecord
+from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.training import (
     LearningSettings,
     finetune_on_memory,
@@ -37,6 +36,7 @@ from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.objectives.knn_distillation import KNNDistillation
 from daformer_kedro.objectives.neighbourhood import find_neighbours
 from daformer_kedro.objectives.pooled_distillation import PooledDistillation
+from daformer_kedro.parallel.process_group import RankGroup, Ranks
 
 PREPROCESSING = PreprocessingConfig(mean=(0.3,), std=(0.4,))
 NUM_IMAGES = 24

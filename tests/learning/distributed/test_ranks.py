@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from daformer_kedro.learning.distributed.ranks import ALONE
+from daformer_kedro.parallel.process_group import ALONE
 
 NAMES = ["with_bank", "with_batch", "undivided", "finetuning"]
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from daformer_kedro.augmentation.file_images import FileImages
 from daformer_kedro.config import (
     AugmentationConfig,
     FinetuningConfig,
@@ -20,9 +21,8 @@ from daformer_kedro.config import (
     validated,
 )
 from daformer_kedro.config.run import LossesConfig
-from daformer_kedro.learning.file_images import FileImages
-from daformer_kedro.learning.fitting import TaskImages
 from daformer_kedro.learning.progress import EpochRecord
+from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.training import (
     LearningSettings,
     finetune_on_memory,

@@ -15,8 +15,8 @@ from daformer_kedro.learning.distributed import elastic, on_ray
 from daformer_kedro.learning.distributed.job import Job, JobFolder, Phase
 from daformer_kedro.learning.distributed.messages import Receiver
 from daformer_kedro.learning.distributed.rank import ERRORS
-from daformer_kedro.learning.fitting import TaskImages
 from daformer_kedro.learning.progress import EpochRecord
+from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.training import LearningSettings
 from daformer_kedro.model import DAFormer
 from daformer_kedro.storage.state_file import StateFile

@@ -10,15 +10,18 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from daformer_kedro.augmentation.file_images import FileImages
 from daformer_kedro.errors import InputError
 from daformer_kedro.learning.devices import rank_device
 from daformer_kedro.learning.distributed.job import PHASES, Job, JobFolder
 from daformer_kedro.learning.distributed.messages import Sender
-from daformer_kedro.learning.distributed.ranks import RankGroup, RanksDisagreeError
-from daformer_kedro.learning.file_images import FileImages
-from daformer_kedro.learning.fitting import DivergenceError, TaskImages
+from daformer_kedro.learning.fitting import (
+    DivergenceError,
+)
 from daformer_kedro.learning.progress import EpochRecord, observed_by
+from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.model import DAFormer
+from daformer_kedro.parallel.process_group import RankGroup, RanksDisagreeError
 from daformer_kedro.storage.state_file import StateFile
 
 ERRORS: dict[str, type[Exception]] = {

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from daformer_kedro.learning.augmentation import normalise
+from daformer_kedro.augmentation.transform import normalise
 from daformer_kedro.model.attention_maps import attention_maps
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.pipelines.figure import Figure

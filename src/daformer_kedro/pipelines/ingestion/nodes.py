@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from daformer_kedro.config import ScenarioConfig, SourceConfig, validated
-from daformer_kedro.learning.task_data import samples_of_task
 from daformer_kedro.scenario.class_order import resolve_class_order
 from daformer_kedro.scenario.image_files import ImageFiles, LeftOut
 from daformer_kedro.scenario.images import ImageArrays, Images
+from daformer_kedro.scenario.samples import samples_of_task
 from daformer_kedro.scenario.sources import index_source, read_source
 from daformer_kedro.scenario.tasks import Scenario, resolve_task_sizes, split_tasks
 

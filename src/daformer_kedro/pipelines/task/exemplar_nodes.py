@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from daformer_kedro.learning.task_data import class_names
 from daformer_kedro.pipelines.figure import Figure
 from daformer_kedro.scenario.images import Images
+from daformer_kedro.scenario.samples import class_names
 
 
 def draw_exemplars_node(

@@ -24,7 +24,6 @@ from daformer_kedro.config import (
 from daformer_kedro.config.run import LossesConfig
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.distributed.launch import run_phase
-from daformer_kedro.learning.fitting import TaskImages
 from daformer_kedro.learning.growth import model_for_task
 from daformer_kedro.learning.memory import (
     exemplars_per_class,
@@ -33,12 +32,7 @@ from daformer_kedro.learning.memory import (
 )
 from daformer_kedro.learning.progress import history_table
 from daformer_kedro.learning.seeding import make_generator
-from daformer_kedro.learning.task_data import (
-    assemble_task_data,
-    class_names,
-    num_new_classes,
-    select_images,
-)
+from daformer_kedro.learning.task_images import TaskImages, select_images
 from daformer_kedro.learning.training import (
     LearningSettings,
     finetune_on_memory,
@@ -51,6 +45,11 @@ from daformer_kedro.objectives.knn_distillation import KNNDistillation
 from daformer_kedro.objectives.neighbourhood import find_neighbours
 from daformer_kedro.pipelines.extraction import Extractor
 from daformer_kedro.scenario.images import Images
+from daformer_kedro.scenario.samples import (
+    assemble_task_data,
+    class_names,
+    num_new_classes,
+)
 from daformer_kedro.storage.state_file import StateFile
 
 Parameters = dict[str, Any]

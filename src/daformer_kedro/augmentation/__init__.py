@@ -1,0 +1,1 @@
+"""Augmentation of training images: geometry, RandAugment, mixing, decoded views."""

@@ -1,0 +1,1 @@
+"""Programs beside ``kedro``: predict, demo, sweep, clean-runs."""

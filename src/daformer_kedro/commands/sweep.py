@@ -1,0 +1,134 @@
+"""A protocol's runs and their table: ``python -m daformer_kedro sweep``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+
+from kedro.framework.project import settings
+
+from daformer_kedro.commands.grid import (
+    Cell,
+    Grid,
+    UnfinishedRunError,
+    parse_parameters,
+)
+from daformer_kedro.errors import InputError
+from daformer_kedro.methods import METHODS
+from daformer_kedro.terminal import print_any_character
+
+_DEFAULT = "digits"
+
+
+def make_cells(
+    protocol: str,
+    *,
+    orders: Sequence[str] = (),
+    seeds: Sequence[str] = (),
+    editions: Sequence[str] = ("S",),
+    baselines: Sequence[str] = ("none",),
+    parameters: str = "",
+) -> list[Cell]:
+    """Every combination, with all methods of one order and seed before the next.
+
+    Args:
+        protocol: the Kedro environment; ``digits`` is the default one.
+        orders: values of ``scenario.class_order``; none for the environment's own.
+        seeds: values of ``seed``; none for the environment's own.
+        editions: values of ``model.edition``.
+        baselines: values of ``baseline``.
+        parameters: further ``--params`` of every run.
+    """
+    cells = []
+    unset: list[str | None] = [None]
+    for order, seed, edition, baseline in product(
+        list(orders) or unset, list(seeds) or unset, editions, baselines
+    ):
+        if not _has_editions(baseline) and edition != editions[0]:
+            continue
+        chosen = {
+            "scenario.class_order": order,
+            "seed": seed,
+            "model.edition": edition,
+            "baseline": None if baseline == "none" else baseline,
+        }
+        given = {name: value for name, value in chosen.items() if value is not None}
+        env = None if protocol == _DEFAULT else protocol
+        cells.append(Cell(env, parse_parameters(parameters) | given))
+    return cells
+
+
+def compare(project: Path, protocol: str, run_keys: Sequence[str]) -> str:
+    """Run the comparison pipeline over these runs; returns its Markdown table.
+
+    Raises:
+        InputError: MLflow knows none of them.
+    """
+    session = settings.SESSION_CLASS.create(
+        project,
+        env=None if protocol == _DEFAULT else protocol,
+        runtime_params={"comparison": {"run_keys": list(run_keys)}},
+    )
+    with session:
+        session.run(pipeline_names=["comparison"])
+        catalog = session.load_context().catalog
+        folder = Path(catalog["comparison_markdown"].filepath)
+    return folder.read_text(encoding="utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make what is missing of the grid, then print its comparison table."""
+    print_any_character()
+    options = _parser().parse_args(arguments)
+    cells = make_cells(
+        options.protocol,
+        orders=options.orders,
+        seeds=options.seeds,
+        editions=options.editions,
+        baselines=options.baselines,
+        parameters=options.params,
+    )
+    try:
+        grid = Grid(options.project, cells)
+        grid.finish(options.jobs)
+        table = compare(options.project, options.protocol, grid.run_keys)
+    except InputError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except (UnfinishedRunError, KeyboardInterrupt) as stop:
+        sys.stderr.write(f"{stop}\nThe same command goes on from there.\n".lstrip())
+        return stop.status if isinstance(stop, UnfinishedRunError) else 130
+    sys.stdout.write(f"\n{table}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m daformer_kedro sweep",
+        description=(__doc__ or "").partition(":")[0],
+    )
+    parser.add_argument("--protocol", default=_DEFAULT, metavar="ENV")
+    parser.add_argument("--orders", type=_words, default=[], metavar="1,2,3")
+    parser.add_argument("--seeds", type=_words, default=[], metavar="0,1,2")
+    parser.add_argument("--editions", type=_words, default=["S"], metavar="S,M")
+    parser.add_argument("--baselines", type=_words, default=["none"], metavar="none,…")
+    parser.add_argument("--params", default="", help="of every run, as for kedro run")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    parser.add_argument("--project", type=Path, default=Path.cwd())
+    return parser
+
+
+def _has_editions(baseline: str) -> bool:
+    # An unknown name is refused by the run itself.
+    return baseline not in METHODS or METHODS[baseline].has_editions
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in (part.strip() for part in text.split(",")) if word]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""Everything that a node's result depends on, and the fingerprint of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from kedro.io import CatalogProtocol
+from kedro.pipeline.node import Node
+
+from daformer_kedro.config.run import Config, result_settings
+from daformer_kedro.datasets import (
+    OptionalJSONDataset,
+    StoredDataset,
+    TrainingStateDataset,
+)
+from daformer_kedro.learning.devices import resolve_device
+from daformer_kedro.pipelines.naming import READS_SOURCE_FILES
+from daformer_kedro.reuse.code import code_of, function_name
+from daformer_kedro.reuse.source_files import describe_files
+from daformer_kedro.storage.checksum import checksum
+
+_PARAMETERS = ("params:", "parameters")
+_DEVICE = ("params:training", "params:training.device", "parameters")
+
+
+class PartsReader:
+    """Collects what nodes' results depend on.
+
+    Args:
+        catalog: with the nodes' inputs and outputs.
+        config: the settings.
+    """
+
+    def __init__(self, catalog: CatalogProtocol, config: Config) -> None:
+        self._catalog: Any = catalog
+        self._config = config
+        self._settings = json.loads(json.dumps(result_settings(config)))
+        self._code_of: dict[Any, dict[str, str]] = {}
+        self._described: str | None = None  # once a run: it may be a million files
+
+    def parts(self, node: Node) -> dict[str, Any]:
+        """Function, code, parameters, inputs by content, and how outputs are stored.
+
+        Raises:
+            OSError: an input cannot be read.
+        """
+        outputs = [self._catalog.get(name) for name in node.outputs]
+        stored = [d for d in outputs if isinstance(d, StoredDataset)]
+        return {
+            "function": function_name(node.func),
+            "code": self._code(node),
+            "parameters": self._parameters(node),
+            "inputs": self._inputs(node),
+            "stored_as": [dataset.format for dataset in stored],
+            "source_files": self._source_files(node),
+        }
+
+    def _code(self, node: Node) -> dict[str, str]:
+        """Of the function, and of what loads its inputs and stores its outputs."""
+        inputs = [n for n in node.inputs if not n.startswith(_PARAMETERS)]
+        datasets = [self._catalog.get(name) for name in (*inputs, *node.outputs)]
+        formats = {
+            d.format_class if isinstance(d, StoredDataset) else type(d)
+            for d in datasets
+            if not isinstance(d, TrainingStateDataset)
+        }
+        things = (node.func, frozenset(filter(_is_own, formats)))
+        if things not in self._code_of:  # tasks have the same functions
+            self._code_of[things] = code_of(node.func, *things[1])
+        return self._code_of[things]
+
+    def environment(self, node: Node) -> dict[str, str]:
+        """Facts that ought not to change a result, of nodes that use a device."""
+        if not any(name in _DEVICE for name in node.inputs):
+            return {}
+        return {
+            "device": resolve_device(self._config.training.device).type,
+            "torch": torch.__version__,
+        }
+
+    def _parameters(self, node: Node) -> dict[str, Any]:
+        names = [name for name in node.inputs if name.startswith("params:")]
+        values = {name[7:]: self._value(name) for name in names}
+        found = {name: value for name, value in values.items() if value is not _UNKNOWN}
+        return found | (self._settings if "parameters" in node.inputs else {})
+
+    def _value(self, name: str) -> Any:
+        """A parameter as validated, without what cannot change a result."""
+        value: Any = self._settings
+        for part in name[7:].split("."):
+            if not isinstance(value, Mapping) or part not in value:
+                return _UNKNOWN
+            value = value[part]
+        return value
+
+    def _inputs(self, node: Node) -> dict[str, dict[str, str]]:
+        found = {}
+        for argument, name in bound_inputs(node):
+            if name.startswith(_PARAMETERS):
+                continue
+            dataset = self._catalog.get(name)
+            if not isinstance(dataset, TrainingStateDataset):
+                found[argument] = {"dataset": name, "content": content_of(dataset)}
+        return found
+
+    def _source_files(self, node: Node) -> str | None:
+        path = self._config.source.path
+        if READS_SOURCE_FILES not in node.tags or path is None:
+            return None
+        if self._described is None:
+            self._described = describe_files(Path(path).expanduser())
+        return self._described
+
+
+def key_of(parts: Mapping[str, Any]) -> str:
+    """Fingerprint of a node's parts; what its inputs are called does not count."""
+    inputs = {name: value["content"] for name, value in parts["inputs"].items()}
+    text = json.dumps({**parts, "inputs": inputs}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def bound_inputs(node: Node) -> list[tuple[str, str]]:
+    """Argument and dataset of each of a node's inputs."""
+    inputs = node._inputs
+    if isinstance(inputs, dict):
+        return list(inputs.items())
+    names = [inputs] if isinstance(inputs, str) else inputs or []
+    return [(str(number), name) for number, name in enumerate(names)]
+
+
+def content_of(dataset: Any) -> str:
+    """Checksum of what a dataset holds on this machine; else its description.
+
+    What lies on another machine is never taken for the same.
+    """
+    path = getattr(dataset, "filepath", getattr(dataset, "_filepath", None))
+    if path is not None and Path(str(path)).exists():
+        return checksum(Path(str(path)))
+    if getattr(dataset, "_protocol", "file") != "file":
+        return f"elsewhere, {secrets.token_hex(8)}"  # and perhaps changed
+    return "absent" if isinstance(dataset, OptionalJSONDataset) else str(dataset)
+
+
+def _is_own(format_class: type) -> bool:
+    return format_class.__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
+_UNKNOWN = object()

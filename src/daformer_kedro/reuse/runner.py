@@ -1,0 +1,107 @@
+"""Runs node by node and decides at each one's turn whether its results are reused."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+from kedro.runner import SequentialRunner
+from kedro.runner.task import Task
+from pluggy import PluginManager
+
+from daformer_kedro.reuse.planner import current_plan
+from daformer_kedro.usage import UsageError
+
+
+class RunInterrupted(UsageError):  # noqa: N818
+    """Somebody stopped the run: Ctrl+C, or a termination signal."""
+
+    exit_code = 130
+
+
+class CachingSequentialRunner(SequentialRunner):
+    """Kedro's sequential runner, which asks the plan of the run at each node.
+
+    Kedro decides beforehand what ``--only-missing-outputs`` leaves out. What depends on
+    a node that runs must be decided after it: where the same came out as before, there
+    is nothing more to do.
+    """
+
+    def __str__(self) -> str:
+        # Kedro-Viz follows runs of sequential runners, which it knows by this text.
+        return "caching kedro.runner.sequential_runner.SequentialRunner object"
+
+    @property
+    def _logger(self) -> logging.Logger:
+        return logging.getLogger("kedro.runner")
+
+    def _filter_pipeline_for_missing_outputs(
+        self, pipeline: Pipeline, catalog: Any
+    ) -> Pipeline:
+        if current_plan() is None:
+            return super()._filter_pipeline_for_missing_outputs(pipeline, catalog)
+        return pipeline
+
+    def _run(
+        self,
+        pipeline: Pipeline,
+        catalog: CatalogProtocol,
+        hook_manager: PluginManager | None = None,
+        run_id: str | None = None,
+    ) -> None:
+        plan = current_plan()
+        if plan is None:
+            super()._run(pipeline, catalog, hook_manager, run_id)
+            return
+        load_counts = Counter(chain.from_iterable(n.inputs for n in pipeline.nodes))
+        name = "planning"
+        try:
+            with _termination_interrupts():
+                for node in pipeline.nodes:
+                    name = node.name
+                    if not plan.take_turn(node).is_reused:
+                        Task(
+                            node=node,
+                            catalog=catalog,
+                            hook_manager=hook_manager,
+                            is_async=self._is_async,
+                            run_id=run_id,
+                        ).execute()
+                    self._release_datasets(node, catalog, load_counts, pipeline)
+        except KeyboardInterrupt as error:
+            raise RunInterrupted(
+                f"Stopped in {name}. What was finished is kept. To go on from here: "
+                f"{this_command()}"
+            ) from error
+
+
+def this_command() -> str:
+    """Return what to type for the same run again."""
+    return " ".join([Path(sys.argv[0]).name or "kedro run", *sys.argv[1:]])
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """Treat a termination signal, as schedulers send it, like Ctrl+C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,55 @@
+"""Samples of a task: its own and the rehearsal memory's."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+
+def samples_of_task(samples: pd.DataFrame, task: int) -> pd.DataFrame:
+    """Select what a task may read: its own training samples, all test samples so far.
+
+    Args:
+        samples: all samples, see :func:`daformer_kedro.scenario.tasks.split_tasks`.
+        task: number of the task, from 0.
+
+    Returns:
+        The rows of the new classes' training images and of the test images of every
+        class seen so far, with the same columns.
+    """
+    is_train = samples["split"] == "train"
+    own = is_train & (samples["task"] == task)
+    seen = ~is_train & (samples["task"] <= task)
+    return samples[own | seen].reset_index(drop=True)
+
+
+def assemble_task_data(
+    samples: pd.DataFrame, exemplars: pd.DataFrame | None
+) -> pd.DataFrame:
+    """The training samples of one task.
+
+    Args:
+        samples: the task's samples, see
+            :func:`samples_of_task`.
+        exemplars: the rehearsal memory after the task before, ``None`` if there is
+            none.
+
+    Returns:
+        ``index`` (row of the training images), ``target`` and ``is_exemplar``; the
+        new classes' samples first. Training shuffles; the order here is fixed.
+    """
+    tables = [samples[samples["split"] == "train"].assign(is_exemplar=False)]
+    if exemplars is not None:
+        tables.append(exemplars.assign(is_exemplar=True))
+    data = pd.concat(tables, ignore_index=True)[["index", "target", "is_exemplar"]]
+    return data.astype({"index": "int64", "target": "int64", "is_exemplar": "bool"})
+
+
+def num_new_classes(samples: pd.DataFrame) -> int:
+    """Number of classes that are new in the task of ``samples``."""
+    return int(samples.loc[samples["split"] == "train", "target"].nunique())
+
+
+def class_names(samples: pd.DataFrame) -> tuple[str, ...]:
+    """Names of all classes seen so far, in class order."""
+    named = samples[samples["split"] == "test"].drop_duplicates("target")
+    return tuple(named.sort_values("target")["class_name"].astype(str))

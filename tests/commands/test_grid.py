@@ -1,0 +1,114 @@
+"""Grids of runs: what is made, what is not made again, where they stop."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daformer_kedro.commands import grid as module
+from daformer_kedro.commands.grid import (
+    Cell,
+    Grid,
+    UnfinishedRunError,
+    parse_parameters,
+)
+from daformer_kedro.errors import InputError
+from daformer_kedro.reuse.attempt_log import Attempt, Journal
+
+# Kedro calls what OmegaConf gives up.
+pytestmark = pytest.mark.filterwarnings("ignore:register_new_resolver")
+
+SEEDS = [Cell("test", {"seed": str(seed)}) for seed in range(3)]
+
+
+class Kedro:
+    """Stands in for the commands: notes them, and answers with a status."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.statuses = list(statuses)
+        self.commands: list[list[str]] = []
+
+    def __call__(self, command: list[str], **options: Any) -> Any:
+        self.commands.append(command[1:])
+        status = self.statuses.pop(0) if self.statuses else 0
+        return subprocess.CompletedProcess(command, status, b"what went wrong\n", b"")
+
+
+@pytest.fixture
+def kedro(monkeypatch: pytest.MonkeyPatch) -> Kedro:
+    kedro = Kedro()
+    monkeypatch.setattr(module.subprocess, "run", kedro)
+    return kedro
+
+
+def store_results(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text("{}")
+
+
+def test_a_cell_is_what_a_user_would_type() -> None:
+    cell = Cell("test", {"source.path": "a b", "seed": "1"})
+    assert str(cell) == "kedro run --env test --params 'source.path=a b,seed=1'"
+    assert str(Cell(None, {})) == "kedro run"
+
+
+def test_parameters_are_read_as_kedro_reads_them() -> None:
+    assert parse_parameters("a.b=1, c=x=y,") == {"a.b": "1", "c": "x=y"}
+    assert parse_parameters("") == {}
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_found_and_not_made_again(
+    finished: Any, kedro: Kedro
+) -> None:
+    (folder,) = Grid(finished.path, [Cell("test", {})]).finish()
+    assert folder == finished.folder("08_reporting")
+    assert kedro.commands == []
+
+
+def test_what_is_missing_is_made_in_order(project: Any, kedro: Kedro) -> None:
+    grid = Grid(project.path, SEEDS)
+    store_results(grid.runs[1].folder)
+    folders = grid.finish()
+    assert [words[-1] for words in kedro.commands] == ["seed=0", "seed=2"]
+    assert [folder.name for folder in folders] == grid.run_keys
+    assert len(set(grid.run_keys)) == 3
+
+
+def test_an_interrupted_run_is_not_finished(project: Any, kedro: Kedro) -> None:
+    grid = Grid(project.path, SEEDS[:1])
+    store_results(grid.runs[0].folder)  # of an earlier time
+    journal = Journal(project.path / "data" / "journal", grid.run_keys[0])
+    journal.note({"pipeline_names": ["__default__"]}, Attempt.begin(["a"]))
+    grid.finish()
+    assert len(kedro.commands) == 1
+
+
+def test_a_failure_ends_the_grid(project: Any, kedro: Kedro) -> None:
+    kedro.statuses = [0, 7]
+    with pytest.raises(UnfinishedRunError, match="seed=1 ended with status 7") as ended:
+        Grid(project.path, SEEDS).finish()
+    assert ended.value.status == 7
+    assert len(kedro.commands) == 2
+
+
+def test_what_several_runs_say_is_shown_where_one_fails(
+    project: Any, kedro: Kedro
+) -> None:
+    kedro.statuses = [1, 1]
+    with pytest.raises(UnfinishedRunError, match="what went wrong"):
+        Grid(project.path, SEEDS[:2]).finish(jobs=2)
+
+
+def test_a_mistake_in_any_cell_ends_it_before_the_first(
+    project: Any, kedro: Kedro
+) -> None:
+    cells = [Cell("cifar100_10-10", {"scenario.class_order": n}) for n in ("1", "4")]
+    with pytest.raises(InputError, match="class_order = 4 is no published order"):
+        Grid(project.path, cells)
+    with pytest.raises(InputError, match=r"^sed is not a parameter"):
+        Grid(project.path, [Cell("test", {"sed": "1"})]).finish()
+    assert kedro.commands == []

@@ -1,0 +1,99 @@
+"""make benchmark: the grid, and the table of exactly this grid."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daformer_kedro.commands import sweep
+from daformer_kedro.commands.sweep import main, make_cells
+
+ROOT = Path(__file__).parents[2]
+SHORT = "training.schedule=short,training.epochs=1,finetuning.epochs=1"
+
+
+def test_every_combination_is_a_cell_and_methods_come_first() -> None:
+    cells = make_cells(
+        "cifar100_10-10",
+        orders=["1", "2"],
+        editions=["S", "M"],
+        baselines=["none", "replay", "dytox"],
+        parameters="source.path=DIR",
+    )
+    assert {cell.env for cell in cells} == {"cifar100_10-10"}
+    assert {cell.parameters["source.path"] for cell in cells} == {"DIR"}
+    found = [
+        (p["scenario.class_order"], p["model.edition"], p.get("baseline"))
+        for p in (cell.parameters for cell in cells)
+    ]
+    one_order = [("S", None), ("S", "replay"), ("S", "dytox")]
+    one_order += [("M", None), ("M", "replay")]  # DyTox has no editions
+    assert found == [(order, *rest) for order in ("1", "2") for rest in one_order]
+
+
+def test_what_is_not_asked_for_is_the_environments() -> None:
+    (cell,) = make_cells("digits")
+    assert cell.env is None
+    assert cell.parameters == {"model.edition": "S"}
+    seeds = make_cells("test", seeds=["0", "1"])
+    assert [cell.parameters["seed"] for cell in seeds] == ["0", "1"]
+
+
+@pytest.mark.filterwarnings("ignore:register_new_resolver")
+def test_a_mistake_is_one_line(project: Any, capsys: pytest.CaptureFixture) -> None:
+    assert main(["--protocol", "test", "--params", "memory.total=3"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("memory.total = 3 is smaller than the 10 classes")
+
+
+@pytest.mark.filterwarnings("ignore:register_new_resolver")
+def test_an_interruption_says_how_to_go_on(
+    project: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    stopped = subprocess.CompletedProcess([], 130, b"", b"")
+    monkeypatch.setattr(subprocess, "run", lambda *words, **options: stopped)
+    assert main(["--protocol", "test"]) == 130
+    assert "The same command goes on from there." in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_grid_resumes_and_compares_its_own_runs_alone(project: Any) -> None:
+    project.run(params={"seed": 5})  # the same protocol, but not of the grid
+    words = [sys.executable, "-m", sweep.__name__, "--protocol", "test"]
+    words += ["--seeds", "0,1", "--params", SHORT]
+
+    def make() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            words, cwd=project.path, capture_output=True, text=True, check=False
+        )
+
+    first = make()
+    assert first.returncode == 0, first.stderr
+    rows = [line.split(" | ") for line in first.stdout.splitlines()[3:]]
+    assert [(row[0], row[5]) for row in rows] == [("| DAFormer-S, short schedule", "2")]
+    again = make()
+    assert again.stdout == first.stdout
+    assert again.stderr.count("finished before: test_S_short_") == 2
+    assert "task 0 train" not in again.stderr
+
+    reports = (project.path / "data" / "08_reporting").glob(
+        "test_S_short_*/report.html"
+    )
+    titles = [report.read_text().partition("<h1>")[2] for report in reports]
+    assert len(titles) == 2
+    assert all("short schedule, not the published one" in text for text in titles)
+
+
+def test_make_hands_every_variable_on() -> None:
+    words = ["make", "--dry-run", "--always-make", "benchmark", "PROTOCOL=test"]
+    words += ["ORDERS=1,2", "EDITIONS=S,M", "BASELINES=none", "SEEDS=0"]
+    done = subprocess.run(
+        [*words, "ARGS=--jobs 2"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    options = "--orders 1,2 --seeds 0 --editions S,M --baselines none --jobs 2"
+    said = " ".join(done.stdout.replace("\\\n", " ").split())
+    assert f"sweep --protocol test {options}" in said

@@ -1,0 +1,86 @@
+"""Where a run is shown, and that its experiment opens on training runs."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from daformer_kedro.tracking.run_page import runs_page, set_kind
+
+LOCAL = "sqlite:////data/mlflow.db"
+
+
+@pytest.mark.parametrize(
+    ("server", "host", "expected"),
+    [
+        (LOCAL, "127.0.0.1", "http://127.0.0.1:5000/#/experiments/1/runs/ab?MENU"),
+        (LOCAL, "gpu.example", "http://gpu.example:5000/#/experiments/1/runs/ab?MENU"),
+        (LOCAL, "0.0.0.0", "http://127.0.0.1:5000/#/experiments/1/runs/ab?MENU"),
+        (LOCAL, "::", "http://[::1]:5000/#/experiments/1/runs/ab?MENU"),
+        (
+            "http://m.example:80",
+            "x",
+            "http://m.example:80/#/experiments/1/runs/ab?MENU",
+        ),
+        (
+            "https://m.example/log/",
+            "x",
+            "https://m.example/log/#/experiments/1/runs/ab?MENU",
+        ),
+        (
+            "https://me:secret@m.example",
+            "x",
+            "https://m.example/#/experiments/1/runs/ab?MENU",
+        ),
+        ("databricks", "x", None),
+        ("databricks://profile", "x", None),
+    ],
+)
+def test_the_address_of_a_run(server: str, host: str, expected: str | None) -> None:
+    menu = "workflowType=machine_learning"
+    expected = expected and expected.replace("MENU", menu)
+    assert runs_page(server, host, "5000", "1", "ab") == expected
+
+
+def test_a_run_ends_with_its_address(
+    project: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project.path / "conf" / "local" / "mlflow.yml").write_text(
+        "ui: {port: '5055', host: localhost}\n", encoding="utf-8"
+    )
+    project.run("ingestion")
+    with sqlite3.connect(project.path / "mlflow.db") as rows:
+        ((run, experiment),) = rows.execute("select run_uuid, experiment_id from runs")
+    last = capsys.readouterr().out.splitlines()[-1]
+    page = f"http://localhost:5055/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"
+    assert last == f"This run: {page}  (with kedro mlflow ui)"
+    # Nothing is opened where all is there, and no address printed.
+    project.run("ingestion", only_missing_outputs=True)
+    assert "This run" not in capsys.readouterr().out
+
+
+def test_an_experiment_that_exists_is_marked_unless_its_user_has(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, ours = "mlflow.experimentKind", "custom_model_development"
+    project.context()  # makes the experiment
+    place = f"sqlite:///{project.path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", place)
+    client = MlflowClient(place)
+    (found,) = [e for e in client.search_experiments() if e.name == "daformer"]
+    assert found.tags[kind] == ours
+    client.delete_experiment_tag(found.experiment_id, kind)
+    set_kind("daformer")
+    assert client.get_experiment(found.experiment_id).tags[kind] == ours
+    # What MLflow's pages write when they guess, and what a user chooses there.
+    for before, after in (
+        ("genai_development_inferred", ours),
+        ("no_inferred_type", ours),
+        ("genai_development", "genai_development"),
+    ):
+        client.set_experiment_tag(found.experiment_id, kind, before)
+        set_kind("daformer")
+        assert client.get_experiment(found.experiment_id).tags[kind] == after
