@@ -17,6 +17,7 @@ from daformer_kedro.config.run import Config
 from daformer_kedro.datasets.images import index_in
 from daformer_kedro.errors import InputError
 from daformer_kedro.learning.distributed.launch import check_launch
+from daformer_kedro.model import check_model
 from daformer_kedro.pipelines import (
     comparison,
     evaluation,
@@ -70,6 +71,7 @@ def expect(names: Iterable[str]) -> None:
 def _check(config: Config) -> None:
     """Find out before anything runs what would fail after hours."""
     plan = make_plan(config, _index)
+    check_model(config.model, plan.source.image_size)
     check_launch(config.training)
     Augmentation(
         config.augmentation,

@@ -26,7 +26,9 @@ class ModelConfig:
     Attributes:
         edition: ``S`` shares the external-key map over tasks, ``M`` has one a task.
         attention: parts of dual attention in use; leave one out for an ablation.
-        decoder: ``dual_attention`` (DAFormer) or ``task_attention`` (DyTox).
+        encoder: which of :data:`~daformer_kedro.model.encoders.ENCODERS`.
+        decoder: which of :data:`~daformer_kedro.model.decoders.DECODERS`:
+            ``dual_attention`` (DAFormer) or ``task_attention`` (DyTox).
         patch_size: side of a square patch, in pixels.
         embed_dim: width D of a token; a multiple of ``num_heads``.
         depth: encoder blocks plus the one decoder block.
@@ -38,7 +40,8 @@ class ModelConfig:
 
     edition: Literal["S", "M"] = "S"
     attention: tuple[AttentionPart, ...] = ("external", "internal")
-    decoder: Literal["dual_attention", "task_attention"] = "dual_attention"
+    encoder: str = "gated_attention"
+    decoder: str = "dual_attention"
     patch_size: PositiveInt = 4
     embed_dim: PositiveInt = 384
     depth: Annotated[int, Field(ge=2)] = 6

@@ -38,4 +38,4 @@ class NearestMean(Method):
         unit = F.normalize(features.float(), dim=1)
         sums = torch.zeros(model.num_classes, unit.shape[1])
         sums.index_add_(0, targets.cpu().long(), unit.cpu())
-        model.class_means = F.normalize(sums, dim=1).to(model.pos_embed.device)
+        model.class_means = F.normalize(sums, dim=1).to(model.device)

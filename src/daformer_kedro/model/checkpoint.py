@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,6 +13,9 @@ from torch import Tensor
 from daformer_kedro.config import ModelConfig, PreprocessingConfig, validated
 from daformer_kedro.errors import InputError
 from daformer_kedro.model.daformer import DAFormer
+
+_OLDER_NAMES = re.compile(r"^(?:(patch_embed|pos_embed)\b|encoder\.(?=\d))")
+"""Of checkpoints from before the encoder was a module of its own."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +85,21 @@ class Checkpoint:
             generator=torch.Generator(),
             divergence=about["divergence"],
         )
-        means = self.weights.get("class_means")
+        weights = _current_names(self.weights)
+        means = weights.get("class_means")
         if means is not None:
             model.class_means = torch.empty_like(means)
         try:
-            model.load_state_dict(dict(self.weights))
+            model.load_state_dict(weights)
         except RuntimeError as error:
             raise InputError(f"the checkpoint's weights do not fit: {error}") from error
         return model.to(device).eval()
+
+
+def _current_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename weights of older checkpoints; others keep their names."""
+
+    def renamed(found: re.Match[str]) -> str:
+        return f"encoder.{found[1]}" if found[1] else "encoder.blocks."
+
+    return {_OLDER_NAMES.sub(renamed, name): value for name, value in weights.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kedro.pipeline import Node, Pipeline, node
 
 from daformer_kedro.config.run import SETTINGS, Config
+from daformer_kedro.model.decoders import decoder_class
 from daformer_kedro.pipelines.evaluation.attention_nodes import draw_attention_node
 from daformer_kedro.pipelines.evaluation.confidence_nodes import (
     calibrate_node,
@@ -66,7 +67,7 @@ def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
                 tags="figures",
             )
         )
-    if config.model.decoder == "dual_attention":
+    if decoder_class(config.model.decoder).has_attention_maps:
         nodes.append(
             node(
                 draw_attention_node,

@@ -1,0 +1,75 @@
+"""The form of an encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from daformer_kedro.config import ModelConfig
+
+
+class Encoder(nn.Module):
+    """From images to tokens; a subclass is one file and a line in ``ENCODERS``.
+
+    Args:
+        config: the ``model`` section of the parameters; its ``embed_dim`` is the width
+            D of the tokens.
+        image_size: side S of the square images, in pixels.
+        in_channels: channels C of the images.
+        generator: source of the starting weights.
+
+    Attributes:
+        grid: rows and columns of tokens in the image; N is their product.
+    """
+
+    grid: tuple[int, int]
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        image_size: int,
+        in_channels: int,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+
+    @classmethod
+    def check(cls, config: ModelConfig, image_size: int) -> None:
+        """Find out whether it can be made, before any image is read.
+
+        Args:
+            config: the ``model`` section of the parameters.
+            image_size: side of the square images, in pixels.
+
+        Raises:
+            InputError: it cannot; names the setting, its value and what is allowed.
+        """
+
+    @property
+    def num_tokens(self) -> int:
+        """Number of tokens N of an image."""
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def num_blocks(self) -> int:
+        """Number of blocks whose residuals stochastic depth may drop."""
+        return 0
+
+    def repeated_modules(self) -> list[nn.Module]:
+        """Return modules of one code and one shape, for the compiler to share."""
+        return []
+
+    def forward(
+        self, images: torch.Tensor, keep: Sequence[torch.Tensor | None] | None = None
+    ) -> tuple[torch.Tensor, ...]:
+        """Return tokens (B, N, D): the output last, those of earlier blocks before it.
+
+        Args:
+            images: (B, C, S, S), normalised.
+            keep: for each of ``num_blocks`` (2, B) factors of its residuals under
+                stochastic depth, or ``None`` for none.
+        """
+        raise NotImplementedError
