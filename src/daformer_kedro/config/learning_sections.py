@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
@@ -27,6 +27,7 @@ class ModelConfig:
         edition: ``S`` shares the external-key map over tasks, ``M`` has one a task.
         attention: parts of dual attention in use; leave one out for an ablation.
         encoder: which of :data:`~daformer_kedro.model.encoders.ENCODERS`.
+        encoder_settings: of encoders that have more than the sizes below.
         decoder: which of :data:`~daformer_kedro.model.decoders.DECODERS`:
             ``dual_attention`` (DAFormer) or ``task_attention`` (DyTox).
         patch_size: side of a square patch, in pixels.
@@ -41,6 +42,7 @@ class ModelConfig:
     edition: Literal["S", "M"] = "S"
     attention: tuple[AttentionPart, ...] = ("external", "internal")
     encoder: str = "gated_attention"
+    encoder_settings: dict[str, Any] = Field(default_factory=dict)
     decoder: str = "dual_attention"
     patch_size: PositiveInt = 4
     embed_dim: PositiveInt = 384

@@ -16,6 +16,7 @@ from daformer_kedro.model.encoders import encoder_class
 from daformer_kedro.model.output import DAFormerOutput
 from daformer_kedro.model.stochastic_depth import KeepFactors, draw_keep, keep_rates
 from daformer_kedro.model.task_batch import ALL_AT_ONCE, TaskChunks
+from daformer_kedro.validation import validated
 
 _MEANS_TEMPERATURE = 0.1
 """Brings cosines, which differ by tenths, to the size of logits: the softmax of a
@@ -33,7 +34,9 @@ def check_model(config: ModelConfig, image_size: int) -> None:
         InputError: it cannot; names the setting, its value and what is allowed.
     """
     decoder_class(config.decoder)
-    encoder_class(config.encoder).check(config, image_size)
+    encoder = encoder_class(config.encoder)
+    validated(encoder.Settings, config.encoder_settings, "model.encoder_settings")
+    encoder.check(config, image_size)
     if round(config.embed_dim * config.mlp_ratio) < 1:
         raise InputError(
             f"model.mlp_ratio = {config.mlp_ratio} must be at least 1 / "
@@ -166,6 +169,7 @@ class DAFormer(nn.Module):
                 frozen.
         """
         self.requires_grad_(True)
+        self.encoder.freeze_pretrained()
         if freeze_old_tasks:
             for parameter in self.decoder.old_task_parameters():
                 parameter.requires_grad_(False)

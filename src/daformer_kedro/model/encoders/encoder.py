@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
+from pydantic.dataclasses import dataclass
 from torch import nn
 
 from daformer_kedro.config import ModelConfig
+from daformer_kedro.validation import STRICT
+
+
+@dataclass(frozen=True, config=STRICT)
+class NoSettings:
+    """Of encoders that read the section ``model`` alone."""
 
 
 class Encoder(nn.Module):
@@ -21,10 +29,14 @@ class Encoder(nn.Module):
         generator: source of the starting weights.
 
     Attributes:
+        Settings: validated dataclass of ``model.encoder_settings``.
         grid: rows and columns of tokens in the image; N is their product.
+        origin: source, licence and checksum of pretrained weights, where there are any.
     """
 
+    Settings: ClassVar[type] = NoSettings
     grid: tuple[int, int]
+    origin: dict[str, Any] | None = None
 
     def __init__(
         self,
@@ -47,6 +59,32 @@ class Encoder(nn.Module):
         Raises:
             InputError: it cannot; names the setting, its value and what is allowed.
         """
+
+    @classmethod
+    def defaults(cls, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return parameters that stand in where the given ones are null.
+
+        Args:
+            config: the ``model`` section of the parameters, not validated yet.
+
+        Returns:
+            Nested parameters, such as ``{"model": {"embed_dim": 1280}}``.
+        """
+        return {}
+
+    def load_weights(self) -> None:
+        """Load pretrained weights where the settings ask for any; of new models alone.
+
+        Raises:
+            InputError: they cannot be had, or do not fit.
+        """
+
+    def freeze_pretrained(self) -> None:
+        """Freeze what the settings keep as it is, after all was made trainable."""
+
+    def learning_rate_scales(self) -> Mapping[nn.Parameter, float]:
+        """Return factors of the learning rate, of the parameters that have another."""
+        return {}
 
     @property
     def num_tokens(self) -> int:
