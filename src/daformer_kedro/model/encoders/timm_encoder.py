@@ -244,8 +244,8 @@ class TimmEncoder(Encoder):
         except Exception as error:  # from converters of some 50 layouts
             reason = differences(state, expected) or str(error).strip()
             raise InputError(
-                f"{SETTING} = {self.settings.weights!r}: the weights of {source} do "
-                f"not fit model.encoder = {self.name!r}: {reason}"
+                f"the weights of {source} ({SETTING}) do not fit model.encoder = "
+                f"{self.name!r}: {reason}"
             ) from error
         return loaded.state_dict()
 
