@@ -74,6 +74,29 @@ def test_a_card_can_be_written_of_a_model_without_facts(
     assert "not calibrated" in model_card(bare, Classifier(bare), CHECKS)
 
 
+@pytest.mark.parametrize(
+    ("licence", "shown"), [("apache-2.0", "apache-2.0"), (None, "not known; ask at")]
+)
+def test_a_card_says_where_the_encoders_weights_are_from(
+    model: ServedModel, licence: str | None, shown: str
+) -> None:
+    origin = {
+        "weights": "pretrained",
+        "source": "Hugging Face: timm/test_vit.r160_in1k",
+        "licence": licence,
+        "sha256": "c0ffee",
+    }
+    about = dict(model.checkpoint.description)
+    about |= {"encoder": origin, "model": {**about["model"], "encoder": "test_vit"}}
+    other = replace(model, checkpoint=replace(model.checkpoint, description=about))
+    card = model_card(other, Classifier(model), CHECKS)
+    assert "- Encoder: `test_vit` of timm\n" in card
+    (line,) = (line for line in card.splitlines() if "encoder began with" in line)
+    assert shown in line
+    assert "timm/test_vit.r160_in1k, SHA-256 `c0ffee`." in line
+    assert "Encoder" not in model_card(model, Classifier(model), CHECKS)
+
+
 def test_a_card_shows_any_class_name_as_it_is(model: ServedModel) -> None:
     names = [
         "two\nlines",

@@ -51,7 +51,7 @@ def model_card(
         _results(facts),
         _confidence(facts, model),
         _limits(facts, classifier),
-        _licences(facts),
+        _licences(facts, model.checkpoint.description),
         _files(facts, metadata),
         _again(facts),
     ]
@@ -74,6 +74,8 @@ def _head(model: ServedModel, classifier: Classifier) -> Iterator[str]:
     )
     yield ""
     yield f"- Network: {kind}, {network.num_parameters:,} parameters"
+    if about.get("encoder", "gated_attention") != "gated_attention":
+        yield f"- Encoder: `{about['encoder']}` of timm"
     yield f"- Run key: `{model.facts.get('run_key', model.name)}`"
     height, width, channels = classifier.image_shape
     colour = "grey" if channels == 1 else "RGB"
@@ -193,7 +195,9 @@ def _limits(facts: Mapping[str, Any], classifier: Classifier) -> Iterator[str]:
         yield "- Digits are bright on a dark ground; dark ink must be inverted first."
 
 
-def _licences(facts: Mapping[str, Any]) -> Iterator[str]:
+def _licences(
+    facts: Mapping[str, Any], description: Mapping[str, Any]
+) -> Iterator[str]:
     yield "## Licences"
     yield ""
     name = facts.get("settings", {}).get("source", {}).get("name")
@@ -202,6 +206,13 @@ def _licences(facts: Mapping[str, Any]) -> Iterator[str]:
         "- Method: Wang et al., *Dual-Attention Transformers for Class-Incremental "
         "Learning: A Tale of Two Memories*, IEEE Transactions on Multimedia."
     )
+    origin = description.get("encoder")
+    if origin:
+        licence = _plain(origin["licence"] or "not known; ask at the source")
+        yield (
+            f"- Pretrained weights that the encoder began with: {licence}. From "
+            f"{_plain(origin['source'])}, SHA-256 `{origin['sha256']}`."
+        )
 
 
 def _files(facts: Mapping[str, Any], metadata: Mapping[str, Any]) -> Iterator[str]:
