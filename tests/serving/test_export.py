@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
+from daformer_kedro.config import ModelConfig, PreprocessingConfig
 from daformer_kedro.config.run import Config
 from daformer_kedro.errors import InputError
+from daformer_kedro.model import DAFormer
+from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.serving import Classifier, ServedModel, export
 from daformer_kedro.serving.model_card import model_card
 
@@ -59,6 +62,30 @@ def test_a_file_that_says_something_else_is_not_exported(
     monkeypatch.setattr(export, "_run_onnx", wrong)
     with pytest.raises(InputError, match=r"the ONNX file .* differ by 0\.01"):
         export.export_model(model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", ["test_efficientnet", "test_vit"])
+def test_a_network_of_timm_is_exported_with_its_scaling(encoder: str) -> None:
+    pytest.importorskip("onnxruntime")
+    network = DAFormer(
+        ModelConfig(
+            encoder=encoder,
+            encoder_settings={"input_size": 32},
+            embed_dim=16,
+            num_heads=2,
+        ),
+        image_size=40,
+        in_channels=1,
+        task_sizes=[2, 1],
+    )
+    checkpoint = Checkpoint.of(
+        network, preprocessing=PreprocessingConfig(), class_names=("a", "b", "c")
+    )
+    exported = export.export_model(ServedModel("timm", checkpoint))
+    # The exporter itself refuses what differs by 1e-3.
+    assert exported.metadata["largest_difference"]["onnx"] < 1e-5
+    assert exported.metadata["largest_difference"]["program"] < 1e-5
 
 
 def test_a_card_can_be_written_of_a_model_without_facts(
