@@ -26,6 +26,7 @@ from daformer_kedro.pipelines import (
     ingestion,
     task,
 )
+from daformer_kedro.pipelines.ingestion.embedding_checks import check_embedding
 from daformer_kedro.pipelines.naming import task_name
 from daformer_kedro.scenario.plan import make_plan
 from daformer_kedro.usage import UsageError
@@ -72,6 +73,7 @@ def _check(config: Config) -> None:
     """Find out before anything runs what would fail after hours."""
     plan = make_plan(config, _index)
     check_model(config.model, plan.source.image_size)
+    check_embedding(config)
     check_launch(config.training)
     Augmentation(
         config.augmentation,

@@ -94,7 +94,8 @@ def test_shapes(form, batch, channels):
     model = make(channels=channels, divergence=True, **form).eval()
     output = model(images(batch, channels), return_blocks=True)
     assert output.logits.shape == (batch, 5)
-    assert output.embeddings.shape == (2, batch, 24)
+    num_embeddings = 1 if form == {"attention": ("external",)} else 2
+    assert output.embeddings.shape == (num_embeddings, batch, 24)
     assert output.divergence_logits.shape == (batch, 3)
     assert [block.shape for block in output.blocks] == [(batch, 4, 24)] * 2
     assert (model.task_sizes, model.num_tasks, model.num_classes) == ((3, 2), 2, 5)

@@ -12,10 +12,15 @@ from torch import Tensor
 
 from daformer_kedro.config import ModelConfig, PreprocessingConfig, validated
 from daformer_kedro.errors import InputError
+from daformer_kedro.methods.classifiers import empty_classifier
 from daformer_kedro.model.daformer import DAFormer
 
-_OLDER_NAMES = re.compile(r"^(?:(patch_embed|pos_embed)\b|encoder\.(?=\d))")
-"""Of checkpoints from before the encoder was a module of its own."""
+_OLDER_NAMES = (
+    (re.compile(r"^(?=patch_embed\.|pos_embed$)"), "encoder."),
+    (re.compile(r"^encoder\.(?=\d)"), "encoder.blocks."),
+    (re.compile(r"^class_means$"), "closed_form.means"),
+)
+"""Names of weights in checkpoints of earlier versions, and today's."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +95,7 @@ class Checkpoint:
         )
         model.encoder.origin = about.get("encoder")
         weights = _current_names(self.weights)
-        means = weights.get("class_means")
-        if means is not None:
-            model.class_means = torch.empty_like(means)
+        model.closed_form = empty_classifier(weights)
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:
@@ -102,8 +105,10 @@ class Checkpoint:
 
 def _current_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename weights of older checkpoints; others keep their names."""
-
-    def renamed(found: re.Match[str]) -> str:
-        return f"encoder.{found[1]}" if found[1] else "encoder.blocks."
-
-    return {_OLDER_NAMES.sub(renamed, name): value for name, value in weights.items()}
+    renamed = {}
+    for older_name, value in weights.items():
+        name = older_name
+        for pattern, prefix in _OLDER_NAMES:
+            name = pattern.sub(prefix, name)
+        renamed[name] = value
+    return renamed

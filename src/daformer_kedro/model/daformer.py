@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from daformer_kedro.config import ModelConfig
@@ -17,10 +16,6 @@ from daformer_kedro.model.output import DAFormerOutput
 from daformer_kedro.model.stochastic_depth import KeepFactors, draw_keep, keep_rates
 from daformer_kedro.model.task_batch import ALL_AT_ONCE, TaskChunks
 from daformer_kedro.validation import validated
-
-_MEANS_TEMPERATURE = 0.1
-"""Brings cosines, which differ by tenths, to the size of logits: the softmax of a
-classifier by class means is calibrated from there."""
 
 
 def check_model(config: ModelConfig, image_size: int, *, new: bool = True) -> None:
@@ -65,9 +60,9 @@ class DAFormer(nn.Module):
     """
 
     keep_rates: torch.Tensor
-    class_means: torch.Tensor | None
-    """(C, T·D) of length 1, where a method has set them: in evaluation mode images are
-    classified by the nearest mean instead of the heads. A new task takes them away."""
+    closed_form: nn.Module | None
+    """What classifies instead of the heads in evaluation mode, where a method has set
+    it, see :mod:`~daformer_kedro.methods.classifiers`. A new task takes it away."""
 
     def __init__(
         self,
@@ -103,7 +98,7 @@ class DAFormer(nn.Module):
             self._renew_divergence_head(generator)
         rates = keep_rates(config.stochastic_depth, self.encoder.num_blocks)
         self.register_buffer("keep_rates", rates, persistent=False)
-        self.register_buffer("class_means", None)
+        self.closed_form = None
 
     @property
     def task_sizes(self) -> tuple[int, ...]:
@@ -127,12 +122,12 @@ class DAFormer(nn.Module):
 
     @property
     def num_parameters(self) -> int:
-        """Parameters that classify an image: without the auxiliary divergence head."""
-        return sum(
-            weight.numel()
-            for name, weight in self.named_parameters()
-            if not name.startswith("divergence_head.")
-        )
+        """Numbers that classify an image: without the auxiliary divergence head."""
+        unused = ("divergence_head.", "heads." if self.closed_form else "-")
+        weights: list[tuple[str, torch.Tensor]] = [*self.named_parameters()]
+        if self.closed_form is not None:
+            weights += self.closed_form.named_buffers()
+        return sum(w.numel() for name, w in weights if not name.startswith(unused))
 
     def add_task(
         self,
@@ -153,7 +148,7 @@ class DAFormer(nn.Module):
             InputError: ``num_classes`` is not at least 1.
         """
         _check_task_size(num_classes)
-        self.class_means = None
+        self.closed_form = None
         generator = generator or torch.Generator().manual_seed(self.num_tasks)
         self.decoder.add_task(generator)
         self.heads.add_task(num_classes, generator)
@@ -198,7 +193,8 @@ class DAFormer(nn.Module):
         """Embed and classify images.
 
         Args:
-            images: (B, in_channels, image_size, image_size), normalised.
+            images: (B, in_channels, image_size, image_size), normalised; or what the
+                encoder embedded before, (B, N, W).
             generator: source of stochastic depth; needed in training mode alone.
             return_blocks: whether to return the encoder blocks' outputs.
             part: see :func:`~daformer_kedro.model.stochastic_depth.draw_keep`.
@@ -208,7 +204,7 @@ class DAFormer(nn.Module):
             ValueError: the images have another shape, or the generator is missing.
         """
         expected = (self.in_channels, self.image_size, self.image_size)
-        if images.shape[1:] != expected:
+        if images.ndim == 4 and images.shape[1:] != expected:
             raise ValueError(
                 f"images of shape {tuple(images.shape)}: (B, {expected[0]}, "
                 f"{expected[1]}, {expected[2]}) is expected"
@@ -216,7 +212,6 @@ class DAFormer(nn.Module):
         keep = self.draw_keep(images.shape[0], generator, part)
         blocks = self.encoder(images, keep.blocks)  # (B, N, D) each
         embeddings = self.decoder(blocks[-1], keep.decoder, chunks)
-        embeddings = embeddings.expand(self.num_tasks, -1, -1)
         divergence = self.divergence_head
         return DAFormerOutput(
             logits=self._classify(embeddings),
@@ -247,12 +242,10 @@ class DAFormer(nn.Module):
         return draw_keep(self.keep_rates, self.num_tasks, batch, generator, part)
 
     def _classify(self, embeddings: torch.Tensor) -> torch.Tensor:
-        """Logits (B, C) of the heads, or scaled similarities to the class means."""
-        if self.class_means is None or self.training:
+        """Logits (B, C) of the heads, or of what answers instead of them."""
+        if self.closed_form is None or self.training:
             return self.heads(embeddings)
-        joined = embeddings.transpose(0, 1).flatten(1)  # (B, T·D)
-        cosines = F.normalize(joined.float(), dim=1) @ self.class_means.T
-        return cosines / _MEANS_TEMPERATURE
+        return self.closed_form(embeddings)
 
     def _renew_divergence_head(self, generator: torch.Generator) -> None:
         width, size = self.config.embed_dim, self.task_sizes[-1]

@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from daformer_kedro.errors import InputError
 from daformer_kedro.model.decoders.decoder import Decoder
 from daformer_kedro.model.decoders.dual_attention import DualAttentionDecoder
+from daformer_kedro.model.decoders.mean import MeanDecoder
 from daformer_kedro.model.decoders.task_attention import TaskAttentionDecoder
 
 DECODERS: Mapping[str, type[Decoder]] = {
     "dual_attention": DualAttentionDecoder,
     "task_attention": TaskAttentionDecoder,
+    "mean": MeanDecoder,
 }
 """Every decoder by its value of ``model.decoder``."""
 

@@ -19,9 +19,11 @@ class Decoder(nn.Module):
 
     Attributes:
         has_attention_maps: whether :meth:`attention_weights` returns any.
+        reads_mean: whether the mean over the tokens is all that it reads of an image.
     """
 
     has_attention_maps: ClassVar[bool] = False
+    reads_mean: ClassVar[bool] = False
 
     def __init__(
         self, config: ModelConfig, num_tokens: int, *, generator: torch.Generator

@@ -83,10 +83,20 @@ class Encoder(nn.Module):
         """
         return {}
 
-    @property
-    def is_frozen(self) -> bool:
-        """Whether nothing before :meth:`forward`'s last step trains."""
+    @classmethod
+    def is_fixed(cls, config: ModelConfig) -> bool:
+        """Return whether training never changes what :meth:`embed` gives."""
         return False
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the tokens (B, N, W) that can be stored where they are fixed.
+
+        :meth:`forward` takes them in the place of images.
+
+        Args:
+            images: (B, C, S, S), normalised.
+        """
+        raise NotImplementedError
 
     def load_weights(self) -> None:
         """Load pretrained weights where the settings ask for any; of new models alone.
@@ -122,7 +132,7 @@ class Encoder(nn.Module):
         """Return tokens (B, N, D): the output last, those of earlier blocks before it.
 
         Args:
-            images: (B, C, S, S), normalised.
+            images: (B, C, S, S), normalised; or tokens of :meth:`embed`.
             keep: for each of ``num_blocks`` (2, B) factors of its residuals under
                 stochastic depth, or ``None`` for none.
         """

@@ -140,6 +140,12 @@ class TimmEncoder(Encoder):
             },
         }
 
+    @classmethod
+    def is_fixed(cls, config: ModelConfig) -> bool:
+        """Return whether the network is pretrained and stays so."""
+        settings = _settings(config.encoder_settings)
+        return settings.train == "frozen" and settings.weights != "none"
+
     @property
     def is_frozen(self) -> bool:
         """Whether nothing of the network trains, so that its tokens can be kept."""

@@ -26,6 +26,7 @@ from daformer_kedro.evaluation.unknown import (
 )
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.pipelines.extraction import Extractor
+from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
 from daformer_kedro.serving.known_images import KnownImages, best_exemplars
 
@@ -40,6 +41,7 @@ def calibrate_node(
     evaluation: Parameters,
     device: str,
     exemplars: pd.DataFrame | None = None,
+    embedded: EmbeddedImages | None = None,
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Fit probabilities on the rehearsal memory, and keep what known images look like.
 
@@ -56,13 +58,15 @@ def calibrate_node(
     if exemplars is not None:
         best = best_exemplars(exemplars)
         num_exemplars = len(best)
-        embeddings, own_logits = extractor.extract(images, "train", best["index"])
+        embeddings, own_logits = extractor.extract(
+            embedded or images, "train", best["index"]
+        )
         own_targets = _targets(best)
         calibration = fit_calibration(own_logits, own_targets, sizes)
         threshold = threshold_of(embeddings.half())
         pixels = _pixels(images, "train", best["index"])
         memory_errors["memory"] = _errors(calibration, own_logits, own_targets, sizes)
-    _, logits = extractor.extract(images, "test", tests["index"])
+    _, logits = extractor.extract(embedded or images, "test", tests["index"])
     test_errors = _errors(calibration, logits, _targets(tests), sizes)
     spread = np.linspace(0, len(tests) - 1, min(len(tests), _NUM_EXAMPLES))
     examples = _pixels(images, "test", tests["index"].iloc[spread.round().astype(int)])
@@ -83,6 +87,7 @@ def measure_unknown_node(
     evaluation: Parameters,
     device: str,
     exemplars: pd.DataFrame | None = None,
+    embedded: EmbeddedImages | None = None,
 ) -> dict[str, Any]:
     """Measure how well an earlier task's model tells later tasks' classes from its own.
 
@@ -91,13 +96,13 @@ def measure_unknown_node(
     extractor = Extractor.of(checkpoint, evaluation, device)
     num_tasks = extractor.model.num_tasks
     tests = samples[samples["split"] == "test"]
-    embeddings, logits = extractor.extract(images, "test", tests["index"])
+    embeddings, logits = extractor.extract(embedded or images, "test", tests["index"])
     later = torch.from_numpy((tests["task"] >= num_tasks).to_numpy(copy=True))
     if exemplars is None:
         found = measure_unknown(energy(logits), later, None)
     else:
         best = best_exemplars(exemplars)
-        known = extractor.extract(images, "train", best["index"])[0].half()
+        known = extractor.extract(embedded or images, "train", best["index"])[0].half()
         scores = distance_to_known(embeddings, known)
         found = measure_unknown(scores, later, threshold_of(known))
     return {"task": num_tasks - 1, **found}

@@ -13,14 +13,16 @@ import torch
 from daformer_kedro.methods import METHODS
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.pipelines.extraction import Extractor
+from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
 
 
 def finish_task_node(
-    images: Images,
+    images: Images | EmbeddedImages,
     exemplars: pd.DataFrame,
     learned: Checkpoint,
     baseline: str,
+    baseline_settings: dict[str, Any],
     evaluation: dict[str, Any],
     device: str,
 ) -> Checkpoint:
@@ -28,7 +30,7 @@ def finish_task_node(
     extractor = Extractor.of(learned, evaluation, device)
     features, _ = extractor.extract(images, "train", exemplars["index"])
     targets = torch.from_numpy(exemplars["target"].to_numpy(copy=True))
-    METHODS[baseline]().finish(extractor.model, features, targets)
+    METHODS[baseline](baseline_settings).finish(extractor.model, features, targets)
     return Checkpoint.of(
         extractor.model,
         preprocessing=learned.preprocessing,
