@@ -146,11 +146,6 @@ class TimmEncoder(Encoder):
         settings = _settings(config.encoder_settings)
         return settings.train == "frozen" and settings.weights != "none"
 
-    @property
-    def is_frozen(self) -> bool:
-        """Whether nothing of the network trains, so that its tokens can be kept."""
-        return self.settings.train == "frozen"
-
     def load_weights(self) -> None:
         """Load the weights that the settings name."""
         if self.settings.weights == "none":
