@@ -6,6 +6,7 @@ import argparse
 import os
 import pickle
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -274,18 +275,31 @@ def test_without_a_network_one_message_names_the_ways(monkeypatch, tmp_path) -> 
     assert "\n" not in said
 
 
-def test_published_weights_are_read_from_the_hubs_cache(vit, monkeypatch, tmp_path):
-    path = tmp_path / "model.safetensors"
-    save_file(dict(vit), path)
+@pytest.mark.parametrize("there", ["model.safetensors", "pytorch_model.bin"])
+def test_published_weights_are_fetched_from_the_hub(there, vit, monkeypatch, tmp_path):
+    from huggingface_hub import constants
+    from huggingface_hub.errors import RemoteEntryNotFoundError
+
+    class NotThereError(RemoteEntryNotFoundError):
+        def __init__(self) -> None:
+            """Without the hub's answer."""
+
+    path = tmp_path / there
+    (save_file if path.suffix == ".safetensors" else torch.save)(dict(vit), path)
     asked = []
 
     def download(repository: str, name: str, revision: str | None) -> str:
         asked.append((repository, name, revision))
+        if name != there:
+            raise NotThereError
         return str(path)
 
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     model = encoder("pretrained")
-    assert asked == [("timm/test_vit.r160_in1k", "model.safetensors", None)]
+    files = ["model.safetensors", "pytorch_model.bin"]
+    expected = files[: files.index(there) + 1]
+    assert asked == [("timm/test_vit.r160_in1k", name, None) for name in expected]
     assert torch.equal(loaded(model)["norm.weight"], vit["norm.weight"])
     assert model.encoder.origin == {
         "weights": "pretrained",
@@ -293,3 +307,36 @@ def test_published_weights_are_read_from_the_hubs_cache(vit, monkeypatch, tmp_pa
         "licence": "apache-2.0",
         "sha256": checksum(path),
     }
+
+
+def test_what_is_in_the_hubs_cache_needs_no_network(vit, monkeypatch, tmp_path) -> None:
+    from huggingface_hub import constants
+
+    folder = tmp_path / "models--timm--test_vit.r160_in1k"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("abc")
+    (folder / "snapshots" / "abc").mkdir(parents=True)
+    torch.save(dict(vit), folder / "snapshots" / "abc" / "pytorch_model.bin")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", None)
+    assert torch.equal(loaded(encoder("pretrained"))["norm.bias"], vit["norm.bias"])
+
+
+def test_weights_that_have_an_address_alone(vit, monkeypatch, tmp_path) -> None:
+    fetched = []
+
+    def download(url: str, path: str) -> None:
+        fetched.append(url)
+        torch.save(dict(vit), path)
+
+    published = weights_module.published(VIT)
+    elsewhere = replace(published, hf_hub_id=None, url="https://x.org/a/vit.pth?b")
+    monkeypatch.setattr(weights_module, "published", lambda name: elsewhere)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    for _ in range(2):
+        model = encoder("pretrained")
+        assert torch.equal(loaded(model)["norm.bias"], vit["norm.bias"])
+    assert fetched == ["https://x.org/a/vit.pth?b"]
+    assert (tmp_path / "checkpoints" / "vit.pth").is_file()
+    assert model.encoder.origin["source"] == "https://x.org/a/vit.pth?b"
