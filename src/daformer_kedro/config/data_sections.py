@@ -60,6 +60,11 @@ class SourceConfig:
     on_error: Literal["fail", "skip"] = "fail"
     cache_size: PositiveInt | None = None
 
+    @property
+    def on_validation(self) -> bool:
+        """Whether training images that are held out stand for the test images."""
+        return self.validation_fraction is not None
+
     @field_validator("classes", mode="before")
     @classmethod
     def _check_classes(cls, classes: Any) -> Any:

@@ -84,7 +84,7 @@ def run_key(config: Config) -> str:
         config.model.edition,
         *([] if config.baseline == "none" else [config.baseline]),
         *([] if schedule == "published" else [schedule]),
-        *([] if config.source.validation_fraction is None else ["validation"]),
+        *(["validation"] if config.source.on_validation else []),
         f"order-{order if isinstance(order, str | int) else 'custom'}",
         f"seed{config.seed}",
         _digest(settings),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-
 from daformer_kedro.errors import InputError
+from daformer_kedro.evaluation.percent import percent
+from daformer_kedro.evaluation.split import is_on_validation
 from daformer_kedro.evaluation.summary import summary_table
+from daformer_kedro.evaluation.templates import render_template
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -52,20 +52,14 @@ def render_report(
     Raises:
         InputError: a figure is not a PNG.
     """
-    source = files("daformer_kedro.evaluation").joinpath("report.html.j2")
-    environment = Environment(
+    return render_template(
+        "daformer_kedro.evaluation",
+        "report.html.j2",
         autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    template = environment.from_string(source.read_text(encoding="utf-8"))
-    return template.render(
         title=title,
         headlines=_headlines(metrics) + _confidence_headlines(confidence),
         rows=_rows(metrics),
-        on_validation=_is_on_validation(settings),
+        on_validation=is_on_validation(settings),
         settings=_flatten(settings),
         figures=[_figure(name, png) for name, png in figures.items()],
         command=command,
@@ -73,15 +67,10 @@ def render_report(
     )
 
 
-def _is_on_validation(settings: Mapping[str, Any]) -> bool:
-    source = settings.get("source", {})
-    return source.get("validation_fraction") is not None
-
-
 def _headlines(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Name, number and unit of each headline that the run has."""
     return [
-        (name, _percent(metrics[key]), unit)
+        (name, percent(metrics[key]), unit)
         for name, key, unit in _HEADLINES
         if metrics[key] is not None
     ]
@@ -93,7 +82,7 @@ def _confidence_headlines(
     if confidence is None:
         return []
     errors = confidence["calibration"]["expected_calibration_error"]["test"]
-    change = f"{_percent(errors['before'])} → {_percent(errors['after'])}"
+    change = f"{percent(errors['before'])} → {percent(errors['after'])}"
     found = [("Calibration error, before → after", change, "%")]
     area = confidence["unknown"]["average_auroc"]
     if area is not None:
@@ -109,9 +98,9 @@ def _rows(metrics: Mapping[str, Any]) -> list[list[str]]:
         [
             str(task),
             str(classes),
-            _percent(accuracy),
-            _percent(top5),
-            _percent(kept),
+            percent(accuracy),
+            percent(top5),
+            percent(kept),
             f"{exemplars:,}",
             f"{parameters:,}",
         ]
@@ -126,10 +115,6 @@ def _rows(metrics: Mapping[str, Any]) -> list[list[str]]:
             strict=True,
         )
     ]
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{round(100 * value, 2) + 0.0:.2f}"
 
 
 def _flatten(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from daformer_kedro.evaluation.percent import percent
+
 _ROWS_A_BLOCK = 10
 _GAP = " " * 5
 
@@ -57,22 +59,19 @@ def format_summary(
     where = ", validation images" if on_validation else ""
     lines = [f"Accuracy on all classes seen (%){where}", ""]
     lines += _side_by_side(_task_lines(summary_table(metrics)), width)
-    average = _percent(metrics["average_incremental_accuracy"])
+    average = percent(metrics["average_incremental_accuracy"])
     lines.append("")
-    lines.append(f"Average incremental accuracy {average} %")
-    lines.append(f"Last accuracy                {_percent(metrics['last_accuracy'])} %")
+    lines.append(f"Average incremental accuracy {average:>7} %")
+    lines.append(
+        f"Last accuracy                {percent(metrics['last_accuracy']):>7} %"
+    )
     for name, key in (
         ("Forgetting", "forgetting"),
         ("Backward transfer", "backward_transfer"),
     ):
         if metrics[key] is not None:
-            lines.append(f"{name:<28} {_percent(metrics[key])} points")
+            lines.append(f"{name:<28} {percent(metrics[key]):>7} points")
     return "\n".join(lines)
-
-
-def _percent(value: float) -> str:
-    # "+ 0.0" turns a rounded -0.0 into 0.0.
-    return f"{round(100 * value, 2) + 0.0:7.2f}"
 
 
 def _task_lines(table: pd.DataFrame) -> list[str]:
@@ -86,9 +85,9 @@ def _task_lines(table: pd.DataFrame) -> list[str]:
         table["top5_accuracy"],
         strict=True,
     ):
-        line = f"{task:>4}  {classes:>7}  {_percent(accuracy):>8}"
+        line = f"{task:>4}  {classes:>7}  {percent(accuracy):>8}"
         if has_top5:
-            line += f"  {'–' if top5 is pd.NA else _percent(top5):>7}"
+            line += f"  {percent(None if top5 is pd.NA else top5):>7}"
         lines.append(line)
     return lines
 
