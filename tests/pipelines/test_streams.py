@@ -61,7 +61,6 @@ EVALUATION = {
     "draw_accuracy",
     "draw_confusion",
     "draw_training",
-    "draw_exemplars",
     "draw_attention",
     "write_report",
     "calibrate",

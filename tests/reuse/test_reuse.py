@@ -33,7 +33,6 @@ EVERYTHING_AFTER_TASK_00_IS_SELECTED = {
     "draw_accuracy",
     "draw_confusion",
     "draw_training",
-    "draw_exemplars",
     "draw_attention",
     "write_report",
     "measure_unknown_00",

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
-from daformer_kedro.datasets.local_path import local_path
+from daformer_kedro.datasets.local_file import LocalFile
 from daformer_kedro.storage.state_file import StateFile
 
 
-class TrainingStateDataset(AbstractDataset[NoReturn, StateFile]):
+class TrainingStateDataset(LocalFile, AbstractDataset[NoReturn, StateFile]):
     """Hands out a :class:`~daformer_kedro.storage.state_file.StateFile`.
 
     It is no data: it is always there, and no result depends on it.
@@ -29,8 +28,7 @@ class TrainingStateDataset(AbstractDataset[NoReturn, StateFile]):
     def __init__(
         self, *, filepath: str, metadata: dict[str, Any] | None = None
     ) -> None:
-        self.filepath = local_path(filepath)
-        self.metadata = metadata
+        super().__init__(filepath=filepath, metadata=metadata)
         self.key = ""
         self.may_resume = False
 
@@ -48,6 +46,3 @@ class TrainingStateDataset(AbstractDataset[NoReturn, StateFile]):
 
     def _exists(self) -> bool:
         return True
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": PurePosixPath(self.filepath)}

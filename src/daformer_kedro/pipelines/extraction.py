@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
+import torch
 from torch import Tensor
 
 from daformer_kedro.config import EvaluationConfig, PreprocessingConfig, validated
@@ -55,3 +56,8 @@ class Extractor:
         """
         chosen = select_images(images, split, rows)
         return extract(self.model, chosen, self.preprocessing, self.batch_size)
+
+
+def targets_of(rows: pd.DataFrame) -> Tensor:
+    """Return the targets of some samples, (N,) int64."""
+    return torch.from_numpy(rows["target"].to_numpy(copy=True)).long()

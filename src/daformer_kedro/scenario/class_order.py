@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from importlib.resources import files
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from daformer_kedro.errors import InputError
-
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
+from daformer_kedro.scenario.packaged import packaged_folder, packaged_list
 
 _KEY = "scenario.class_order"
 
@@ -58,7 +53,7 @@ def resolve_class_order(
 def published_class_orders(source_name: str) -> tuple[int, ...]:
     """Return the numbers of the published class orders of a source, rising."""
     prefix = f"{source_name}_order"
-    names = (entry.name for entry in _orders_folder().iterdir())
+    names = (entry.name for entry in packaged_folder("class_orders").iterdir())
     return tuple(
         sorted(
             int(name.removeprefix(prefix).removesuffix(".json"))
@@ -66,10 +61,6 @@ def published_class_orders(source_name: str) -> tuple[int, ...]:
             if name.startswith(prefix)
         )
     )
-
-
-def _orders_folder() -> Traversable:
-    return files("daformer_kedro.scenario") / "class_orders"
 
 
 def _published_order(
@@ -83,8 +74,7 @@ def _published_order(
             f"{published}. Also allowed: identity, shuffle, or a permutation of the "
             "labels"
         )
-    file = _orders_folder() / f"{source_name}_order{number}.json"
-    order = tuple(json.loads(file.read_text(encoding="utf-8")))
+    order = packaged_list("class_orders", f"{source_name}_order{number}")
     if len(order) != num_classes:
         raise InputError(
             f"{_KEY} = {number} is an order of all {len(order)} classes of "

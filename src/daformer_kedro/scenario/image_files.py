@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -78,9 +78,7 @@ class ImageFiles:
 
     def __post_init__(self) -> None:
         for split in ("train", "test"):
-            labels = getattr(self, f"{split}_labels")
-            counts = np.bincount(labels, minlength=self.num_classes)
-            absent = [self.class_names[label] for label in np.flatnonzero(counts == 0)]
+            absent = absent_classes(getattr(self, f"{split}_labels"), self.class_names)
             if absent:
                 raise InputError(
                     f"{self.root}: no {split} image of {', '.join(absent[:10])}; every "
@@ -119,20 +117,18 @@ class ImageFiles:
 
         Rows of a split must be in label order, as a stream of folders has them.
         """
-        ends = {
-            split: int(np.searchsorted(getattr(self, f"{split}_labels"), num_classes))
-            for split in ("train", "test")
-        }
-        return ImageFiles(
-            root=self.root,
-            train_paths=self.train_paths[: ends["train"]],
-            train_labels=self.train_labels[: ends["train"]],
-            train_bytes=self.train_bytes[: ends["train"]],
-            test_paths=self.test_paths[: ends["test"]],
-            test_labels=self.test_labels[: ends["test"]],
-            test_bytes=self.test_bytes[: ends["test"]],
-            class_names=self.class_names[:num_classes],
-            image_size=self.image_size,
-            resize=self.resize,
-            cache_size=self.cache_size,
-        )
+        kept: dict[str, Any] = {}
+        for split in ("train", "test"):
+            end = int(np.searchsorted(getattr(self, f"{split}_labels"), num_classes))
+            for name in (f"{split}_paths", f"{split}_labels", f"{split}_bytes"):
+                kept[name] = getattr(self, name)[:end]
+        names = self.class_names[:num_classes]
+        return replace(self, **kept, class_names=names, task_sizes=None)
+
+
+def absent_classes(
+    labels: NDArray[np.int64], class_names: tuple[str, ...]
+) -> list[str]:
+    """Return the names of the classes that no image is labelled with."""
+    counts = np.bincount(labels, minlength=len(class_names))
+    return [class_names[label] for label in np.flatnonzero(counts == 0)]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario.image_files import ImageFiles
+from daformer_kedro.scenario.image_files import ImageFiles, absent_classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +118,7 @@ def _check_labels(
             f"{name} reach from {lowest} to {highest}; labels of "
             f"{len(class_names)} classes are 0..{len(class_names) - 1}"
         )
-    counts = np.bincount(labels, minlength=len(class_names))
-    absent = [class_names[label] for label in np.flatnonzero(counts == 0)]
+    absent = absent_classes(labels, class_names)
     if absent:
         raise InputError(
             f"{name}: no image of {_shortened(absent)}; every class needs at least one"

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pandas as pd
+
+
+def of_split(samples: pd.DataFrame, split: Literal["train", "test"]) -> pd.DataFrame:
+    """Select the training or the test samples."""
+    return samples[samples["split"] == split]
 
 
 def samples_of_task(samples: pd.DataFrame, task: int) -> pd.DataFrame:
@@ -37,7 +44,7 @@ def assemble_task_data(
         ``index`` (row of the training images), ``target`` and ``is_exemplar``; the
         new classes' samples first. Training shuffles; the order here is fixed.
     """
-    tables = [samples[samples["split"] == "train"].assign(is_exemplar=False)]
+    tables = [of_split(samples, "train").assign(is_exemplar=False)]
     if exemplars is not None:
         tables.append(exemplars.assign(is_exemplar=True))
     data = pd.concat(tables, ignore_index=True)[["index", "target", "is_exemplar"]]
@@ -46,10 +53,10 @@ def assemble_task_data(
 
 def num_new_classes(samples: pd.DataFrame) -> int:
     """Number of classes that are new in the task of ``samples``."""
-    return int(samples.loc[samples["split"] == "train", "target"].nunique())
+    return int(of_split(samples, "train")["target"].nunique())
 
 
 def class_names(samples: pd.DataFrame) -> tuple[str, ...]:
     """Names of all classes seen so far, in class order."""
-    named = samples[samples["split"] == "test"].drop_duplicates("target")
+    named = of_split(samples, "test").drop_duplicates("target")
     return tuple(named.sort_values("target")["class_name"].astype(str))

@@ -32,7 +32,8 @@ def resolve_task_sizes(
     Raises:
         InputError: the sizes do not add up to ``num_classes``, or one is below 1.
     """
-    setting = f"scenario.increment = {_shown(increment)}"
+    shown = increment if isinstance(increment, int) else list(increment)
+    setting = f"scenario.increment = {shown}"
     first: tuple[int, ...] = ()
     if initial_increment is not None:
         setting += f" with scenario.initial_increment = {initial_increment}"
@@ -55,10 +56,6 @@ def resolve_task_sizes(
             f"{num_classes} classes of the source"
         )
     return sizes
-
-
-def _shown(increment: int | tuple[int, ...]) -> str:
-    return str(increment if isinstance(increment, int) else list(increment))
 
 
 def _advice(num_classes: int, rest: int, initial_increment: int | None) -> str:

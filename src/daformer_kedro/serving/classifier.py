@@ -64,9 +64,7 @@ class Classifier:
         self.task_sizes = self.network.task_sizes
         self.task_of_class = np.repeat(np.arange(len(self.task_sizes)), self.task_sizes)
         self._preprocessing = model.checkpoint.preprocessing
-        self._known: Tensor | None = None
-        if model.known is not None and model.known.num_exemplars:
-            self._known = model.known.embeddings.float()
+        self._known = model.exemplar_embeddings
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -81,12 +81,10 @@ class ExportedNetwork(nn.Module):
         self.register_buffer("offset", -mean / std)
         bias = model.calibration.logits(none, classifier.task_sizes)
         self.register_buffer("bias", bias)
-        has_known = model.known is not None and model.known.num_exemplars > 0
-        known = torch.zeros(0, 1)
-        if has_known and model.known is not None:
-            known = F.normalize(model.known.embeddings.float(), dim=1)
-        self.has_known = has_known
-        self.register_buffer("known", known)
+        known = model.exemplar_embeddings
+        self.has_known = known is not None
+        unit = torch.zeros(0, 1) if known is None else F.normalize(known, dim=1)
+        self.register_buffer("known", unit)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Classify images.
@@ -284,7 +282,7 @@ def _metadata(classifier: Classifier) -> dict[str, Any]:
             if model.is_calibrated
             else "of the classes in the order of class_names, not calibrated",
             "unknown_score": "cosine distance to the nearest exemplar"
-            if model.known is not None and model.known.num_exemplars
+            if model.exemplar_embeddings is not None
             else "energy of the logits",
         },
         "unknown_threshold": model.threshold,

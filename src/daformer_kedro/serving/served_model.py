@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.calibration import Calibration
 from daformer_kedro.model.checkpoint import Checkpoint
@@ -44,6 +46,13 @@ class ServedModel:
     known: KnownImages | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     origin: str = ""
+
+    @property
+    def exemplar_embeddings(self) -> Tensor | None:
+        """Embeddings (M, E) float32 to compare with; ``None`` without exemplars."""
+        if self.known is None or not self.known.num_exemplars:
+            return None
+        return self.known.embeddings.float()
 
     @property
     def is_calibrated(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -10,7 +9,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from daformer_kedro.errors import InputError
+from daformer_kedro.errors import InputError, did_you_mean
 
 Section = TypeVar("Section")
 
@@ -51,8 +50,7 @@ def _explain(cls: Any, prefix: str, problem: Any) -> tuple[str, str]:
     key = ".".join([prefix, *path] if prefix else path)
     if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         known = _known_keys(cls, path[:-1])
-        close = difflib.get_close_matches(path[-1], known, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
+        hint = did_you_mean(path[-1], known)
         return key, f"is not a parameter.{hint} Allowed here: {', '.join(known)}"
     if problem["type"] == "value_error":
         return f"{key}:" if key else "parameters:", str(problem["ctx"]["error"])

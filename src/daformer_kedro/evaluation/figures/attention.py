@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.figures import style
+from daformer_kedro.evaluation.thinning import evenly_spaced
 
 _MOST_MAPS = 10
 _CELL_INCHES = 1.05
@@ -88,12 +89,7 @@ def _shown_maps(kinds: Mapping[str, Maps | None]) -> dict[str, list[int]]:
     counts = {kind: maps.shape[1] for kind, maps in kinds.items() if maps is not None}
     num_many = sum(count > 1 for count in counts.values())
     most = _MOST_MAPS // max(num_many, 1)
-    return {
-        kind: [
-            int(task) for task in np.linspace(0, count - 1, min(count, most)).round()
-        ]
-        for kind, count in counts.items()
-    }
+    return {kind: evenly_spaced(count, most) for kind, count in counts.items()}
 
 
 def _draw_column(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.figures import style
 from daformer_kedro.evaluation.figures.plain_text import as_lines
+from daformer_kedro.evaluation.thinning import evenly_spaced
 
 _NUM_SHOWN = 10
 _ROWS_A_BLOCK = 25
@@ -37,9 +38,7 @@ def exemplar_sheet_figure(
             has another shape.
     """
     _check(images, class_names)
-    shown = list(range(len(images)))
-    if len(images) > max_classes:
-        shown = [int(i) for i in np.linspace(0, len(images) - 1, max_classes).round()]
+    shown = evenly_spaced(len(images), max_classes)
     num_columns = max(1, min(_NUM_SHOWN, max(len(images[i]) for i in shown)))
     num_blocks = math.ceil(len(shown) / _ROWS_A_BLOCK)
     height = math.ceil(len(shown) / num_blocks)

@@ -5,15 +5,16 @@ Apart from the other nodes, so that a change of the model draws one figure anew.
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import torch
 
 from daformer_kedro.augmentation.transform import normalise
+from daformer_kedro.evaluation.thinning import evenly_spaced
 from daformer_kedro.model.attention_maps import attention_maps
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.pipelines.figure import Figure
 from daformer_kedro.scenario.images import Images
+from daformer_kedro.scenario.samples import of_split
 
 _NUM_ATTENTION_IMAGES = 6
 
@@ -24,9 +25,8 @@ def draw_attention_node(
     """Draw where the decoder looks on a test image of each of up to six tasks."""
     from daformer_kedro.evaluation import figures
 
-    tests = samples[samples["split"] == "test"].drop_duplicates("task")
-    spread = np.linspace(0, len(tests) - 1, min(len(tests), _NUM_ATTENTION_IMAGES))
-    shown = tests.iloc[spread.round().astype(int)]["index"]
+    tests = of_split(samples, "test").drop_duplicates("task")
+    shown = tests.iloc[evenly_spaced(len(tests), _NUM_ATTENTION_IMAGES)]["index"]
     pixels = images.view("test", shown)
     tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2)
     maps = attention_maps(

@@ -18,6 +18,7 @@ from daformer_kedro.evaluation.calibration import (
     expected_calibration_error,
     fit_calibration,
 )
+from daformer_kedro.evaluation.thinning import evenly_spaced
 from daformer_kedro.evaluation.unknown import (
     distance_to_known,
     energy,
@@ -25,8 +26,9 @@ from daformer_kedro.evaluation.unknown import (
     threshold_of,
 )
 from daformer_kedro.model.checkpoint import Checkpoint
-from daformer_kedro.pipelines.extraction import Extractor
+from daformer_kedro.pipelines.extraction import Extractor, targets_of
 from daformer_kedro.scenario.images import Images
+from daformer_kedro.scenario.samples import of_split
 from daformer_kedro.serving.known_images import KnownImages, best_exemplars
 
 Parameters = dict[str, Any]
@@ -47,7 +49,7 @@ def calibrate_node(
     """
     extractor = Extractor.of(checkpoint, evaluation, device)
     model = extractor.model
-    tests = samples[samples["split"] == "test"]
+    tests = of_split(samples, "test")
     sizes = model.task_sizes
     calibration, threshold, num_exemplars = Calibration(), None, 0
     memory_errors = {}
@@ -57,15 +59,15 @@ def calibrate_node(
         best = best_exemplars(exemplars)
         num_exemplars = len(best)
         embeddings, own_logits = extractor.extract(images, "train", best["index"])
-        own_targets = _targets(best)
+        own_targets = targets_of(best)
         calibration = fit_calibration(own_logits, own_targets, sizes)
         threshold = threshold_of(embeddings.half())
         pixels = _pixels(images, "train", best["index"])
         memory_errors["memory"] = _errors(calibration, own_logits, own_targets, sizes)
     _, logits = extractor.extract(images, "test", tests["index"])
-    test_errors = _errors(calibration, logits, _targets(tests), sizes)
-    spread = np.linspace(0, len(tests) - 1, min(len(tests), _NUM_EXAMPLES))
-    examples = _pixels(images, "test", tests["index"].iloc[spread.round().astype(int)])
+    test_errors = _errors(calibration, logits, targets_of(tests), sizes)
+    chosen = evenly_spaced(len(tests), _NUM_EXAMPLES)
+    examples = _pixels(images, "test", tests["index"].iloc[chosen])
     known = KnownImages.of(embeddings, own_targets, pixels.to(torch.uint8), examples)
     about = {
         **calibration.to_json(),
@@ -90,7 +92,7 @@ def measure_unknown_node(
     """
     extractor = Extractor.of(checkpoint, evaluation, device)
     num_tasks = extractor.model.num_tasks
-    tests = samples[samples["split"] == "test"]
+    tests = of_split(samples, "test")
     embeddings, logits = extractor.extract(images, "test", tests["index"])
     later = torch.from_numpy((tests["task"] >= num_tasks).to_numpy(copy=True))
     if exemplars is None:
@@ -143,10 +145,6 @@ def _errors(
         when: expected_calibration_error(used.probabilities(logits, sizes), targets)
         for when, used in (("before", Calibration()), ("after", calibration))
     }
-
-
-def _targets(rows: pd.DataFrame) -> Tensor:
-    return torch.from_numpy(rows["target"].to_numpy(copy=True)).long()
 
 
 def _pixels(images: Images, split: Any, rows: pd.Series) -> Tensor:

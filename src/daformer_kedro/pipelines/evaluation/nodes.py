@@ -17,7 +17,6 @@ from daformer_kedro.evaluation.published import published_for
 from daformer_kedro.evaluation.report import render_report
 from daformer_kedro.evaluation.summary import summary_table
 from daformer_kedro.pipelines.figure import Figure
-from daformer_kedro.scenario.images import Images
 from daformer_kedro.scenario.tasks import Scenario
 
 Metrics = dict[str, Any]
@@ -106,19 +105,6 @@ def draw_training_node(history: pd.DataFrame) -> Figure:
     from daformer_kedro.evaluation import figures
 
     return figures.training_curves_figure(history)
-
-
-def draw_exemplars_node(
-    images: Images, exemplars: pd.DataFrame, scenario: dict[str, Any]
-) -> Figure:
-    """The images that the rehearsal memory holds, best first."""
-    from daformer_kedro.evaluation import figures
-
-    groups = exemplars.sort_values(["target", "rank"]).groupby("target")
-    chosen = [images.view("train", rows["index"]) for _, rows in groups]
-    return figures.exemplar_sheet_figure(
-        chosen, Scenario.from_json(scenario).class_names
-    )
 
 
 def write_report_node(

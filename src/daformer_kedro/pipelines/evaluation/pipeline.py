@@ -15,7 +15,6 @@ from daformer_kedro.pipelines.evaluation.confidence_nodes import (
 from daformer_kedro.pipelines.evaluation.nodes import (
     draw_accuracy_node,
     draw_confusion_node,
-    draw_exemplars_node,
     draw_training_node,
     join_histories_node,
     summarise_node,
@@ -31,7 +30,7 @@ def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
 
     Args:
         num_tasks: tasks of the run.
-        config: says whether there is a memory to show.
+        config: says which figures and files there are to show.
     """
     tasks = [task_name(number) for number in range(num_tasks)]
     nodes = [
@@ -56,16 +55,6 @@ def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
         *_figures(tasks[-1], config),
         *_confidence(tasks, config),
     ]
-    if config.memory.keep == "exemplars":
-        nodes.append(
-            node(
-                draw_exemplars_node,
-                inputs=["images", f"{tasks[-1]}.exemplars", "scenario"],
-                outputs="exemplar_sheet",
-                name="draw_exemplars",
-                tags="figures",
-            )
-        )
     if config.model.decoder == "dual_attention":
         nodes.append(
             node(
@@ -79,6 +68,8 @@ def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
     made = {name for n in nodes for name in n.outputs}
     if config.source.name in FILE_SOURCES:
         made.add("left_out")
+    if config.memory.keep == "exemplars":
+        made.add(f"{tasks[-1]}.exemplar_sheet")
     nodes.append(_report(made))
     return Pipeline(nodes, tags="evaluation")
 
@@ -97,8 +88,11 @@ _REPORT_FIGURES = (
 
 
 def _report(made: set[str]) -> Node:
+    named = {name.rpartition(".")[2]: name for name in made}
     figures = {
-        name.removesuffix("_figure"): name for name in _REPORT_FIGURES if name in made
+        name.removesuffix("_figure"): named[name]
+        for name in _REPORT_FIGURES
+        if name in named
     }
     return node(
         write_report_node,

@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-import torch
 
 from daformer_kedro.methods import METHODS
 from daformer_kedro.model.checkpoint import Checkpoint
-from daformer_kedro.pipelines.extraction import Extractor
+from daformer_kedro.pipelines.extraction import Extractor, targets_of
 from daformer_kedro.scenario.images import Images
 
 
@@ -27,8 +26,7 @@ def finish_task_node(
     """Change the learned model as its method does, such as aligning its heads."""
     extractor = Extractor.of(learned, evaluation, device)
     features, _ = extractor.extract(images, "train", exemplars["index"])
-    targets = torch.from_numpy(exemplars["target"].to_numpy(copy=True))
-    METHODS[baseline]().finish(extractor.model, features, targets)
+    METHODS[baseline]().finish(extractor.model, features, targets_of(exemplars))
     return Checkpoint.of(
         extractor.model,
         preprocessing=learned.preprocessing,

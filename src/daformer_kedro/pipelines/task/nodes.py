@@ -43,7 +43,7 @@ from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.objectives import is_needed
 from daformer_kedro.objectives.knn_distillation import KNNDistillation
 from daformer_kedro.objectives.neighbourhood import find_neighbours
-from daformer_kedro.pipelines.extraction import Extractor
+from daformer_kedro.pipelines.extraction import Extractor, targets_of
 from daformer_kedro.scenario.images import Images
 from daformer_kedro.scenario.samples import (
     assemble_task_data,
@@ -208,7 +208,7 @@ def _task_images(
     chosen = select_images(images, "train", rows["index"], area)
     return TaskImages(
         images=chosen.to(device) if isinstance(chosen, Tensor) else chosen,
-        targets=torch.from_numpy(rows["target"].to_numpy(copy=True)).to(device),
+        targets=targets_of(rows).to(device),
     )
 
 

@@ -18,7 +18,7 @@ from daformer_kedro.scenario.sources.continuum_data import CONTINUUM
 from daformer_kedro.scenario.sources.digits import DIGITS
 from daformer_kedro.scenario.sources.fashion_mnist import FASHION_MNIST
 from daformer_kedro.scenario.sources.file_index import index_files
-from daformer_kedro.scenario.sources.file_source import FileSource
+from daformer_kedro.scenario.sources.file_source import FileSource, refuse_stream
 from daformer_kedro.scenario.sources.image_folder import IMAGE_FOLDER
 from daformer_kedro.scenario.sources.imagenet import IMAGENET100, IMAGENET1000
 from daformer_kedro.scenario.sources.source import Source
@@ -232,11 +232,7 @@ def _refuse_file_settings(
             f"source.cache_size = {config.cache_size}: images of {config.name} are "
             f"small; it is for {', '.join(FILE_SOURCES)}"
         )
-    if stream is not None:
-        raise InputError(
-            f"scenario.tasks = {list(stream)}: only source image_folder has folders "
-            f"that arrive over time, not {config.name}"
-        )
+    refuse_stream(config, stream)
 
 
 def _source_of(config: SourceConfig) -> Source:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 
 from daformer_kedro.config import SourceConfig
 from daformer_kedro.errors import InputError
+from daformer_kedro.scenario.packaged import packaged_list
 from daformer_kedro.scenario.sources.cifar_pickles import (
     PickleLayout,
     find_pickle_folder,
@@ -52,9 +51,7 @@ class Cifar:
     @cached_property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes, in label order (alphabetical)."""
-        folder = files("daformer_kedro.scenario") / "class_names"
-        text = (folder / f"{self.name}.json").read_text(encoding="utf-8")
-        return tuple(json.loads(text))
+        return packaged_list("class_names", self.name)
 
     def facts(self, config: SourceConfig) -> SourceFacts:
         """Return class names and image size, which are the same wherever it lies."""

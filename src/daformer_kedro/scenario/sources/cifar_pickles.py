@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,14 +61,7 @@ def read_pickles(
             f"{', '.join(file.name for file in files)}"
         )
     parts = [_read_file(file, layout.label_key, num_classes) for file in files]
-    return _joined(parts[:-1]), parts[-1]
-
-
-def _joined(parts: Sequence[LabelledImages]) -> LabelledImages:
-    return LabelledImages(
-        np.concatenate([part.images for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-    )
+    return LabelledImages.concatenated(parts[:-1]), parts[-1]
 
 
 def _read_file(file: Path, label_key: str, num_classes: int) -> LabelledImages:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from daformer_kedro.errors import InputError
+from daformer_kedro.errors import InputError, did_you_mean
 from daformer_kedro.scenario.image_decoding import decode_square
 from daformer_kedro.scenario.sources.class_tree import (
     LabelledPaths,
@@ -62,9 +61,8 @@ def read_class_folders(
 def _check_names(folder: Path, class_names: Sequence[str]) -> None:
     unknown = sorted(set(class_folders(folder)) - set(class_names))
     if unknown:
-        close = difflib.get_close_matches(unknown[0], class_names, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise InputError(f"{folder / unknown[0]}: is named after no class{hint}")
+        hint = did_you_mean(unknown[0], class_names)
+        raise InputError(f"{folder / unknown[0]}: is named after no class.{hint}")
 
 
 def _decode(root: Path, files: LabelledPaths, image_size: int) -> LabelledImages:

@@ -54,6 +54,19 @@ class FileSource(Protocol):
         """
 
 
+def refuse_stream(config: SourceConfig, stream: Sequence[str] | None) -> None:
+    """Refuse folders that arrive over time, for sources that have none.
+
+    Raises:
+        InputError: ``scenario.tasks`` is set.
+    """
+    if stream is not None:
+        raise InputError(
+            f"scenario.tasks = {list(stream)}: only source image_folder has folders "
+            f"that arrive over time, not {config.name}"
+        )
+
+
 def folder_of(config: SourceConfig) -> Path:
     """The folder that ``source.path`` names, absolute.
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
 from daformer_kedro.config import SourceConfig
 from daformer_kedro.errors import InputError
+from daformer_kedro.scenario.packaged import packaged_list
 from daformer_kedro.scenario.sources.class_tree import (
     LabelledPaths,
     list_images,
@@ -22,10 +21,9 @@ from daformer_kedro.scenario.sources.file_source import (
     FileFacts,
     FileListing,
     folder_of,
+    refuse_stream,
 )
 from daformer_kedro.scenario.sources.imagenet_labels import read_validation_labels
-
-_WNIDS = "imagenet100_wnids.json"
 
 
 @dataclass(frozen=True)
@@ -45,11 +43,7 @@ class ImageNet:
 
     def facts(self, config: SourceConfig, stream: Sequence[str] | None) -> FileFacts:
         """The WordNet ids, from the folders' names."""
-        if stream is not None:
-            raise InputError(
-                f"scenario.tasks = {list(stream)}: only source image_folder has "
-                f"folders that arrive over time, not {config.name}"
-            )
+        refuse_stream(config, stream)
         return FileFacts(self._classes(folder_of(config)))
 
     def list_files(
@@ -115,10 +109,5 @@ def _list_flat(
     return images, found.passed_over
 
 
-def _imagenet100() -> tuple[str, ...]:
-    folder = files("daformer_kedro.scenario").joinpath("class_names")
-    return tuple(json.loads(folder.joinpath(_WNIDS).read_text(encoding="utf-8")))
-
-
 IMAGENET1000 = ImageNet(1000)
-IMAGENET100 = ImageNet(100, _imagenet100())
+IMAGENET100 = ImageNet(100, packaged_list("class_names", "imagenet100_wnids"))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -60,13 +60,14 @@ def read_parquet(
         InputError: a split or a shard is missing, or a file is damaged, empty, lacks
             a column or holds an unusable image or label.
     """
-    return (
-        _read_split(_files_of("train", files), layout),
-        _read_split(_files_of("test", files), layout),
+    train, test = (
+        [_read_file(file, layout) for file in _files_of(split, files)]
+        for split in ("train", "test")
     )
+    return LabelledImages.concatenated(train), LabelledImages.concatenated(test)
 
 
-def _files_of(split: Literal["train", "test"], files: Sequence[Path]) -> list[Path]:
+def _files_of(split: str, files: Sequence[Path]) -> list[Path]:
     other = "test" if split == "train" else "train"
     found = [f for f in files if split in f.name.lower()]
     if not found:
@@ -99,14 +100,6 @@ def _check_shards(files: Sequence[Path]) -> None:
                 f"{files[0].parent}: of {num_shards} files {stem}-…, number "
                 f"{', '.join(map(str, missing))} is missing (they count from 0)"
             )
-
-
-def _read_split(files: Sequence[Path], layout: ParquetLayout) -> LabelledImages:
-    parts = [_read_file(file, layout) for file in files]
-    return LabelledImages(
-        np.concatenate([part.images for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-    )
 
 
 def _read_file(path: Path, layout: ParquetLayout) -> LabelledImages:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -31,6 +32,14 @@ class LabelledImages(NamedTuple):
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+
+    @classmethod
+    def concatenated(cls, parts: Sequence[LabelledImages]) -> LabelledImages:
+        """Return the images of all parts, in their order."""
+        return cls(
+            np.concatenate([part.images for part in parts]),
+            np.concatenate([part.labels for part in parts]),
+        )
 
 
 class Source(Protocol):
