@@ -189,8 +189,8 @@ def trainings() -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     "change",
     [
-        "config/result_sections.py: batch_size: PositiveInt = 64 → batch_size: int = 1",
-        "config/result_sections.py: strict: bool = False → strict: bool = True",
+        "config/output_sections.py: batch_size: PositiveInt = 64 → batch_size: int = 1",
+        "config/output_sections.py: strict: bool = False → strict: bool = True",
         "config/learning_sections.py: batch_size: PositiveInt = 512 → batch_size: int",
         "config/learning_sections.py: selection: → chosen_by:",
         "config/data_sections.py: split_seed: NonNegativeInt = 0 → split_seed: int = 1",

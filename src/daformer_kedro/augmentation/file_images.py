@@ -16,14 +16,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario.image_decoding import open_rgb, random_view, test_view
+from daformer_kedro.scenario.image_decoding import eval_view, open_rgb, random_view
 
 _MOST_WORKERS = 16
 _FEW_IMAGES = 256  # starting workers would take longer than decoding these
 _BATCHES_AHEAD = 4
 _LARGEST_SEED = 2**62
 _SECONDS_TO_END = 5
-_TEST_VIEW = -1
+_EVAL_VIEW = -1
 
 Order = list[list[tuple[int, int]]]
 """For each batch, rows and the seeds of their random views."""
@@ -115,7 +115,7 @@ class FileImages:
         rows = range(len(self))
         yield from self._read(
             [
-                [(row, _TEST_VIEW) for row in rows[start : start + batch_size]]
+                [(row, _EVAL_VIEW) for row in rows[start : start + batch_size]]
                 for start in range(0, len(self), batch_size)
             ]
         )
@@ -182,8 +182,8 @@ class _Files(Dataset[Tensor]):
     def __getitem__(self, row_and_seed: tuple[int, int]) -> Tensor:
         row, seed = row_and_seed
         image = open_rgb(self.root / str(self.paths[row]))
-        if self.area is None or seed == _TEST_VIEW:
-            pixels = test_view(image, self.resize, self.image_size)
+        if self.area is None or seed == _EVAL_VIEW:
+            pixels = eval_view(image, self.resize, self.image_size)
         else:
             pixels = random_view(image, self.area, self.image_size, seed)
         return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))

@@ -10,10 +10,10 @@ from typing import Any
 
 from daformer_kedro.config.sections import SETTINGS, Config
 
-PLACES = ("device", "devices", "engine", "nnodes", "rendezvous")
+HARDWARE_SETTINGS = ("device", "devices", "engine", "nnodes", "rendezvous")
 """Settings of ``training`` that say where to train."""
 
-_NO_RESULT = (*PLACES, "save_every")
+_NO_RESULT = (*HARDWARE_SETTINGS, "save_every")
 """Settings of ``training`` that change no result."""
 
 

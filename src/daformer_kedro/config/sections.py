@@ -27,7 +27,7 @@ from daformer_kedro.config.learning_sections import (
     TrainingConfig,
     check_batch_size,
 )
-from daformer_kedro.config.result_sections import (
+from daformer_kedro.config.output_sections import (
     CacheConfig,
     ComparisonConfig,
     ExportConfig,

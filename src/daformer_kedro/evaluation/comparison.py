@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from daformer_kedro.config.keys import PLACES
+from daformer_kedro.config.keys import HARDWARE_SETTINGS
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.published import published_for
 from daformer_kedro.methods import METHODS
@@ -42,7 +42,7 @@ _NOT_A_DIFFERENCE = (
     "scenario.class_order",
     "source.path",
     "source.download",
-    *(f"training.{name}" for name in PLACES),
+    *(f"training.{name}" for name in HARDWARE_SETTINGS),
     "model.edition",
 )
 

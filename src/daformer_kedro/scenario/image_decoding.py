@@ -138,11 +138,11 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def test_view(image: Image.Image, resize: int, size: int) -> NDArray[np.uint8]:
-    """Short side to ``resize``, bicubic and antialiased, then the central square.
+def eval_view(image: Image.Image, resize: int, size: int) -> NDArray[np.uint8]:
+    """Scale the short side to ``resize`` and crop the central square, as for testing.
 
-    Of an image more than 32 times as long as wide, the middle alone is scaled: all of
-    a line of pixels would be gigabytes.
+    Bicubic and antialiased. Of an image more than 32 times as long as wide, only the
+    middle is scaled: all of a line of pixels would be gigabytes.
 
     Args:
         image: RGB, of any size.
@@ -168,9 +168,6 @@ def _middle(image: Image.Image) -> Image.Image:
     if not left and not top:
         return image
     return image.crop((left, top, image.width - left, image.height - top))
-
-
-test_view.__test__ = False  # type: ignore[attr-defined]  # by its name a test's
 
 
 def random_view(

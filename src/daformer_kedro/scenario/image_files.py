@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario.image_decoding import open_rgb, test_view
+from daformer_kedro.scenario.image_decoding import eval_view, open_rgb
 
 COPIES = "resized"
 """Folder of smaller copies, beside the index."""
@@ -109,7 +109,7 @@ class ImageFiles:
         pixels = np.empty((len(chosen), self.image_size, self.image_size, 3), np.uint8)
         for place, path in enumerate(chosen):
             image = open_rgb(self.root / str(path))
-            pixels[place] = test_view(image, self.resize, self.image_size)
+            pixels[place] = eval_view(image, self.resize, self.image_size)
         return pixels
 
     def first_classes(self, num_classes: int) -> ImageFiles:

@@ -12,13 +12,13 @@ from PIL import Image
 from torch import Tensor
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.evaluation.unknown import (
-    distance_to_known,
+from daformer_kedro.evaluation.out_of_distribution import (
+    distance_to_bank,
     energy,
-    nearest_known,
+    nearest_in_bank,
 )
 from daformer_kedro.learning.extraction import extract
-from daformer_kedro.scenario.image_decoding import test_view
+from daformer_kedro.scenario.image_decoding import eval_view
 from daformer_kedro.serving.served_model import ServedModel
 
 NUM_RANKED = 5
@@ -64,7 +64,7 @@ class Classifier:
         self.task_sizes = self.network.task_sizes
         self.task_of_class = np.repeat(np.arange(len(self.task_sizes)), self.task_sizes)
         self._preprocessing = model.checkpoint.preprocessing
-        self._known = model.exemplar_embeddings
+        self._bank = model.exemplar_embeddings
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -81,8 +81,8 @@ class Classifier:
         side = self.network.image_size
         resize = self._preprocessing.resize or side
         if self.network.in_channels == 1:
-            return test_view(image.convert("L"), resize, side)[..., None]
-        return test_view(image, resize, side)
+            return eval_view(image.convert("L"), resize, side)[..., None]
+        return eval_view(image, resize, side)
 
     def answer(self, images: NDArray[np.uint8], batch_size: int = 512) -> Answers:
         """Look at images.
@@ -109,8 +109,8 @@ class Classifier:
         return Answers(
             probabilities=calibration.probabilities(logits, self.task_sizes),
             unknown_scores=energy(logits)
-            if self._known is None
-            else distance_to_known(embeddings, self._known),
+            if self._bank is None
+            else distance_to_bank(embeddings, self._bank),
             embeddings=embeddings,
         )
 
@@ -150,7 +150,7 @@ class Classifier:
                     columns[f"{what}_{rank + 1}"] = None
         scores = answers.unknown_scores.numpy()
         columns["unknown_score"] = scores
-        threshold = None if self._known is None else self.model.threshold
+        threshold = None if self._bank is None else self.model.threshold
         columns["is_unknown"] = None if threshold is None else scores > threshold
         return typed(pd.DataFrame(columns, index=range(len(scores))))
 
@@ -158,9 +158,9 @@ class Classifier:
         self, embeddings: Tensor, num: int
     ) -> tuple[Tensor, Tensor] | None:
         """Distances and positions (N, num) of the nearest exemplars, if any."""
-        if self._known is None:
+        if self._bank is None:
             return None
-        return nearest_known(embeddings, self._known, num)
+        return nearest_in_bank(embeddings, self._bank, num)
 
 
 _TYPES = {

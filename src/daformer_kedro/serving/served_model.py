@@ -17,7 +17,7 @@ from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.calibration import Calibration
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.model.checkpoint_file import read_checkpoint
-from daformer_kedro.serving.known_images import KnownImages
+from daformer_kedro.serving.exemplar_bank import ExemplarBank
 
 CHECKPOINT = "checkpoint.safetensors"
 CALIBRATION = "calibration.json"
@@ -43,7 +43,7 @@ class ServedModel:
     checkpoint: Checkpoint
     calibration: Calibration = field(default_factory=Calibration)
     threshold: float | None = None
-    known: KnownImages | None = None
+    known: ExemplarBank | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     origin: str = ""
 
@@ -78,7 +78,7 @@ def read_model(folder: Path, name: str, origin: str = "") -> ServedModel:
         checkpoint=read_checkpoint(folder / CHECKPOINT),
         calibration=Calibration.from_json(calibration),
         threshold=calibration.get("unknown_threshold"),
-        known=KnownImages.read(known) if known.exists() else None,
+        known=ExemplarBank.read(known) if known.exists() else None,
         facts=_read_json(folder / FACTS),
         origin=origin,
     )

@@ -18,18 +18,18 @@ from daformer_kedro.evaluation.calibration import (
     expected_calibration_error,
     fit_calibration,
 )
-from daformer_kedro.evaluation.thinning import evenly_spaced
-from daformer_kedro.evaluation.unknown import (
-    distance_to_known,
+from daformer_kedro.evaluation.out_of_distribution import (
+    distance_to_bank,
     energy,
-    measure_unknown,
+    measure_detection,
     threshold_of,
 )
+from daformer_kedro.evaluation.thinning import evenly_spaced
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.pipelines.extraction import Extractor, targets_of
 from daformer_kedro.scenario.images import Images
 from daformer_kedro.scenario.samples import of_split
-from daformer_kedro.serving.known_images import KnownImages, best_exemplars
+from daformer_kedro.serving.exemplar_bank import ExemplarBank, best_exemplars
 
 Parameters = dict[str, Any]
 _NUM_EXAMPLES = 16
@@ -68,7 +68,7 @@ def calibrate_node(
     test_errors = _errors(calibration, logits, targets_of(tests), sizes)
     chosen = evenly_spaced(len(tests), _NUM_EXAMPLES)
     examples = _pixels(images, "test", tests["index"].iloc[chosen])
-    known = KnownImages.of(embeddings, own_targets, pixels.to(torch.uint8), examples)
+    known = ExemplarBank.of(embeddings, own_targets, pixels.to(torch.uint8), examples)
     about = {
         **calibration.to_json(),
         "expected_calibration_error": {"test": test_errors, **memory_errors},
@@ -96,12 +96,12 @@ def measure_unknown_node(
     embeddings, logits = extractor.extract(images, "test", tests["index"])
     later = torch.from_numpy((tests["task"] >= num_tasks).to_numpy(copy=True))
     if exemplars is None:
-        found = measure_unknown(energy(logits), later, None)
+        found = measure_detection(energy(logits), later, None)
     else:
         best = best_exemplars(exemplars)
         known = extractor.extract(images, "train", best["index"])[0].half()
-        scores = distance_to_known(embeddings, known)
-        found = measure_unknown(scores, later, threshold_of(known))
+        scores = distance_to_bank(embeddings, known)
+        found = measure_detection(scores, later, threshold_of(known))
     return {"task": num_tasks - 1, **found}
 
 
