@@ -58,7 +58,7 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """Whether the error is small enough; not a number is not."""
+        """Return whether the error is small enough; not a number is not."""
         return self.error <= self.tolerance
 
 

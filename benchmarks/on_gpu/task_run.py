@@ -65,7 +65,7 @@ class Stored:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the task need not be run again."""
+        """Return whether the task need not be run again."""
         return self.path("metrics.json").exists()
 
     def save(self, checkpoint: Checkpoint, kind: str) -> None:

@@ -59,7 +59,7 @@ def result_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
 def _folder_settings(config: Config) -> dict[str, Any]:
     """The settings that say in which folder results lie.
 
-    Of folders that arrive over time the first one stands for all, so that what was
+    Of folders that arrive over time only the first one counts, so that what was
     learnt from it stays where it is when another one comes.
     """
     settings = result_settings(config)

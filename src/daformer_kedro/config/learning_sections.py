@@ -135,7 +135,7 @@ class TrainingConfig:
 
     @property
     def starts_ranks(self) -> bool:
-        """Whether training leaves this process."""
+        """Return whether training leaves this process."""
         return self.num_ranks > 1 or self.engine == "ray"
 
     @model_validator(mode="after")

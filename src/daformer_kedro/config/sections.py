@@ -105,7 +105,7 @@ class Config:
         return METHODS[self.baseline]()
 
     def finetunes(self, task: int) -> bool:
-        """Whether balanced finetuning follows the training of ``task``."""
+        """Return whether balanced finetuning follows the training of ``task``."""
         has_memory = self.memory.keep != "nothing"
         return has_memory and task > 0 and self.finetuning.epochs > 0
 

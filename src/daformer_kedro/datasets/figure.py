@@ -36,5 +36,5 @@ class FigureDataset(LocalFile, AbstractDataset["Figure", bytes]):
         self.filepath.write_bytes(figure_to_png(data))
 
     def preview(self) -> ImagePreview:
-        """The image in base64, as Kedro-Viz shows it."""
+        """Return the image in base64, as Kedro-Viz shows it."""
         return ImagePreview(base64.b64encode(self.load()).decode("ascii"))

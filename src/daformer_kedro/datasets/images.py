@@ -1,4 +1,4 @@
-"""All images of a source in a folder: memory-mapped arrays, or an index of files."""
+"""All images of a source in one folder: memory-mapped arrays, or an index of files."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class ImagesDataset(LocalFile, AbstractDataset[Images, Images]):
     :class:`~daformer_kedro.scenario.images.ImageArrays` become ``.npy`` files, which
     loading maps, so that several processes share one copy in memory. Of
     :class:`~daformer_kedro.scenario.image_files.ImageFiles` the index alone is stored,
-    as a parquet table a split; the images stay where they are. Smaller copies of them
-    lie in the folder ``resized`` beside the index, or beside a folder around it, and
-    are looked for there, wherever the project has been moved.
+    as one parquet table per split; the images stay where they are. Smaller copies are
+    in the folder ``resized`` next to the index, or next to a folder around it, and are
+    found there, wherever the project has been moved.
 
     Args:
         filepath: local path of the folder.
@@ -59,11 +59,11 @@ class ImagesDataset(LocalFile, AbstractDataset[Images, Images]):
                 for name in _ARRAYS
             }
         except (OSError, ValueError, KeyError) as error:
-            raise DatasetError(f"{self.filepath} is not whole: {error}") from error
+            raise DatasetError(f"{self.filepath} is incomplete: {error}") from error
         return ImageArrays(**arrays, class_names=tuple(names))
 
     def save(self, data: Images) -> None:
-        """Write one file an array and the class names, or the index."""
+        """Write one file per array and the class names, or the index."""
         self.filepath.mkdir(parents=True, exist_ok=True)
         if isinstance(data, ImageFiles):
             self._save_index(data)
@@ -115,7 +115,7 @@ class ImagesDataset(LocalFile, AbstractDataset[Images, Images]):
         if found is None:
             raise DatasetError(
                 f"{above[0]} is not there, which held smaller copies of the images; "
-                "kedro run --nodes read_images makes them anew"
+                "kedro run --nodes read_images makes them again"
             )
         return found
 

@@ -55,7 +55,7 @@ class MlflowRunsDataset(AbstractDataset[None, pd.DataFrame]):
         """Search the experiment.
 
         Raises:
-            InputError: there is no such experiment, MLflow does not understand the
+            InputError: the experiment is not found, MLflow does not understand the
                 filter, or no finished run matches it.
         """
         # MLflow takes more than a second to import, also for predict.

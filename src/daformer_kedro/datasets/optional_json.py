@@ -1,4 +1,4 @@
-"""A JSON file of another run, which may not be there."""
+"""A JSON file of another run, which may be missing."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from daformer_kedro.datasets.local_file import LocalFile
 
 
 class OptionalJSONDataset(LocalFile, AbstractDataset[None, Any]):
-    """Loads a JSON file, or ``None`` where there is none; read only.
+    """Loads a JSON file, or ``None`` where it is missing; read only.
 
-    For what makes a result richer and is not needed for it.
+    For what enriches a result and is not necessary.
 
     Args:
         filepath: local path of the file.

@@ -13,10 +13,10 @@ from daformer_kedro.storage.state_file import StateFile
 class TrainingStateDataset(LocalFile, AbstractDataset[NoReturn, StateFile]):
     """Hands out a :class:`~daformer_kedro.storage.state_file.StateFile`.
 
-    It is no data: it is always there, and no result depends on it.
+    It is not data: it always exists, and no result depends on it.
 
     Args:
-        filepath: local path of the state; the file is there while training is
+        filepath: local path of the state; the file exists while training is
             unfinished.
         metadata: for plugins such as Kedro-Viz.
 
@@ -37,7 +37,7 @@ class TrainingStateDataset(LocalFile, AbstractDataset[NoReturn, StateFile]):
         return StateFile(self.filepath, self.key, may_resume=self.may_resume)
 
     def save(self, data: NoReturn) -> None:
-        """Not for nodes to write: the training does."""
+        """Refuse: the training itself writes its state."""
         raise DatasetError("the state of a training is saved by the training itself")
 
     def remove(self) -> None:

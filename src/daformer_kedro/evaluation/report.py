@@ -1,4 +1,4 @@
-"""One page that shows a whole run."""
+"""A page that shows a whole run."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ def render_report(
     left_out: Mapping[str, Any] | None = None,
     confidence: Mapping[str, Any] | None = None,
 ) -> str:
-    """A self-contained HTML page: results, figures, settings and how to repeat them.
+    """Render a self-contained HTML page of results, figures, settings and command.
 
     The page loads nothing from anywhere and runs no script. Equal arguments give
     equal text.
 
     Args:
         title: the run's name.
-        metrics: what :func:`daformer_kedro.evaluation.metrics.summarise` gives.
+        metrics: what :func:`daformer_kedro.evaluation.metrics.summarise` returns.
         settings: the parameters, nested as they were written.
         figures: PNG bytes by name; ``accuracy_matrix`` is captioned
             "Accuracy matrix".
         command: what to type to make the run again.
         left_out: ``skipped``, file and reason of images that cannot be read, and
             ``passed_over``, numbers of other files by suffix; ``None`` where images
-            are no files.
-        confidence: calibration of the final model, and how unknown images are told;
+            are not files.
+        confidence: calibration of the final model and detection of unknown images;
             ``None`` where it was not measured.
 
     Raises:
@@ -68,7 +68,7 @@ def render_report(
 
 
 def _headlines(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Name, number and unit of each headline that the run has."""
+    """Return name, number and unit of each headline that the run has."""
     return [
         (name, percent(metrics[key]), unit)
         for name, key, unit in _HEADLINES
@@ -91,7 +91,7 @@ def _confidence_headlines(
 
 
 def _rows(metrics: Mapping[str, Any]) -> list[list[str]]:
-    """The cells of the table of tasks."""
+    """Return the cells of the table of tasks."""
     table = summary_table(metrics)
     neighbours = metrics["neighbourhood_preservation"]
     return [
@@ -118,7 +118,7 @@ def _rows(metrics: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _flatten(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested settings as dotted names and values."""
+    """Flatten nested settings to dotted names and values."""
     flat: list[tuple[str, str]] = []
     for key, value in settings.items():
         if isinstance(value, Mapping) and value:
@@ -129,7 +129,7 @@ def _flatten(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, s
 
 
 def _figure(name: str, png: bytes) -> tuple[str, str, int, int]:
-    """Caption, data address, width and height in pixels of a figure."""
+    """Return caption, data URL, width and height in pixels of a figure."""
     if not png.startswith(_PNG_SIGNATURE):
         raise InputError(f"figure {name!r} starts with {png[:8]!r}: must be a PNG")
     caption = name.replace("_", " ")

@@ -1,4 +1,4 @@
-"""The table that a run prints at its end."""
+"""Summary table that a run prints at its end."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _GAP = " " * 5
 
 
 def summary_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
-    """One row a task, accuracies as fractions of 1.
+    """Tabulate one row per task, accuracies as fractions of 1.
 
     Args:
-        metrics: what :func:`daformer_kedro.evaluation.metrics.summarise` gives.
+        metrics: what :func:`daformer_kedro.evaluation.metrics.summarise` returns.
 
     Returns:
         The columns ``task``, ``num_classes_seen``, ``accuracy`` (on all classes
@@ -43,18 +43,18 @@ def summary_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
 def format_summary(
     metrics: Mapping[str, Any], width: int = 80, *, on_validation: bool = False
 ) -> str:
-    """The results as plain text, in percent with two decimals as papers print them.
+    """Format the results as plain text, in percent with two decimals as in papers.
 
-    Many tasks are set in several blocks side by side, read downwards, as far as they
-    fit into the width.
+    Many tasks are split into several blocks side by side, read downwards, as far as
+    they fit into the width.
 
     Args:
-        metrics: what :func:`daformer_kedro.evaluation.metrics.summarise` gives.
+        metrics: what :func:`daformer_kedro.evaluation.metrics.summarise` returns.
         width: columns of the terminal.
         on_validation: whether the images were held out of the training set.
 
     Returns:
-        Lines joined by newlines, none of them longer than ``width`` (from 43 on).
+        Lines joined by newlines, none longer than ``width`` (from 43 on).
     """
     where = ", validation images" if on_validation else ""
     lines = [f"Accuracy on all classes seen (%){where}", ""]
@@ -75,7 +75,7 @@ def format_summary(
 
 
 def _task_lines(table: pd.DataFrame) -> list[str]:
-    """A header and one line a task, all of one length."""
+    """Return a header and one line per task, all of one length."""
     has_top5 = bool(table["top5_accuracy"].notna().any())
     lines = ["task  classes  accuracy" + ("    top-5" if has_top5 else "")]
     for task, classes, accuracy, top5 in zip(

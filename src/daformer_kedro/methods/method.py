@@ -42,7 +42,7 @@ class Method:
 
     @property
     def finishes(self) -> bool:
-        """Whether the method changes the model at the end of a task."""
+        """Return whether the method changes the model at the end of a task."""
         return type(self).finish is not Method.finish
 
 

@@ -20,12 +20,12 @@ from daformer_kedro.scenario.images import Images
 
 @dataclass(frozen=True, eq=False)
 class Extractor:
-    """A checkpoint's network on its device, with what looking at images takes.
+    """A checkpoint's network on its device, with what running it on images takes.
 
     Attributes:
         model: the network.
         preprocessing: normalisation.
-        batch_size: images at a time, at most.
+        batch_size: largest number of images at a time.
     """
 
     model: DAFormer
@@ -50,7 +50,7 @@ class Extractor:
     def extract(
         self, images: Images, split: Literal["train", "test"], rows: pd.Series
     ) -> tuple[Tensor, Tensor]:
-        """Embeddings and logits of some images of a split.
+        """Return embeddings and logits of some images of a split.
 
         See :func:`~daformer_kedro.learning.extraction.extract`.
         """

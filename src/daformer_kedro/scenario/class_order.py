@@ -1,4 +1,4 @@
-"""The order in which classes arrive."""
+"""Class order: in which order classes arrive."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def resolve_class_order(
         Labels in order of arrival: entry p is the label whose target is p.
 
     Raises:
-        InputError: the list is no permutation, the number is not published for this
+        InputError: the list is not a permutation, the number is not published for this
             source, or the published order covers another number of classes.
     """
     if class_order == "identity":
@@ -70,7 +70,7 @@ def _published_order(
     if number not in known:
         published = ", ".join(map(str, known)) if known else "none"
         raise InputError(
-            f"{_KEY} = {number} is no published order of {source_name}; published: "
+            f"{_KEY} = {number} is not a published order of {source_name}; published: "
             f"{published}. Also allowed: identity, shuffle, or a permutation of the "
             "labels"
         )
@@ -98,7 +98,7 @@ def _checked_permutation(order: tuple[int, ...], num_classes: int) -> tuple[int,
             if found
         )
         raise InputError(
-            f"{_KEY} = {_shown(order)} is no permutation of 0..{num_classes - 1} "
+            f"{_KEY} = {_shown(order)} is not a permutation of 0..{num_classes - 1} "
             f"({details})"
         )
     return order

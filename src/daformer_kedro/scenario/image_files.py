@@ -14,11 +14,11 @@ from daformer_kedro.errors import InputError
 from daformer_kedro.scenario.image_decoding import eval_view, open_rgb
 
 COPIES = "resized"
-"""Folder of smaller copies, beside the index."""
+"""Name of the folder of smaller copies, next to the index."""
 
 
 class LeftOut(NamedTuple):
-    """Files below a source's folder that are no part of its index.
+    """Files below a source's folder that are not in its index.
 
     Attributes:
         skipped: path and reason of images that cannot be read.
@@ -29,13 +29,13 @@ class LeftOut(NamedTuple):
     passed_over: Mapping[str, int]
 
     def to_json(self) -> dict[str, Any]:
-        """As values that JSON holds."""
+        """Return the values that JSON stores."""
         skipped = [{"file": file, "reason": why} for file, why in self.skipped]
         return {"skipped": skipped, "passed_over": dict(self.passed_over)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> LeftOut:
-        """From what :meth:`to_json` gave."""
+        """Read what :meth:`to_json` returned."""
         skipped = [(entry["file"], entry["reason"]) for entry in values["skipped"]]
         return cls(skipped, values["passed_over"])
 
@@ -52,9 +52,9 @@ class ImageFiles:
         test_paths: (M,) of test images.
         test_labels: (M,) int64.
         test_bytes: (M,) int64.
-        class_names: one name a class, in label order.
+        class_names: one name per class, in label order.
         image_size: side S of the square that the network reads, in pixels.
-        resize: short side of an image before the centre crop of the test view.
+        resize: short side of an image before the centre crop for testing.
         task_sizes: classes of each task, where folders arrive over time.
         cache_size: short side of the copies that ``root`` holds; ``None`` if it holds
             the images themselves.
@@ -98,7 +98,7 @@ class ImageFiles:
     def view(
         self, split: Literal["train", "test"], rows: Iterable[int]
     ) -> NDArray[np.uint8]:
-        """Test view of some images, decoded now: (n, S, S, 3) uint8.
+        """Decode some images as for testing: (n, S, S, 3) uint8.
 
         Args:
             split: ``train`` or ``test``.
@@ -113,9 +113,9 @@ class ImageFiles:
         return pixels
 
     def first_classes(self, num_classes: int) -> ImageFiles:
-        """The images of the first classes alone, with the same rows.
+        """Return the images of the first classes alone, with the same sample indices.
 
-        Rows of a split must be in label order, as a stream of folders has them.
+        Images of a split must be in label order, as a stream of folders has them.
         """
         kept: dict[str, Any] = {}
         for split in ("train", "test"):

@@ -35,9 +35,9 @@ def make_plan(config: Config, index: Path | None = None) -> Plan:
             stands in for images that are away.
 
     Raises:
-        InputError: the class order is no permutation, increments do not add up, the
-            memory is smaller than the classes, the patch size does not divide the
-            image, or the normalisation has another number of channels.
+        InputError: the class order is not a permutation, increments do not add up, the
+            memory has fewer places than there are classes, the patch size does not
+            divide the image, or the normalisation has another number of channels.
     """
     stream = config.scenario.tasks
     source = describe_source(

@@ -1,4 +1,4 @@
-"""From images to class names, probabilities and a score of being unknown."""
+"""Classifier: images to class names, probabilities and out-of-distribution scores."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Answers:
 
     Attributes:
         probabilities: (N, C), calibrated, in class order.
-        unknown_scores: (N,), higher for what resembles nothing learnt.
+        unknown_scores: (N,) out-of-distribution scores.
         embeddings: (N, E).
     """
 
@@ -53,7 +53,7 @@ class Classifier:
     """A model that classifies images.
 
     Args:
-        model: any number of tasks learnt.
+        model: a model of any number of tasks.
         device: where to compute.
     """
 
@@ -73,7 +73,7 @@ class Classifier:
         return side, side, self.network.in_channels
 
     def view(self, image: Image.Image) -> NDArray[np.uint8]:
-        """An image of any size as the network reads it, :attr:`image_shape` uint8.
+        """Prepare an image of any size for the network: :attr:`image_shape`, uint8.
 
         Args:
             image: RGB, see :func:`~daformer_kedro.scenario.image_decoding.open_rgb`.
@@ -85,11 +85,11 @@ class Classifier:
         return eval_view(image, resize, side)
 
     def answer(self, images: NDArray[np.uint8], batch_size: int = 512) -> Answers:
-        """Look at images.
+        """Run the model on images.
 
         Args:
             images: (N, H, W, C) pixels from 0 to 255, of :attr:`image_shape`.
-            batch_size: images at a time, at most.
+            batch_size: largest number of images at a time.
 
         Raises:
             InputError: another shape or type.
@@ -121,10 +121,10 @@ class Classifier:
 
         Args:
             images: see :meth:`answer`.
-            batch_size: images at a time, at most.
+            batch_size: largest number of images at a time.
 
         Returns:
-            :data:`COLUMNS`, one row an image. With fewer than five classes the last
+            :data:`COLUMNS`, one row per image. With fewer than five classes the last
             ranks are empty. ``is_unknown`` is empty where no threshold is known.
 
         Raises:
@@ -133,7 +133,7 @@ class Classifier:
         return self.table(self.answer(images, batch_size))
 
     def table(self, answers: Answers) -> pd.DataFrame:
-        """The answers as a table, see :meth:`classify`."""
+        """Tabulate answers, see :meth:`classify`."""
         probabilities = answers.probabilities
         num_ranked = min(NUM_RANKED, probabilities.shape[1])
         ranked = probabilities.sort(dim=1, descending=True, stable=True)
@@ -157,7 +157,7 @@ class Classifier:
     def nearest_exemplars(
         self, embeddings: Tensor, num: int
     ) -> tuple[Tensor, Tensor] | None:
-        """Distances and positions (N, num) of the nearest exemplars, if any."""
+        """Return distances and positions (N, num) of the nearest exemplars, if any."""
         if self._bank is None:
             return None
         return nearest_in_bank(embeddings, self._bank, num)
@@ -173,7 +173,7 @@ _TYPES = {
 
 
 def typed(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of answers with all its columns and types; cells may be empty."""
+    """Give a table of answers all its columns and types; cells may be empty."""
     others = [name for name in table.columns if name not in COLUMNS]
     types = {name: _TYPES[name.partition("_")[0]] for name in COLUMNS}
     return table.reindex(columns=[*others, *COLUMNS]).astype(types)

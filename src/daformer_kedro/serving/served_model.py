@@ -1,4 +1,4 @@
-"""Everything that using a model needs, as files in one folder.
+"""A model to use: all its files in one folder.
 
 A run leaves such a folder for its last task, and MLflow's model holds another.
 """
@@ -27,13 +27,13 @@ FACTS = "model_facts.json"
 
 @dataclass(frozen=True, eq=False)
 class ServedModel:
-    """A checkpoint with what was found out about it.
+    """A checkpoint with what was measured of it.
 
     Attributes:
-        name: run key, or what the model was asked for by.
+        name: run key, or the name by which the model was requested.
         checkpoint: the network.
-        calibration: from logits to probabilities; as they are where it is not known.
-        threshold: unknown score above which an image is taken for unknown.
+        calibration: from logits to probabilities; the identity where it is not known.
+        threshold: out-of-distribution score above which an image counts as unknown.
         known: exemplars to compare with; ``None`` where they are not known.
         facts: how it was made and how good it is, for the model card; may be empty.
         origin: in a few words, where it was found.
@@ -56,7 +56,7 @@ class ServedModel:
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether probabilities were fitted."""
+        """Return whether the probabilities were calibrated."""
         return self.calibration != Calibration()
 
 
@@ -69,7 +69,7 @@ def read_model(folder: Path, name: str, origin: str = "") -> ServedModel:
         origin: where it was found, for messages.
 
     Raises:
-        InputError: a file is damaged, or there is no checkpoint.
+        InputError: a file is damaged, or the checkpoint is missing.
     """
     calibration = _read_json(folder / CALIBRATION)
     known = folder / KNOWN_IMAGES

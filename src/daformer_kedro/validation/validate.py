@@ -1,4 +1,4 @@
-"""From a mapping to a dataclass, with every fault explained by its full key."""
+"""Validation of mappings as dataclasses, with every fault explained by its full key."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _explain_all(cls: Any, prefix: str, error: ValidationError) -> str:
 
 
 def _explain(cls: Any, prefix: str, problem: Any) -> tuple[str, str]:
-    """Subject (full key and value found) and what is allowed, for one fault."""
+    """Return subject (full key and value) and what is allowed, for one fault."""
     path = [str(part) for part in problem["loc"] if _is_key(part)]
     key = ".".join([prefix, *path] if prefix else path)
     if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
@@ -59,12 +59,12 @@ def _explain(cls: Any, prefix: str, problem: Any) -> tuple[str, str]:
 
 
 def _is_key(part: Any) -> bool:
-    # Pydantic's locations also hold the branches of a union, which are no keys.
+    # Pydantic's locations also hold the branches of a union, which are not keys.
     return isinstance(part, int) or (part != "int" and str(part).isidentifier())
 
 
 def _known_keys(cls: Any, path: Sequence[str]) -> list[str]:
-    """Names of the settings at ``path`` below the dataclass ``cls``."""
+    """List the names of the settings at ``path`` below the dataclass ``cls``."""
     for name in path:
         hint = get_type_hints(cls)[name]
         found = [kind for kind in (hint, *get_args(hint)) if is_dataclass(kind)]

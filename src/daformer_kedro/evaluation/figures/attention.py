@@ -1,4 +1,4 @@
-"""Attention maps of the decoder beside the images they belong to."""
+"""Attention maps of the decoder next to the images they belong to."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def attention_map_figure(
         external: ``(n, 1, h, w)`` share of attention each patch gets, or
             ``(n, T, h, w)`` for a model with external keys of each task; ``None`` for
             a model without external attention.
-        internal: ``(n, T, h, w)``, the same for each task; ``None`` likewise.
+        internal: ``(n, T, h, w)``, the same for each task; ``None`` for a model without
+            internal attention.
 
     Raises:
         InputError: the arrays differ in n or in the number of axes.

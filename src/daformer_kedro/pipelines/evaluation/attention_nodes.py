@@ -1,6 +1,6 @@
-"""The node that looks into the final model.
+"""The node that draws the final model's attention.
 
-Apart from the other nodes, so that a change of the model draws one figure anew.
+In a module of its own, so that a change of the model redraws one figure alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NUM_ATTENTION_IMAGES = 6
 def draw_attention_node(
     images: Images, samples: pd.DataFrame, checkpoint: Checkpoint
 ) -> Figure:
-    """Draw where the decoder looks on a test image of each of up to six tasks."""
+    """Draw the decoder's attention on a test image of each of up to six tasks."""
     from daformer_kedro.evaluation import figures
 
     tests = of_split(samples, "test").drop_duplicates("task")

@@ -1,6 +1,6 @@
-"""Nodes that find out how far the final model's answers can be believed.
+"""Nodes that measure how reliable the final model's answers are.
 
-Apart from the other nodes, so that a change of calibration evaluates nothing anew.
+In a module of their own, so that a change of calibration evaluates nothing again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def calibrate_node(
     device: str,
     exemplars: pd.DataFrame | None = None,
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Fit probabilities on the rehearsal memory, and keep what known images look like.
+    """Calibrate probabilities on the rehearsal memory, and make the exemplar bank.
 
     Test images measure the calibration; nothing is fitted on them.
     """
@@ -68,14 +68,14 @@ def calibrate_node(
     test_errors = _errors(calibration, logits, targets_of(tests), sizes)
     chosen = evenly_spaced(len(tests), _NUM_EXAMPLES)
     examples = _pixels(images, "test", tests["index"].iloc[chosen])
-    known = ExemplarBank.of(embeddings, own_targets, pixels.to(torch.uint8), examples)
+    bank = ExemplarBank.of(embeddings, own_targets, pixels.to(torch.uint8), examples)
     about = {
         **calibration.to_json(),
         "expected_calibration_error": {"test": test_errors, **memory_errors},
         "num_exemplars": num_exemplars,
         "unknown_threshold": threshold,
     }
-    return about, known.tensors()
+    return about, bank.tensors()
 
 
 def measure_unknown_node(
@@ -86,7 +86,7 @@ def measure_unknown_node(
     device: str,
     exemplars: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
-    """Measure how well an earlier task's model tells later tasks' classes from its own.
+    """Measure how well an earlier task's model detects classes of later tasks.
 
     ``samples`` are the last task's: they hold test images of all classes.
     """
@@ -99,16 +99,16 @@ def measure_unknown_node(
         found = measure_detection(energy(logits), later, None)
     else:
         best = best_exemplars(exemplars)
-        known = extractor.extract(images, "train", best["index"])[0].half()
-        scores = distance_to_bank(embeddings, known)
-        found = measure_detection(scores, later, threshold_of(known))
+        bank = extractor.extract(images, "train", best["index"])[0].half()
+        scores = distance_to_bank(embeddings, bank)
+        found = measure_detection(scores, later, threshold_of(bank))
     return {"task": num_tasks - 1, **found}
 
 
 def summarise_confidence_node(
     calibration: dict[str, Any], *unknown: dict[str, Any]
 ) -> dict[str, Any]:
-    """Calibration of the final model, and AUROC after each task that others follow."""
+    """Collect calibration of the final model, and AUROC after each earlier task."""
     areas = [found["auroc"] for found in unknown]
     return {
         "calibration": calibration,

@@ -23,12 +23,12 @@ Metrics = dict[str, Any]
 
 
 def summarise_node(*metrics_of_tasks: Metrics) -> Metrics:
-    """Accuracy matrix, average incremental accuracy, forgetting and the rest."""
+    """Compute accuracy matrix, average incremental accuracy, forgetting and others."""
     return summarise(metrics_of_tasks)
 
 
 def tabulate_node(metrics: Metrics) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The results by task, and the accuracy matrix, as tables to open anywhere."""
+    """Tabulate the results by task, and the accuracy matrix, to open anywhere."""
     matrix = pd.DataFrame(metrics["accuracy_matrix"])
     matrix.columns = [f"classes of task {task}" for task in matrix.columns]
     matrix.insert(0, "after task", range(len(matrix)))
@@ -36,7 +36,7 @@ def tabulate_node(metrics: Metrics) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def join_histories_node(*histories: pd.DataFrame) -> pd.DataFrame:
-    """Every epoch of every task in one table."""
+    """Join every epoch of every task in one table."""
     return pd.concat(histories, ignore_index=True)
 
 
@@ -50,7 +50,7 @@ def draw_accuracy_node(
     validation_fraction: float | None,
     joint_metrics: Metrics | None = None,
 ) -> tuple[Figure, Figure, Figure, Figure]:
-    """Accuracy matrix, accuracy after each task, forgetting, neighbourhoods kept.
+    """Draw accuracy matrix, accuracy after each task, forgetting, neighbourhoods kept.
 
     The upper bound is drawn where joint training has run with the same settings.
     """
@@ -91,7 +91,7 @@ def draw_accuracy_node(
 
 
 def draw_confusion_node(predictions: pd.DataFrame, scenario: dict[str, Any]) -> Figure:
-    """Draw which classes the final model takes for which, ordered by task."""
+    """Draw the confusion matrix of the final model, ordered by task."""
     from daformer_kedro.evaluation import figures
 
     division = Scenario.from_json(scenario)
@@ -101,7 +101,7 @@ def draw_confusion_node(predictions: pd.DataFrame, scenario: dict[str, Any]) -> 
 
 
 def draw_training_node(history: pd.DataFrame) -> Figure:
-    """Loss terms and learning rate over all epochs."""
+    """Draw loss terms and learning rate over all epochs."""
     from daformer_kedro.evaluation import figures
 
     return figures.training_curves_figure(history)
@@ -114,7 +114,7 @@ def write_report_node(
     left_out: dict[str, Any] | None = None,
     **parts: Any,
 ) -> str:
-    """One page with everything: results, figures, settings, how to run it again.
+    """Write a page with everything: results, figures, settings, how to run it again.
 
     ``parts`` are figures (PNG) and sections of the parameters, by name.
     """

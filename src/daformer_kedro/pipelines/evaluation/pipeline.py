@@ -1,4 +1,4 @@
-"""Evaluation: one arrow in from every task, results and figures out."""
+"""Evaluation: metrics of every task in, results and figures out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from daformer_kedro.scenario.sources import FILE_SOURCES
 
 
 def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
-    """Metrics of the run, its tables and its figures.
+    """Build the pipeline of the run's metrics, tables and figures.
 
     Args:
         num_tasks: tasks of the run.
@@ -116,7 +116,7 @@ def _settings() -> dict[str, str]:
 
 
 def _confidence(tasks: list[str], config: Config) -> list[Node]:
-    """Calibration of the last model, and how earlier ones know what is unknown."""
+    """Make the nodes of calibration and of detection of unknown images."""
 
     def inputs(task: str) -> dict[str, str]:
         named = {

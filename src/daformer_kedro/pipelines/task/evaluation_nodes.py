@@ -1,6 +1,6 @@
 """The node that evaluates a task.
 
-Apart from the other nodes, so that a change of metrics trains nothing again.
+In a module of its own, so that a change of metrics trains nothing again.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The node in which a method finishes a task.
 
-Apart from the other nodes, so that a change of a method trains nothing again.
+In a module of its own, so that a change of a method trains nothing again.
 """
 
 from __future__ import annotations

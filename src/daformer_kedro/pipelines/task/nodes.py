@@ -58,7 +58,7 @@ Parameters = dict[str, Any]
 def assemble_task_data_node(
     samples: pd.DataFrame, exemplars: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """Put together what the task trains on: its own images and the memory's."""
+    """Assemble what the task trains on: its own images and the memory's."""
     return assemble_task_data(samples, exemplars)
 
 
@@ -92,7 +92,7 @@ def train_task_node(
     neighbourhood: dict[str, Tensor] | None = None,
     state: StateFile | None = None,
 ) -> tuple[Checkpoint, pd.DataFrame]:
-    """Train the task's keys and head, and what all tasks share, beside a teacher."""
+    """Train the task's keys and head, and what all tasks share, with a teacher."""
     settings = _settings(training, losses, augmentation, preprocessing, seed)
     device = _home(settings.training)
     student = model_for_task(

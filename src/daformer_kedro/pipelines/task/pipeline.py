@@ -1,4 +1,4 @@
-"""The pipeline of one incremental task, as a namespace of its own."""
+"""Pipeline of one incremental task, in a namespace of its own."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _SHARED_INPUTS = {"images"}
 
 
 def create_pipeline(task: int, config: Config) -> Pipeline:
-    """Everything that happens while one task is learnt.
+    """Build the pipeline that learns one task.
 
     The first task has no teacher and no finetuning; without a memory
-    (``memory.keep: nothing``) there are no exemplars either. A method that changes the
+    (``memory.keep: nothing``) it has no exemplars either. A method that changes the
     learned model has a step of its own at the end. What a task takes from
     the one before is its checkpoint and its exemplars, and nothing else.
 

@@ -74,7 +74,7 @@ class Cifar:
             self._download(path)
             data = self._read_from(path)
         if data is None:
-            reason = "holds none of them" if path.is_dir() else "is no folder"
+            reason = "has none of them" if path.is_dir() else "is not a folder"
             raise InputError(self._no_data(f"source.path: {path} {reason}"))
         return data
 
@@ -117,7 +117,7 @@ source.path must be a folder with one of these layouts:
   - the original archive: {self.pickles.folder}/ (or that folder itself) with {pickles}
   - Hugging Face parquet: train*.parquet and test*.parquet, also in data/ or \
 {self.hub_folder}/, with columns img and {self.label_column}
-  - one folder a class: train/<class>/*.png and test/<class>/*.png
+  - one folder per class: train/<class>/*.png and test/<class>/*.png
 Ways to get it:
   - unpack the Python version from https://www.cs.toronto.edu/~kriz/cifar.html
   - download the data set {self.hub_name} from the Hugging Face hub

@@ -50,7 +50,7 @@ def read_pickles(
     """Read training and test set, (N, 32, 32, 3) each.
 
     Raises:
-        InputError: a file is missing, is no plain pickle, or lacks usable images or
+        InputError: a file is missing, is not a plain pickle, or lacks usable images or
             labels.
     """
     files = [folder / name for name in (*layout.train_files, layout.test_file)]
@@ -107,7 +107,7 @@ def _labels(
     try:
         labels = np.asarray(values)
     except ValueError as error:  # lists of unlike lengths
-        raise InputError(f"{file}: {key} is no list of integers: {error}") from error
+        raise InputError(f"{file}: {key} is not a list of integers: {error}") from error
     if labels.dtype.kind not in "iu" or labels.shape != (num_images,):
         raise InputError(
             f"{file}: {key} must be {num_images} integers, one an image; found "

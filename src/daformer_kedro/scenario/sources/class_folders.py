@@ -1,4 +1,4 @@
-"""Small images in one folder a class: ``train/<class>/*`` and ``test/<class>/*``."""
+"""Small images in one folder per class: ``train/<class>/*`` and ``test/<class>/*``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def has_class_folders(path: Path) -> bool:
-    """Tell whether a folder of training or test images is there, such as ``train``."""
+    """Return whether there is a folder of training or test images."""
     return path.is_dir() and any(is_split(name) for name in subfolders(path))
 
 
@@ -62,7 +62,7 @@ def _check_names(folder: Path, class_names: Sequence[str]) -> None:
     unknown = sorted(set(class_folders(folder)) - set(class_names))
     if unknown:
         hint = did_you_mean(unknown[0], class_names)
-        raise InputError(f"{folder / unknown[0]}: is named after no class.{hint}")
+        raise InputError(f"{folder / unknown[0]}: is not the name of a class.{hint}")
 
 
 def _decode(root: Path, files: LabelledPaths, image_size: int) -> LabelledImages:

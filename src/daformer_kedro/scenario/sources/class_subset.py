@@ -13,7 +13,7 @@ from daformer_kedro.scenario.sources.class_tree import LabelledPaths, class_name
 from daformer_kedro.scenario.sources.source import LabelledImages
 
 _KEY = "source.classes"
-_AT_LEAST_TWO = "at least two are needed, to be told apart"
+_AT_LEAST_TWO = "at least two are needed, to have something to tell apart"
 
 
 def resolve_classes(

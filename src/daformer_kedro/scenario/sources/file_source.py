@@ -15,7 +15,7 @@ from daformer_kedro.scenario.sources.class_tree import LabelledPaths
 
 @dataclass(frozen=True)
 class FileFacts:
-    """Facts that the names of folders give.
+    """Class names and task sizes, as the names of folders give them.
 
     Attributes:
         class_names: names of all classes, in label order.
@@ -68,10 +68,10 @@ def refuse_stream(config: SourceConfig, stream: Sequence[str] | None) -> None:
 
 
 def folder_of(config: SourceConfig) -> Path:
-    """The folder that ``source.path`` names, absolute.
+    """Return the folder that ``source.path`` names, absolute.
 
     Raises:
-        InputError: there is no such setting, or no such folder.
+        InputError: it is not set, or there is no such folder.
     """
     if config.path is None:
         raise InputError(
@@ -79,5 +79,5 @@ def folder_of(config: SourceConfig) -> Path:
         )
     path = Path(config.path).expanduser().resolve()
     if not path.is_dir():
-        raise InputError(f"source.path = {config.path}: is no folder")
+        raise InputError(f"source.path = {config.path}: is not a folder")
     return path

@@ -30,8 +30,8 @@ from daformer_kedro.scenario.sources.imagenet_labels import read_validation_labe
 class ImageNet:
     """Classes are WordNet ids; labels go by their order.
 
-    ``val`` has a folder a class like ``train``, or lies flat beside a file of labels:
-    see :func:`read_validation_labels`.
+    ``val`` has one folder per class like ``train``, or is flat next to a file of
+    labels: see :func:`read_validation_labels`.
 
     Attributes:
         num_classes: how many there must be.
@@ -42,14 +42,14 @@ class ImageNet:
     wnids: tuple[str, ...] | None = None
 
     def facts(self, config: SourceConfig, stream: Sequence[str] | None) -> FileFacts:
-        """The WordNet ids, from the folders' names."""
+        """Return the WordNet ids, from the folders' names."""
         refuse_stream(config, stream)
         return FileFacts(self._classes(folder_of(config)))
 
     def list_files(
         self, config: SourceConfig, stream: Sequence[str] | None
     ) -> FileListing:
-        """Training images, and ``val`` to test."""
+        """List training images, and those of ``val`` to test with."""
         root = folder_of(config)
         names = self._classes(root)
         if not (root / "val").is_dir():
@@ -62,7 +62,7 @@ class ImageNet:
 
     def _classes(self, root: Path) -> tuple[str, ...]:
         if not (root / "train").is_dir():
-            raise InputError(f"{root}: no folder train with a folder a WordNet id")
+            raise InputError(f"{root}: no folder train with one folder per WordNet id")
         found = {e.name for e in (root / "train").iterdir() if e.is_dir()}
         if self.wnids is not None:
             missing = [name for name in self.wnids if name not in found]
@@ -84,7 +84,7 @@ class ImageNet:
 def _list_flat(
     root: Path, split: str, names: Sequence[str]
 ) -> tuple[LabelledPaths, Counter[str]]:
-    """A flat folder with a file of labels."""
+    """List a flat folder with a file of labels."""
     labels_of = {name: label for label, name in enumerate(names)}
     table, wnid_of = read_validation_labels(root)
     rows: list[tuple[int, str]] = []
@@ -98,7 +98,7 @@ def _list_flat(
     absent = sorted(set(range(len(names))) - {label for label, _ in rows})
     if absent:
         raise InputError(
-            f"{root / split}: holds no image of {len(absent)} classes, going by "
+            f"{root / split}: has no image of {len(absent)} classes, going by "
             f"{table.name}: {', '.join(names[label] for label in absent[:5])}"
         )
     rows.sort()

@@ -111,7 +111,7 @@ def _read_file(path: Path, layout: ParquetLayout) -> LabelledImages:
             num_rows = file.metadata.num_rows
             image_column = _check_columns(path, file.schema_arrow, layout)
             if not num_rows:
-                raise InputError(f"{path}: holds no rows")
+                raise InputError(f"{path}: has no rows")
             batches = file.iter_batches(
                 batch_size=1024, columns=[image_column, layout.label_column]
             )
@@ -120,7 +120,7 @@ def _read_file(path: Path, layout: ParquetLayout) -> LabelledImages:
             )
     except (pa.ArrowException, OSError) as error:
         raise InputError(
-            f"{path}: no readable parquet file (damaged or cut off?): {error}"
+            f"{path}: not a readable parquet file (damaged or cut off?): {error}"
         ) from error
 
 
@@ -182,7 +182,7 @@ def _decode_rows(
     labels = np.empty(num_rows, np.int64)
     for row, (encoded, label) in enumerate(rows):
         if encoded is None:
-            raise InputError(f"{path}: row {row} (from 0): holds no image")
+            raise InputError(f"{path}: row {row} (from 0): has no image")
         if label is None or not 0 <= label < layout.num_classes:
             raise InputError(
                 f"{path}: row {row} (from 0): {layout.label_column} is {label}; it "

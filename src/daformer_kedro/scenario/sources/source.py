@@ -43,7 +43,7 @@ class LabelledImages(NamedTuple):
 
 
 class Source(Protocol):
-    """A kind of source; a new one is a file with this and a line in ``SOURCES``."""
+    """A kind of source; a new one is one file and a line in ``SOURCES``."""
 
     def facts(self, config: SourceConfig) -> SourceFacts:
         """Return what is known without reading images."""
