@@ -102,8 +102,8 @@ def _refuse_nested_splits(root: Path, names: Mapping[str, Sequence[str]]) -> Non
         if inner is not None:
             raise InputError(
                 f"{root / folder}: holds {inner.train} and {inner.test}, so it is "
-                f"not a class; give source.path={root / folder}, or lay out all classes as "
-                "train/<class> and test/<class>"
+                f"not a class; give source.path={root / folder}, or lay out all "
+                "classes as train/<class> and test/<class>"
             )
 
 
