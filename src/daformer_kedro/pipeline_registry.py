@@ -17,6 +17,7 @@ from daformer_kedro.config.run import Config
 from daformer_kedro.datasets.images import index_in
 from daformer_kedro.errors import InputError
 from daformer_kedro.learning.distributed.launch import check_launch
+from daformer_kedro.model import check_model
 from daformer_kedro.pipelines import (
     comparison,
     evaluation,
@@ -25,6 +26,7 @@ from daformer_kedro.pipelines import (
     ingestion,
     task,
 )
+from daformer_kedro.pipelines.ingestion.embedding_checks import check_embedding
 from daformer_kedro.pipelines.naming import task_name
 from daformer_kedro.scenario.plan import make_plan
 from daformer_kedro.usage import UsageError
@@ -70,6 +72,8 @@ def expect(names: Iterable[str]) -> None:
 def _check(config: Config) -> None:
     """Find out before anything runs what would fail after hours."""
     plan = make_plan(config, _index)
+    check_model(config.model, plan.source.image_size)
+    check_embedding(config)
     check_launch(config.training)
     Augmentation(
         config.augmentation,

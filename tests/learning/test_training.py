@@ -290,7 +290,7 @@ def test_every_epoch_is_announced_with_what_it_did() -> None:
 def test_a_loss_that_is_not_finite_ends_training_by_name() -> None:
     model = new_model([2])
     with torch.no_grad():
-        model.pos_embed.fill_(float("nan"))
+        model.encoder.pos_embed.fill_(float("nan"))
     with pytest.raises(
         DivergenceError, match=r"task 0, train epoch 0: the loss is not"
     ):

@@ -133,7 +133,8 @@ class Mixing:
         """Mix a batch.
 
         Args:
-            images: (B, C, H, W) floating-point, on the generator's device.
+            images: (B, C, H, W), or without CutMix (B, N, W), floating-point, on the
+                generator's device.
             targets: (B,) int64.
             generator: source of λ, the box and the choice between the two.
         """
@@ -141,7 +142,7 @@ class Mixing:
         if not (self.mixup_alpha or self.cutmix_alpha):
             whole = torch.ones((), device=images.device)
             return Mixed(images, soft, whole, is_mixture=False)
-        height, width = images.shape[2:]
+        height, width = images.shape[-2:]
         own = self._own_share(height, width, generator)
         weight = own.mean()
         own = own.to(images.dtype)

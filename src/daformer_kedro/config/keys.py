@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -27,6 +28,19 @@ def source_key(config: Config) -> str:
         settings["scenario"]["tasks"],
     ]
     return f"{config.source.name}_{_digest(parts)}"
+
+
+def embedding_key(config: Config) -> str:
+    """Folder of images as a fixed encoder embeds them, shared by all runs with it."""
+    model = asdict(config.model)
+    parts = [
+        source_key(config),
+        asdict(config.preprocessing),
+        model["encoder_settings"],
+        model["decoder"],  # which may want no more than the mean over the tokens
+    ]
+    encoder = re.sub(r"[^\w.-]", "-", config.model.encoder)
+    return f"{config.source.name}_{encoder}_{_digest(parts)}"
 
 
 def result_settings(config: Config) -> dict[str, Any]:

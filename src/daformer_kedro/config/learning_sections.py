@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
@@ -26,7 +26,10 @@ class ModelConfig:
     Attributes:
         edition: ``S`` shares the external-key map over tasks, ``M`` has one a task.
         attention: parts of dual attention in use; leave one out for an ablation.
-        decoder: ``dual_attention`` (DAFormer) or ``task_attention`` (DyTox).
+        encoder: which of :data:`~daformer_kedro.model.encoders.ENCODERS`.
+        encoder_settings: of encoders that have more than the sizes below.
+        decoder: which of :data:`~daformer_kedro.model.decoders.DECODERS`:
+            ``dual_attention`` (DAFormer) or ``task_attention`` (DyTox).
         patch_size: side of a square patch, in pixels.
         embed_dim: width D of a token; a multiple of ``num_heads``.
         depth: encoder blocks plus the one decoder block.
@@ -38,7 +41,9 @@ class ModelConfig:
 
     edition: Literal["S", "M"] = "S"
     attention: tuple[AttentionPart, ...] = ("external", "internal")
-    decoder: Literal["dual_attention", "task_attention"] = "dual_attention"
+    encoder: str = "gated_attention"
+    encoder_settings: dict[str, Any] = Field(default_factory=dict)
+    decoder: str = "dual_attention"
     patch_size: PositiveInt = 4
     embed_dim: PositiveInt = 384
     depth: Annotated[int, Field(ge=2)] = 6

@@ -17,6 +17,7 @@ from daformer_kedro import pipeline_registry
 from daformer_kedro.config.run import (
     Config,
     apply_overlays,
+    embedding_key,
     lay_over,
     merge,
     result_overrides,
@@ -26,6 +27,7 @@ from daformer_kedro.config.run import (
 )
 from daformer_kedro.datasets.local_path import local_path
 from daformer_kedro.errors import InputError
+from daformer_kedro.model.encoders.defaults import fill_from_encoder
 from daformer_kedro.scenario.image_files import COPIES
 from daformer_kedro.storage.sqlite_uri import sqlite_uri
 from daformer_kedro.usage import UsageError, run_command
@@ -46,7 +48,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
     baseline, ``--params``.
 
     Resolvers for the catalog and for ``mlflow.yml``: ``${run_key:}``,
-    ``${joint_run_key:}``, ``${source_key:}``, ``${folder_of_copies:}``,
+    ``${joint_run_key:}``, ``${source_key:}``, ``${embedding_key:}``,
+    ``${folder_of_copies:}``,
     ``${run_name:}``, ``${run_command:}``, ``${comparison_filter:}``,
     ``${comparison_run_keys:}``, ``${comparison_experiment:}``, ``${inference_model:}``,
     ``${inference_output:}``, ``${export_model:}``, ``${tracking_uri:}`` and
@@ -146,7 +149,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
         for layer in (*self._environment_layers(), overrides):
             merged = lay_over(merged, layer)
         merged.pop(_PARENT, None)
-        return apply_overlays(merged, overrides)
+        return fill_from_encoder(apply_overlays(merged, overrides))
 
     def _environment_layers(self) -> list[dict[str, Any]]:
         """Parameters of the environment, after those of its ancestors."""
@@ -205,6 +208,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
             "run_key": run_key(config),
             "joint_run_key": run_key(self._joint_config()),
             "source_key": source_key(config),
+            "embedding_key": embedding_key(config),
             "folder_of_copies": (
                 f"{project}/data/02_intermediate/{source_key(config)}/{COPIES}"
             ),

@@ -109,7 +109,7 @@ def _room(device: torch.device) -> int:
 
 def _bytes_per_task(model: DAFormer, precision: torch.dtype) -> int:
     """Activations of the decoder for one image and one task."""
-    return model.decoder.bytes_per_task(model.pos_embed.shape[1], precision.itemsize)
+    return model.decoder.bytes_per_task(model.encoder.num_tokens, precision.itemsize)
 
 
 def _memory(device: torch.device) -> int:

@@ -45,21 +45,16 @@ def compile_encoder(
     """
     if backend in _refused:
         return False
-    for block in model.encoder:
+    blocks = model.encoder.repeated_modules()
+    for block in blocks:
         block.compile(backend=backend)
     try:
         with warnings.catch_warnings(), torch.inference_mode(not trains), autocast:
             warnings.simplefilter("ignore")  # the compiler's own, of its inner workings
-            images = model.pos_embed.new_zeros(
-                batch_size, model.in_channels, model.image_size, model.image_size
-            )
-            tokens = model.patch_embed(images).flatten(2).transpose(1, 2)
-            outcome = model.encoder[0](tokens + model.pos_embed, model.offsets)
-        if outcome.requires_grad:
-            outcome.float().sum().backward()
+            _try_encoder(model, batch_size)
     except Exception as error:
         _refused.add(backend)
-        for block in model.encoder:
+        for block in blocks:
             block._compiled_call_impl = None
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         _LOGGER.warning(
@@ -73,9 +68,21 @@ def compile_encoder(
     return True
 
 
+def _try_encoder(model: DAFormer, batch_size: int) -> None:
+    """Run the pass that trains, with stochastic depth, on black images."""
+    device = model.device
+    shape = (batch_size, model.in_channels, model.image_size, model.image_size)
+    generator = torch.Generator(device).manual_seed(0)
+    keep = model.draw_keep(batch_size, generator)
+    tokens = model.encoder(torch.zeros(shape, device=device), keep.blocks)[-1]
+    if tokens.requires_grad:
+        tokens.float().sum().backward()
+
+
 def is_compiled(model: DAFormer) -> bool:
-    """Whether the encoder's blocks are compiled."""
-    return all(block._compiled_call_impl is not None for block in model.encoder)
+    """Whether what repeats of the encoder is compiled."""
+    blocks = model.encoder.repeated_modules()
+    return all(block._compiled_call_impl is not None for block in blocks)
 
 
 def wants_compilation(setting: str, device: torch.device) -> bool:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from daformer_kedro.augmentation.mixing import Mixing
+from daformer_kedro.augmentation.tokens import TokensAsTheyAre
 from daformer_kedro.augmentation.transform import Augmentation
 from daformer_kedro.config import SharpnessConfig
 from daformer_kedro.learning.chunks import inference_chunks, training_chunks
@@ -81,7 +82,7 @@ class Fitting:
         data: TaskImages,
         *,
         objective: Objective,
-        augmentation: Augmentation,
+        augmentation: Augmentation | TokensAsTheyAre,
         mixing: Mixing,
         optimiser: torch.optim.Optimizer,
         schedule: CosineSchedule | None,

@@ -30,13 +30,15 @@ def model_for_task(
         divergence: give a grown model the auxiliary divergence head.
     """
     if previous is None:
-        return DAFormer(
+        model = DAFormer(
             config,
             image_size=image_size,
             in_channels=in_channels,
             task_sizes=[num_new_classes],
             generator=make_generator(seed, 0, "weights"),
         )
+        model.encoder.load_weights()
+        return model
     model = previous.build()
     generator = make_generator(seed, model.num_tasks, "weights")
     model.add_task(num_new_classes, generator=generator, divergence=divergence)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from daformer_kedro.augmentation.file_images import FileImages
+from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.image_files import ImageFiles
 from daformer_kedro.scenario.images import ImageArrays
 
@@ -21,7 +22,7 @@ class TaskImages:
     """The images of one phase: resident on the device, or files read ahead of need.
 
     Attributes:
-        images: (N, C, H, W) uint8, or files of as many images.
+        images: (N, C, H, W) uint8, files of as many images, or tokens (N, n, W).
         targets: (N,) int64 on the device, positions in the class order.
     """
 
@@ -32,6 +33,11 @@ class TaskImages:
     def device(self) -> torch.device:
         """Device that the model trains on."""
         return self.targets.device
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether an encoder has embedded the images before."""
+        return isinstance(self.images, Tensor) and self.images.is_floating_point()
 
     @property
     def image_size(self) -> int:
@@ -59,7 +65,7 @@ class TaskImages:
 
 
 def select_images(
-    images: ImageArrays | ImageFiles,
+    images: ImageArrays | ImageFiles | EmbeddedImages,
     split: Literal["train", "test"],
     rows: pd.Series,
     area: tuple[float, float] | None = None,
@@ -67,15 +73,19 @@ def select_images(
     """Some images of a split, to train on or to look at.
 
     Args:
-        images: arrays, possibly memory maps of which only ``rows`` are read, or files.
+        images: arrays, possibly memory maps of which only ``rows`` are read, files, or
+            what an encoder made of either.
         split: ``train`` or ``test``.
         rows: positions in the split.
         area: of files, range of the share of an image that training shows; see
             :class:`~daformer_kedro.augmentation.file_images.FileImages`.
 
     Returns:
-        (len(rows), C, H, W) uint8, or files of as many images.
+        (len(rows), C, H, W) uint8, files of as many images, or tokens
+        (len(rows), N, W) float16.
     """
+    if isinstance(images, EmbeddedImages):
+        return torch.from_numpy(images.tokens(split, rows))
     if isinstance(images, ImageFiles):
         paths = images.train_paths if split == "train" else images.test_paths
         return FileImages(

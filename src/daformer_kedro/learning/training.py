@@ -9,6 +9,7 @@ from torch import Tensor
 
 from daformer_kedro.augmentation.file_images import FileImages
 from daformer_kedro.augmentation.mixing import Mixing
+from daformer_kedro.augmentation.tokens import TokensAsTheyAre
 from daformer_kedro.augmentation.transform import Augmentation
 from daformer_kedro.config import (
     AugmentationConfig,
@@ -254,8 +255,12 @@ def _generator(
     return make_generator(settings.seed, phase.task, phase.name, data.device)
 
 
-def _augmentation(data: TaskImages, settings: LearningSettings) -> Augmentation:
+def _augmentation(
+    data: TaskImages, settings: LearningSettings
+) -> Augmentation | TokensAsTheyAre:
     config = settings.augmentation
+    if data.is_embedded:
+        return TokensAsTheyAre()
     if isinstance(data.images, FileImages):
         # Whoever decodes a file crops it, at its full resolution.
         config = replace(config, random_resized_crop=None)

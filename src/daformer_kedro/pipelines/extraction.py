@@ -15,6 +15,7 @@ from daformer_kedro.learning.extraction import extract
 from daformer_kedro.learning.task_images import select_images
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
+from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
 
 
@@ -48,7 +49,10 @@ class Extractor:
         return cls(model, checkpoint.preprocessing, batch_size)
 
     def extract(
-        self, images: Images, split: Literal["train", "test"], rows: pd.Series
+        self,
+        images: Images | EmbeddedImages,
+        split: Literal["train", "test"],
+        rows: pd.Series,
     ) -> tuple[Tensor, Tensor]:
         """Return embeddings and logits of some images of a split.
 

@@ -36,8 +36,8 @@ def make_plan(config: Config, index: Path | None = None) -> Plan:
 
     Raises:
         InputError: the class order is not a permutation, increments do not add up, the
-            memory has fewer places than there are classes, the patch size does not
-            divide the image, or the normalisation has another number of channels.
+            memory has fewer places than there are classes, or the normalisation has
+            another number of channels.
     """
     stream = config.scenario.tasks
     source = describe_source(
@@ -78,13 +78,6 @@ def _check_memory(config: Config, source: SourceDescription) -> None:
 
 
 def _check_images(config: Config, source: SourceDescription) -> None:
-    side, patch = source.image_size, config.model.patch_size
-    if side % patch:
-        divisors = [size for size in range(1, side + 1) if side % size == 0]
-        raise InputError(
-            f"model.patch_size = {patch} does not divide the image size {side} of "
-            f"{source.name}; allowed: {', '.join(map(str, divisors))}"
-        )
     _check_copies(config)
     given = len(config.preprocessing.mean)
     if given not in (1, source.num_channels):

@@ -27,6 +27,7 @@ from daformer_kedro.evaluation.out_of_distribution import (
 from daformer_kedro.evaluation.thinning import evenly_spaced
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.pipelines.extraction import Extractor, targets_of
+from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
 from daformer_kedro.scenario.samples import of_split
 from daformer_kedro.serving.exemplar_bank import ExemplarBank, best_exemplars
@@ -42,6 +43,7 @@ def calibrate_node(
     evaluation: Parameters,
     device: str,
     exemplars: pd.DataFrame | None = None,
+    embedded: EmbeddedImages | None = None,
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Calibrate probabilities on the rehearsal memory, and make the exemplar bank.
 
@@ -58,13 +60,15 @@ def calibrate_node(
     if exemplars is not None:
         best = best_exemplars(exemplars)
         num_exemplars = len(best)
-        embeddings, own_logits = extractor.extract(images, "train", best["index"])
+        embeddings, own_logits = extractor.extract(
+            embedded or images, "train", best["index"]
+        )
         own_targets = targets_of(best)
         calibration = fit_calibration(own_logits, own_targets, sizes)
         threshold = threshold_of(embeddings.half())
         pixels = _pixels(images, "train", best["index"])
         memory_errors["memory"] = _errors(calibration, own_logits, own_targets, sizes)
-    _, logits = extractor.extract(images, "test", tests["index"])
+    _, logits = extractor.extract(embedded or images, "test", tests["index"])
     test_errors = _errors(calibration, logits, targets_of(tests), sizes)
     chosen = evenly_spaced(len(tests), _NUM_EXAMPLES)
     examples = _pixels(images, "test", tests["index"].iloc[chosen])
@@ -85,6 +89,7 @@ def measure_unknown_node(
     evaluation: Parameters,
     device: str,
     exemplars: pd.DataFrame | None = None,
+    embedded: EmbeddedImages | None = None,
 ) -> dict[str, Any]:
     """Measure how well an earlier task's model detects classes of later tasks.
 
@@ -93,13 +98,13 @@ def measure_unknown_node(
     extractor = Extractor.of(checkpoint, evaluation, device)
     num_tasks = extractor.model.num_tasks
     tests = of_split(samples, "test")
-    embeddings, logits = extractor.extract(images, "test", tests["index"])
+    embeddings, logits = extractor.extract(embedded or images, "test", tests["index"])
     later = torch.from_numpy((tests["task"] >= num_tasks).to_numpy(copy=True))
     if exemplars is None:
         found = measure_detection(energy(logits), later, None)
     else:
         best = best_exemplars(exemplars)
-        bank = extractor.extract(images, "train", best["index"])[0].half()
+        bank = extractor.extract(embedded or images, "train", best["index"])[0].half()
         scores = distance_to_bank(embeddings, bank)
         found = measure_detection(scores, later, threshold_of(bank))
     return {"task": num_tasks - 1, **found}

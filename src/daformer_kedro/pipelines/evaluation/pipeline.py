@@ -5,6 +5,8 @@ from __future__ import annotations
 from kedro.pipeline import Node, Pipeline, node
 
 from daformer_kedro.config.run import SETTINGS, Config
+from daformer_kedro.model.decoders import decoder_class
+from daformer_kedro.model.encoders import encoder_class
 from daformer_kedro.pipelines.evaluation.attention_nodes import draw_attention_node
 from daformer_kedro.pipelines.evaluation.confidence_nodes import (
     calibrate_node,
@@ -46,16 +48,11 @@ def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
             outputs=["results", "accuracy_matrix"],
             name="tabulate",
         ),
-        node(
-            join_histories_node,
-            inputs=_histories(tasks, config),
-            outputs="history",
-            name="join_histories",
-        ),
+        *([_join_histories(tasks, config)] if config.trains else []),
         *_figures(tasks[-1], config),
         *_confidence(tasks, config),
     ]
-    if config.model.decoder == "dual_attention":
+    if decoder_class(config.model.decoder).has_attention_maps:
         nodes.append(
             node(
                 draw_attention_node,
@@ -128,6 +125,9 @@ def _confidence(tasks: list[str], config: Config) -> list[Node]:
         }
         if config.memory.keep != "nothing":
             named["exemplars"] = f"{task}.exemplars"
+        if encoder_class(config.model.encoder).is_fixed(config.model):
+            of_stream = "" if config.scenario.tasks is None else f"{tasks[-1]}."
+            named["embedded"] = f"{of_stream}embedded_images"
         return named
 
     last = tasks[-1]
@@ -172,6 +172,15 @@ def _confidence(tasks: list[str], config: Config) -> list[Node]:
     ]
 
 
+def _join_histories(tasks: list[str], config: Config) -> Node:
+    return node(
+        join_histories_node,
+        inputs=_histories(tasks, config),
+        outputs="history",
+        name="join_histories",
+    )
+
+
 def _histories(tasks: list[str], config: Config) -> list[str]:
     names = []
     for number, task in enumerate(tasks):
@@ -213,11 +222,17 @@ def _figures(last_task: str, config: Config) -> list[Node]:
             name="draw_confusion",
             tags="figures",
         ),
-        node(
-            draw_training_node,
-            inputs="history",
-            outputs="training_curves_figure",
-            name="draw_training",
-            tags="figures",
+        *(
+            [
+                node(
+                    draw_training_node,
+                    inputs="history",
+                    outputs="training_curves_figure",
+                    name="draw_training",
+                    tags="figures",
+                )
+            ]
+            if config.trains
+            else []
         ),
     ]

@@ -15,6 +15,7 @@ from daformer_kedro.evaluation.predictions import prediction_table
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.objectives.neighbourhood import neighbourhood_preservation
 from daformer_kedro.pipelines.extraction import Extractor
+from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
 from daformer_kedro.scenario.samples import of_split
 
@@ -22,7 +23,7 @@ Parameters = dict[str, Any]
 
 
 def evaluate_task_node(
-    images: Images,
+    images: Images | EmbeddedImages,
     samples: pd.DataFrame,
     checkpoint: Checkpoint,
     evaluation: Parameters,

@@ -12,21 +12,24 @@ import pandas as pd
 from daformer_kedro.methods import METHODS
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.pipelines.extraction import Extractor, targets_of
+from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
 
 
 def finish_task_node(
-    images: Images,
+    images: Images | EmbeddedImages,
     exemplars: pd.DataFrame,
     learned: Checkpoint,
     baseline: str,
+    baseline_settings: dict[str, Any],
     evaluation: dict[str, Any],
     device: str,
 ) -> Checkpoint:
     """Change the learned model as its method does, such as aligning its heads."""
     extractor = Extractor.of(learned, evaluation, device)
     features, _ = extractor.extract(images, "train", exemplars["index"])
-    METHODS[baseline]().finish(extractor.model, features, targets_of(exemplars))
+    method = METHODS[baseline](baseline_settings)
+    method.finish(extractor.model, features, targets_of(exemplars))
     return Checkpoint.of(
         extractor.model,
         preprocessing=learned.preprocessing,

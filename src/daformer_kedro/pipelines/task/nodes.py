@@ -44,6 +44,7 @@ from daformer_kedro.objectives import is_needed
 from daformer_kedro.objectives.knn_distillation import KNNDistillation
 from daformer_kedro.objectives.neighbourhood import find_neighbours
 from daformer_kedro.pipelines.extraction import Extractor, targets_of
+from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
 from daformer_kedro.scenario.samples import (
     assemble_task_data,
@@ -63,7 +64,7 @@ def assemble_task_data_node(
 
 
 def find_teacher_neighbours_node(
-    images: Images,
+    images: Images | EmbeddedImages,
     task_data: pd.DataFrame,
     teacher: Checkpoint,
     knn_distillation: Parameters,
@@ -79,7 +80,7 @@ def find_teacher_neighbours_node(
 
 
 def train_task_node(
-    images: Images,
+    images: Images | EmbeddedImages,
     samples: pd.DataFrame,
     task_data: pd.DataFrame,
     model: Parameters,
@@ -107,7 +108,7 @@ def train_task_node(
     used = neighbourhood if is_needed("neighbourhood", settings.losses) else None
     teacher = None if previous is None else previous.build(device)
     if teacher is not None:
-        teacher.class_means = None  # what is distilled are the heads' logits
+        teacher.closed_form = None  # what is distilled are the heads' logits
     records = run_phase(
         train_task,
         student,
@@ -121,7 +122,7 @@ def train_task_node(
 
 
 def select_exemplars_node(
-    images: Images,
+    images: Images | EmbeddedImages,
     task_data: pd.DataFrame,
     trained: Checkpoint,
     memory: Parameters,
@@ -149,7 +150,7 @@ def select_exemplars_node(
 
 
 def finetune_on_memory_node(
-    images: Images,
+    images: Images | EmbeddedImages,
     samples: pd.DataFrame,
     exemplars: pd.DataFrame,
     trained: Checkpoint,
@@ -199,7 +200,7 @@ def _home(training: TrainingConfig) -> torch.device:
 
 
 def _task_images(
-    images: Images,
+    images: Images | EmbeddedImages,
     rows: pd.DataFrame,
     device: torch.device,
     settings: LearningSettings,
