@@ -1,4 +1,4 @@
-"""Seconds and memory of one optimisation step, as tasks grow, beside the textbook's.
+"""Seconds and memory of one optimisation step, as tasks grow, against the textbook's.
 
     python benchmarks/steps.py                            # 32 x 32, batch 32
     python benchmarks/steps.py --image-size 224 --patch-size 16 --batch-size 4

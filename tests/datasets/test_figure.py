@@ -29,7 +29,7 @@ def test_a_figure_comes_back_as_its_png(tmp_path: Path) -> None:
     dataset.save(make_figure())
     assert dataset.exists()
     image = Image.open(io.BytesIO(dataset.load()))
-    assert image.size == (240, 120)  # 120 dots an inch
+    assert image.size == (240, 120)  # 120 dots per inch
     assert len(np.unique(np.asarray(image))) > 2
 
 

@@ -121,7 +121,7 @@ def test_faulty_json_is_refused(
 
 
 def _images(train_labels: list[int], test_labels: list[int]) -> ImageArrays:
-    # A view of one byte that would fill 10 GB an image if anything copied it.
+    # A view of one byte that would fill 10 GB per image if anything copied it.
     pixel = np.zeros((), np.uint8)
     return ImageArrays(
         train_images=np.broadcast_to(pixel, (len(train_labels), 60000, 60000, 3)),

@@ -41,7 +41,7 @@ class FileImages:
         resize: short side before the centre crop of the test view.
         area: range of the share of the image that a random view shows; ``None`` for
             the test view in training too.
-        num_workers: processes that decode; ``None`` for one a core, none for a few
+        num_workers: processes that decode; ``None`` for one per core, none for a few
             images.
     """
 
@@ -80,7 +80,7 @@ class FileImages:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> FileImages:
-        """From what :meth:`to_plain` gave."""
+        """Read what :meth:`to_plain` returned."""
         root, paths = Path(plain["root"]), np.array(plain["paths"], np.str_)
         options = {name: plain[name] for name in ("image_size", "resize", "area")}
         return cls(root, paths, **options)
@@ -142,7 +142,7 @@ class FileImages:
 
 
 def _leave_ending_to_parent(worker: int) -> None:
-    """In a worker: go on for a moment after a signal to end, until the parent ends it.
+    """Let a worker outlive a signal to end for a moment, until its parent ends it.
 
     Terminals and schedulers send their signals to all processes of a job. A worker that
     ended at once would be an error in its parent, often before that has the signal.

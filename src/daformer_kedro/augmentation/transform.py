@@ -83,7 +83,7 @@ def _check_config(config: AugmentationConfig) -> None:
     if area is not None and config.crop_padding:
         raise InputError(
             f"augmentation.crop_padding = {config.crop_padding} and "
-            f"augmentation.random_resized_crop = {list(area)}: give one of them; "
+            f"augmentation.random_resized_crop = {list(area)}: set only one; "
             "0 and null turn them off"
         )
     if area is not None and not 0 < area[0] <= area[1]:

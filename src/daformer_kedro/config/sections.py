@@ -108,7 +108,7 @@ class Config:
 
     @property
     def trains(self) -> bool:
-        """Whether tasks are learnt by training; else in closed form."""
+        """Return whether tasks are learnt by training, and not in closed form."""
         return not issubclass(METHODS[self.baseline], ClosedFormMethod)
 
     def finetunes(self, task: int) -> bool:

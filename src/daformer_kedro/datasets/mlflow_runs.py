@@ -155,7 +155,7 @@ def _memory(keep: str, params: dict[str, str]) -> str:
     total = params.get("memory.total", "None")
     if total != "None":
         return total
-    return f"{params.get('memory.per_class', '?')} a class"
+    return f"{params.get('memory.per_class', '?')} per class"
 
 
 def _series(client: MlflowClient, run_id: str, name: str) -> list[float]:

@@ -38,7 +38,7 @@ class Phase:
         task: number of the task, from 0.
         name: ``train`` or ``finetune``.
         epochs: epochs in all.
-        batch_size: images a step.
+        batch_size: images per step.
         repeats: see :func:`~daformer_kedro.learning.sampling.epoch_batches`.
         sharpness: sharpness-aware minimisation; ``rho`` 0 is off.
         clip_norm: largest gradient norm, ``None`` for no clipping.

@@ -99,7 +99,7 @@ def update_memory(
             ``target`` and ``rank`` (0 is the best of its class); ``None`` at first.
         candidates: the new classes' samples: ``index`` and ``target``.
         features: (n, E), embeddings of the candidates, row by row.
-        quota: exemplars a class, see :func:`exemplars_per_class`.
+        quota: exemplars per class, see :func:`exemplars_per_class`.
         selection: ``herding``, ``closest`` or ``random``.
         generator: used by ``random`` alone.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, config=STRICT)
 class NoSettings:
-    """Of methods whose parameters lie in the other sections."""
+    """Settings of methods whose parameters are in the other sections."""
 
 
 class Method:

@@ -87,7 +87,7 @@ def _protocol(settings: Mapping[str, Any]) -> dict[str, str]:
     if not settings:
         return {}
     memory, model = settings["memory"], settings["model"]
-    budget = memory["total"] or f"{memory['per_class']} a class"
+    budget = memory["total"] or f"{memory['per_class']} per class"
     method = method_name(
         model["edition"],
         settings["baseline"],

@@ -31,7 +31,7 @@ def attention_map_figure(
     """Draw external attention and each task's internal attention over images.
 
     External and internal attention each have one colour scale for all images. Of
-    more than ten maps an image (five of each kind, where both have one a task), as
+    more than ten maps per image (five of each kind, where both have one per task), as
     many spread evenly are shown, the first and last among them.
 
     Args:
@@ -68,7 +68,7 @@ def attention_map_figure(
             shared = kind == "external" and maps.shape[1] == 1
             title = kind if shared else f"{kind},\ntask {task}"
             drawn = _draw_column(next(columns), 100 * maps[:, task], title, norm)
-        label = f"{kind.capitalize()} attention (% a patch)"
+        label = f"{kind.capitalize()} attention (% per patch)"
         style.add_scale(figure, drawn, list(grid.flat), label, **_SCALE)
     style.title_above(figure, "Attention of the decoder")
     return figure

@@ -49,7 +49,7 @@ class DualAttention(nn.Module):
     shared by the heads, and a bias bᵗ (N) for each task t. Their sum is the output;
     no projection follows.
 
-    Edition S has one map to the external keys, edition M one a task. A part that is
+    Edition S has one map to the external keys, edition M one per task. A part that is
     left out has no parameters.
     """
 

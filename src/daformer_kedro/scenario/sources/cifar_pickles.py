@@ -110,7 +110,7 @@ def _labels(
         raise InputError(f"{file}: {key} is not a list of integers: {error}") from error
     if labels.dtype.kind not in "iu" or labels.shape != (num_images,):
         raise InputError(
-            f"{file}: {key} must be {num_images} integers, one an image; found "
+            f"{file}: {key} must be {num_images} integers, one per image; found "
             f"{labels.dtype} of shape {labels.shape}"
         )
     wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))

@@ -40,7 +40,7 @@ def read_class_folders(
         image_size: side of the square images, in pixels.
 
     Raises:
-        InputError: a split is missing or empty, a folder is no class or is empty, or
+        InputError: a split is missing or empty, a folder is not a class or is empty, or
             an image is damaged or of another size.
     """
     splits = find_splits(path)

@@ -63,7 +63,7 @@ def _refuse_alone(root: Path, name: str) -> NoReturn:
     other = "test (or val)" if is_training(name) else "train"
     raise InputError(
         f"{root}: has a folder {name} and no folder {other}; give both, or one folder "
-        f"a class, none of them named {name}, and source.test_fraction"
+        f"per class, none named {name}, and source.test_fraction"
     )
 
 
