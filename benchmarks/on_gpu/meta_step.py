@@ -90,7 +90,9 @@ class _MetaGenerator(torch.Generator):
 class _FusedAdamW:
     """Stands for the fused optimiser, whose two kernels a step have no meta form."""
 
-    def __init__(self, parameters: Iterable[Tensor], rate: float, decay: float) -> None:
+    def __init__(
+        self, parameters: Iterable[Tensor], rate: float, decay: float, *_: object
+    ) -> None:
         self._parameters = [p for p in parameters if p.requires_grad]
         self.param_groups = [{"lr": rate, "weight_decay": decay}]
 

@@ -41,11 +41,13 @@ def compile_encoder(
         backend: of ``torch.compile``.
 
     Returns:
-        Whether the blocks are compiled.
+        Whether the blocks are compiled; not where the encoder has none.
     """
     if backend in _refused:
         return False
     blocks = model.encoder.repeated_modules()
+    if not blocks:
+        return False
     for block in blocks:
         block.compile(backend=backend)
     try:
@@ -82,7 +84,8 @@ def _try_encoder(model: DAFormer, batch_size: int) -> None:
 def is_compiled(model: DAFormer) -> bool:
     """Whether what repeats of the encoder is compiled."""
     blocks = model.encoder.repeated_modules()
-    return all(block._compiled_call_impl is not None for block in blocks)
+    compiled = [block._compiled_call_impl is not None for block in blocks]
+    return bool(compiled) and all(compiled)
 
 
 def wants_compilation(setting: str, device: torch.device) -> bool:

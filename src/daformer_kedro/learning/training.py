@@ -213,6 +213,7 @@ def _fit(
         model.parameters(),
         scaled_learning_rate(learning_rate, phase.batch_size),
         training.weight_decay,
+        model.encoder.learning_rate_scales(),
     )
     schedule = None
     if follows_schedule:

@@ -31,8 +31,9 @@ class Checkpoint:
         weights: name to tensor, on the CPU.
         description: JSON values alone: ``model`` and ``preprocessing`` (sections of the
             parameters), ``image_size``, ``in_channels``, ``task_sizes``,
-            ``class_names`` (in class order) and ``divergence`` (whether the auxiliary
-            head is there).
+            ``class_names`` (in class order), ``divergence`` (whether the auxiliary
+            head is there) and, of an encoder that began with pretrained weights,
+            ``encoder`` (their setting, source, licence and SHA-256).
     """
 
     weights: Mapping[str, Tensor]
@@ -66,6 +67,8 @@ class Checkpoint:
             "class_names": list(class_names),
             "divergence": model.divergence_head is not None,
         }
+        if model.encoder.origin is not None:
+            description["encoder"] = dict(model.encoder.origin)
         return cls(weights, description)
 
     @property
@@ -76,7 +79,7 @@ class Checkpoint:
         )
 
     def build(self, device: torch.device | str = "cpu") -> DAFormer:
-        """Build the model again, in evaluation mode.
+        """Build the model again, in evaluation mode, from this alone.
 
         Raises:
             InputError: the weights do not fit the description.
@@ -90,6 +93,7 @@ class Checkpoint:
             generator=torch.Generator(),
             divergence=about["divergence"],
         )
+        model.encoder.origin = about.get("encoder")
         weights = _current_names(self.weights)
         model.closed_form = empty_classifier(weights)
         try:

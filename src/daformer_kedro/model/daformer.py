@@ -18,12 +18,14 @@ from daformer_kedro.model.task_batch import ALL_AT_ONCE, TaskChunks
 from daformer_kedro.validation import validated
 
 
-def check_model(config: ModelConfig, image_size: int) -> None:
+def check_model(config: ModelConfig, image_size: int, *, new: bool = True) -> None:
     """Find out whether a model can be made, before any image is read.
 
     Args:
         config: the ``model`` section of the parameters.
         image_size: side of the square images, in pixels.
+        new: whether pretrained weights must be there, as for a model that is to be
+            trained; not for one that is built from a checkpoint.
 
     Raises:
         InputError: it cannot; names the setting, its value and what is allowed.
@@ -32,6 +34,8 @@ def check_model(config: ModelConfig, image_size: int) -> None:
     encoder = encoder_class(config.encoder)
     validated(encoder.Settings, config.encoder_settings, "model.encoder_settings")
     encoder.check(config, image_size)
+    if new:
+        encoder.check_weights(config)
     if round(config.embed_dim * config.mlp_ratio) < 1:
         raise InputError(
             f"model.mlp_ratio = {config.mlp_ratio} must be at least 1 / "
@@ -71,7 +75,7 @@ class DAFormer(nn.Module):
         divergence: bool = False,
     ) -> None:
         super().__init__()
-        check_model(config, image_size)
+        check_model(config, image_size, new=False)
         _check_sizes(in_channels, task_sizes)
         generator = generator or torch.Generator().manual_seed(0)
         self.config = config

@@ -44,6 +44,9 @@ def fill_from_encoder(parameters: Mapping[str, Any]) -> dict[str, Any]:
             f"model.encoder = {model.get('encoder')} has none of its own: name a timm "
             "model (the baselines prototypes and ridge need one), or give a width"
         )
+    given = sections.get("preprocessing", {})
+    if given.get("image_size") is not None and "resize" in nulls["preprocessing"]:
+        nulls["preprocessing"].remove("resize")  # it goes with the encoder's own size
     for section, names in nulls.items():
         own = wanted.get(section, {})
         known = {name: own[name] for name in names if name in own}

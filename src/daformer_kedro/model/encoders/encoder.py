@@ -61,6 +61,17 @@ class Encoder(nn.Module):
         """
 
     @classmethod
+    def check_weights(cls, config: ModelConfig) -> None:
+        """Find out whether pretrained weights are there, of new models alone.
+
+        Args:
+            config: the ``model`` section of the parameters.
+
+        Raises:
+            InputError: they are not, as far as that can be told without a network.
+        """
+
+    @classmethod
     def defaults(cls, config: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return parameters that stand in where the given ones are null.
 
@@ -91,7 +102,7 @@ class Encoder(nn.Module):
         """Load pretrained weights where the settings ask for any; of new models alone.
 
         Raises:
-            InputError: they cannot be had, or do not fit.
+            InputError: they could not be loaded, or do not fit.
         """
 
     def freeze_pretrained(self) -> None:
