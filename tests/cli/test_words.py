@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NOT_YET = {"framework", "reuse", "tracking", "learning", "parallel", "model"} | {
+NOT_YET = {"framework", "reuse", "tracking"} | {
     *("ablation.py", "grid.py", "demo.py"),
 }
 MODULES = sorted(

@@ -42,7 +42,7 @@ class Phase:
         repeats: see :func:`~daformer_kedro.learning.sampling.epoch_batches`.
         sharpness: sharpness-aware minimisation; ``rho`` 0 is off.
         clip_norm: largest gradient norm, ``None`` for no clipping.
-        precision: type of autocast; float32 is none.
+        precision: type of autocast; float32 for no autocast.
     """
 
     task: int
@@ -58,7 +58,7 @@ class Phase:
 class Fitting:
     """Fits a model to one phase's images.
 
-    Losses stay on the device and are read once an epoch, so that the loop never waits
+    Losses stay on the device and are read once per epoch, so that the loop never waits
     for it.
 
     Args:
@@ -119,7 +119,7 @@ class Fitting:
         """Train the epochs that are left and return the record of all.
 
         Args:
-            state_file: where to go on from, and where to save the state to.
+            state_file: file to resume from, and to save the state to.
             save_every: epochs between two savings; the last epoch is always saved,
                 since what comes after it may fail too.
 
@@ -146,7 +146,7 @@ class Fitting:
         return self.history
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the phase depends on."""
+        """Return the state that the rest of the phase depends on."""
         return {
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -206,7 +206,7 @@ class Fitting:
             )
 
     def _step(self, rows: Tensor, images: Tensor) -> dict[str, Tensor]:
-        """One optimisation step; returns detached loss terms, total and accuracy."""
+        """Take an optimisation step; return detached loss terms, total and accuracy."""
         mixed = self.mixing(images, self.data.targets[rows], self.generator)
         share = self.ranks.share(len(rows))
         with torch.inference_mode(), self._autocast():

@@ -40,7 +40,7 @@ def herding_order(features: Tensor, num: int) -> Tensor:
     sample may be met again; it moves ``w`` but is listed once.
 
     Args:
-        features: (n, E), one row a sample; rows are brought to unit length here.
+        features: (n, E), one row per sample; rows are brought to unit length here.
         num: how many to take; more than ``n`` takes all.
 
     Returns:
@@ -71,7 +71,7 @@ def closest_order(features: Tensor, num: int) -> Tensor:
     """Samples of one class by cosine similarity to the class mean, best first.
 
     Args:
-        features: (n, E), one row a sample.
+        features: (n, E), one row per sample.
         num: how many to take.
     """
     unit = F.normalize(features.detach().double().cpu(), dim=1)

@@ -76,11 +76,11 @@ def train_task(
         teacher: the model before the task; ``None`` in the first.
         features: (N, E) of the un-augmented data under the teacher.
         neighbours: (N, K) among them; needed for KNN distillation over the data set.
-        state: where to go on from, and to save to every ``training.save_every`` epochs.
+        state: file to resume from, and to save to every ``training.save_every`` epochs.
         ranks: the processes that train the model together.
 
     Returns:
-        One record an epoch.
+        One record per epoch.
     """
     training, losses = settings.training, settings.losses
     task = model.num_tasks - 1
@@ -157,11 +157,11 @@ def finetune_on_memory(
         data: the rehearsal memory, which holds the new classes too.
         settings: see :class:`LearningSettings`.
         finetuning: epochs, batch size and learning rate.
-        state: where to go on from, and to save to every ``training.save_every`` epochs.
+        state: file to resume from, and to save to every ``training.save_every`` epochs.
         ranks: the processes that train the model together.
 
     Returns:
-        One record an epoch.
+        One record per epoch.
     """
     training = settings.training
     model.freeze_for_finetuning()
@@ -205,7 +205,7 @@ def _fit(
     teacher: DAFormer | None = None,
     state: StateFile | None = None,
 ) -> list[EpochRecord]:
-    """Run a phase: make the optimiser and all that draws at random, and fit."""
+    """Run a phase: make the optimiser and all that draws at random, and train."""
     training = settings.training
     batch_size = phase.batch_size // ranks.count
     _accelerate(phase, model, teacher, training, data.device, batch_size)

@@ -60,7 +60,7 @@ class Ranks:
         return _WHOLE
 
     def load(self, state_file: StateFile | None) -> dict[str, Any] | None:
-        """The state to go on from, the same for all ranks; ``None`` to begin anew."""
+        """Return the state to resume from, for all ranks; ``None`` to start afresh."""
         return None if state_file is None else state_file.load()
 
     def check_agreement(self, model: nn.Module) -> None:
@@ -91,7 +91,7 @@ class RankGroup(Ranks):
 
     @property
     def is_lead(self) -> bool:
-        """Whether this rank reads and writes files."""
+        """Return whether this rank reads and writes files."""
         return self.number == self.lead
 
     def share(self, num_images: int) -> Share:
@@ -127,7 +127,7 @@ class RankGroup(Ranks):
         return content.numpy().tobytes()
 
     def all_say(self, answer: bool) -> bool:
-        """Whether every rank says yes."""
+        """Return whether the value is true on every rank."""
         lowest = torch.tensor(int(answer))
         dist.all_reduce(lowest, dist.ReduceOp.MIN)
         return bool(lowest)
@@ -137,7 +137,7 @@ class RankGroup(Ranks):
         with torch.no_grad():
             sums = [parameter.double().sum() for parameter in model.parameters()]
             total = torch.stack(sums).sum()
-            # NaN, which no maximum keeps reliably, is told of by the loss.
+            # NaN, which no maximum keeps reliably, is reported by the loss.
             highest = torch.stack((total, -total)).nan_to_num()
         dist.all_reduce(highest, dist.ReduceOp.MAX)
         if bool(highest.sum() != 0):

@@ -1,4 +1,4 @@
-"""Ranks are started, watched, started anew and ended."""
+"""Ranks are started, watched, restarted and ended."""
 
 from __future__ import annotations
 

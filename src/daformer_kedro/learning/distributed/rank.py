@@ -27,7 +27,7 @@ from daformer_kedro.storage.state_file import StateFile
 ERRORS: dict[str, type[Exception]] = {
     error.__name__: error for error in (DivergenceError, InputError, RanksDisagreeError)
 }
-"""Errors that all ranks meet alike, and would meet again if they were started anew."""
+"""Errors that all ranks meet alike, and would meet again after a restart."""
 
 
 def backend() -> str:
