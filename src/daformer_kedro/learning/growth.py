@@ -8,7 +8,7 @@ from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
 
 
-def model_for_task(
+def expand_model(
     previous: Checkpoint | None,
     config: ModelConfig,
     *,

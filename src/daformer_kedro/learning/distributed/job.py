@@ -33,8 +33,8 @@ from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.storage.state_file import StateFile
 from daformer_kedro.storage.whole_files import beside, put_in_place
 
-Phase = Callable[..., list[EpochRecord]]
-PHASES: Mapping[str, Phase] = {
+PhaseFunction = Callable[..., list[EpochRecord]]
+PHASES: Mapping[str, PhaseFunction] = {
     phase.__name__: phase for phase in (train_task, finetune_on_memory)
 }
 _SECTIONS: Mapping[str, type] = {
@@ -79,7 +79,7 @@ class Job:
     @classmethod
     def of(
         cls,
-        phase: Phase,
+        phase: PhaseFunction,
         model: DAFormer,
         data: TaskImages,
         settings: LearningSettings,

@@ -12,7 +12,7 @@ from typing import Any
 from daformer_kedro.config import TrainingConfig
 from daformer_kedro.learning.devices import check_devices
 from daformer_kedro.learning.distributed import elastic, on_ray
-from daformer_kedro.learning.distributed.job import Job, JobFolder, Phase
+from daformer_kedro.learning.distributed.job import Job, JobFolder, PhaseFunction
 from daformer_kedro.learning.distributed.messages import Receiver
 from daformer_kedro.learning.distributed.rank import ERRORS
 from daformer_kedro.learning.progress import EpochRecord
@@ -43,7 +43,7 @@ def check_launch(training: TrainingConfig) -> None:
 
 
 def run_phase(
-    phase: Phase,
+    phase: PhaseFunction,
     model: DAFormer,
     data: TaskImages,
     settings: LearningSettings,

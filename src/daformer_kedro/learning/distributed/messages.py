@@ -14,7 +14,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class Sender(logging.Handler):
-    """Writes what happens in the lead rank: epochs, warnings, the error at the end.
+    """Writes what happens in the leader rank: epochs, warnings, the error at the end.
 
     A line is written in one piece, so that a reader sees whole lines and a killed
     rank leaves at most one half.

@@ -24,7 +24,7 @@ from daformer_kedro.config import (
 from daformer_kedro.config.run import LossesConfig
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.distributed.launch import run_phase
-from daformer_kedro.learning.growth import model_for_task
+from daformer_kedro.learning.growth import expand_model
 from daformer_kedro.learning.memory import (
     exemplars_per_class,
     keep_everything,
@@ -96,7 +96,7 @@ def train_task_node(
     """Train the task's keys and head, and what all tasks share, with a teacher."""
     settings = _settings(training, losses, augmentation, preprocessing, seed)
     device = _home(settings.training)
-    student = model_for_task(
+    student = expand_model(
         previous,
         validated(ModelConfig, model, "model"),
         image_size=images.image_size,
