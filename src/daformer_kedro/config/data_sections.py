@@ -22,7 +22,8 @@ class SourceConfig:
     """Source of the images.
 
     Attributes:
-        name: kind of source; ``digits`` is embedded, the others need ``path``.
+        name: kind of source, see :mod:`daformer_kedro.scenario.sources`; ``digits`` is
+            embedded, the others need ``path``.
         path: folder of the data set; relative paths start at the working
             directory.
         test_fraction: share of each class held out, for sources without a test set.
@@ -40,16 +41,7 @@ class SourceConfig:
             they are listed, and read those; ``None`` reads the files themselves.
     """
 
-    name: Literal[
-        "digits",
-        "cifar10",
-        "cifar100",
-        "fashion_mnist",
-        "continuum",
-        "image_folder",
-        "imagenet100",
-        "imagenet1000",
-    ] = "digits"
+    name: str = "digits"
     path: str | None = None
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None

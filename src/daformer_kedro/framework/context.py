@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from daformer_kedro.datasets.local_path import local_path
 from daformer_kedro.errors import InputError
 from daformer_kedro.model.encoders.defaults import fill_from_encoder
 from daformer_kedro.scenario.image_files import COPIES
+from daformer_kedro.scenario.sources import FILE_SOURCES
 from daformer_kedro.storage.sqlite_uri import sqlite_uri
 from daformer_kedro.usage import UsageError, run_command
 from daformer_kedro.validation import require_every_setting
@@ -149,7 +151,10 @@ class ProjectConfigLoader(OmegaConfigLoader):
         for layer in (*self._environment_layers(), overrides):
             merged = lay_over(merged, layer)
         merged.pop(_PARENT, None)
-        return fill_from_encoder(apply_overlays(merged, overrides))
+        laid_over = apply_overlays(merged, overrides)
+        source = laid_over.get("source")
+        name = source.get("name") if isinstance(source, Mapping) else None
+        return fill_from_encoder(laid_over, of_files=name in FILE_SOURCES)
 
     def _environment_layers(self) -> list[dict[str, Any]]:
         """Parameters of the environment, after those of its ancestors."""

@@ -35,6 +35,7 @@ def images_at_once(model: DAFormer, batch_size: int, device: torch.device) -> in
     """
     if device.type != "cpu":
         return batch_size
+    batch_size = min(batch_size, model.encoder.images_at_once() or batch_size)
     num_tasks = min(_FEWEST_TASKS, model.num_tasks)
     fitting = _room(device) // _bytes_per_task(model, torch.float32) // num_tasks
     return min(batch_size, max(1, fitting))

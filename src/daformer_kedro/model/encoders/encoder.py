@@ -88,6 +88,10 @@ class Encoder(nn.Module):
         """Return whether training never changes what :meth:`embed` gives."""
         return False
 
+    def images_at_once(self) -> int | None:
+        """Return how many images a CPU takes at a time; ``None`` for no limit."""
+        return None
+
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """Return the tokens (B, N, W) that can be stored where they are fixed.
 

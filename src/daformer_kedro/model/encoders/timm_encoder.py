@@ -38,6 +38,7 @@ from daformer_kedro.model.initialisation import linear
 from daformer_kedro.validation import STRICT, PositiveFloat, PositiveInt, validated
 
 _SEEDS = 2**63 - 1
+_PIXELS_AT_ONCE = 32 * 224**2
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -150,6 +151,10 @@ class TimmEncoder(Encoder):
     def is_frozen(self) -> bool:
         """Return whether nothing in it trains, so that its tokens can be kept."""
         return self.settings.train == "frozen"
+
+    def images_at_once(self) -> int:
+        """Return as many as 32 images of 224 pixels are, of some 10 MiB each."""
+        return max(1, round(_PIXELS_AT_ONCE / self.side**2))
 
     def load_weights(self) -> None:
         """Load the weights that the settings name."""
