@@ -37,8 +37,8 @@ class EncoderInUse(NamedTuple):
     Attributes:
         encoder: in evaluation mode, on its device.
         preprocessing: normalisation.
-        pool: whether the mean over an image's tokens is all that is wanted.
-        batch_size: images at a time, at most.
+        pool: whether only the mean over an image's tokens is wanted.
+        batch_size: largest number of images at a time.
         device: of the encoder.
     """
 
@@ -68,7 +68,7 @@ def embed_images(
     Args:
         images: the source.
         used: the encoder.
-        state: notes how far the files are filled, to go on from there.
+        state: notes how far the files are filled, to resume from there.
         previous: tokens of the first rows of each split, where folders arrive one
             after another.
 

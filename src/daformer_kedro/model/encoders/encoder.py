@@ -15,11 +15,11 @@ from daformer_kedro.validation import STRICT
 
 @dataclass(frozen=True, config=STRICT)
 class NoSettings:
-    """Of encoders that read the section ``model`` alone."""
+    """Settings of encoders that read the section ``model`` alone."""
 
 
 class Encoder(nn.Module):
-    """From images to tokens; a subclass is one file and a line in ``ENCODERS``.
+    """Map from images to tokens; a subclass is one file and a line in ``ENCODERS``.
 
     Args:
         config: the ``model`` section of the parameters; its ``embed_dim`` is the width

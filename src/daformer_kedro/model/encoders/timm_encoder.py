@@ -149,7 +149,7 @@ class TimmEncoder(Encoder):
 
     @property
     def is_frozen(self) -> bool:
-        """Whether nothing of the network trains, so that its tokens can be kept."""
+        """Return whether nothing in it trains, so that its tokens can be kept."""
         return self.settings.train == "frozen"
 
     def images_at_once(self) -> int:
