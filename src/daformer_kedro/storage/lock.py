@@ -110,7 +110,7 @@ class Lock:
         return (
             f"{self.what} is being written by process {holder.pid} on {holder.host}, "
             f"since {holder.since}: {holder.command}\n"
-            "Wait for it or stop it; runs with other settings can go on beside it."
+            "Wait for it or stop it; runs with other settings can run at the same time."
         )
 
     def _read_holder(self) -> Holder | None:
