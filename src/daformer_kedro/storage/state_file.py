@@ -25,7 +25,7 @@ class StateFile:
     Args:
         path: the file.
         key: what the training depends on; a state of another key is not continued.
-        may_resume: whether to continue at all, or to begin from scratch.
+        may_resume: whether to continue at all, or to begin anew.
     """
 
     def __init__(self, path: Path, key: str, *, may_resume: bool = True) -> None:
@@ -35,7 +35,7 @@ class StateFile:
         self._has_warned = False
 
     def load(self) -> dict[str, Any] | None:
-        """Return the last state of this training, on the CPU; ``None`` if none fits."""
+        """The last state of this training, on the CPU; ``None`` to begin anew."""
         if not self.may_resume:
             return None
         try:
@@ -49,7 +49,7 @@ class StateFile:
         if not wanted:
             return None
         if hashlib.sha256(body).hexdigest() != sha256:
-            _LOGGER.warning("%s is damaged: training starts from scratch", self.path)
+            _LOGGER.warning("%s is damaged: training begins anew", self.path)
             return None
         state = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
         return dict(state)
@@ -57,7 +57,7 @@ class StateFile:
     def save(self, state: dict[str, Any]) -> None:
         """Replace the state, whole or not at all.
 
-        A full disk must not end a training: what cannot be saved is reported once.
+        A full disk must not end a training: what cannot be saved is said once.
         """
         buffer = io.BytesIO()
         torch.save(state, buffer)
@@ -72,7 +72,7 @@ class StateFile:
         except OSError as error:
             if not self._has_warned:
                 _LOGGER.warning(
-                    "%s cannot be written (%s): the training continues, but could not "
+                    "%s cannot be written (%s): the training goes on, but could not "
                     "be resumed from here",
                     self.path,
                     error,
