@@ -117,11 +117,11 @@ def test_a_card_says_where_the_encoders_weights_are_from(
     about |= {"encoder": origin, "model": {**about["model"], "encoder": "test_vit"}}
     other = replace(model, checkpoint=replace(model.checkpoint, description=about))
     card = model_card(other, Classifier(model), CHECKS)
-    assert "- Encoder: `test_vit` of timm\n" in card
+    assert "- Network: DAFormer, edition S, encoder `test_vit`, " in card
     (line,) = (line for line in card.splitlines() if "encoder began with" in line)
     assert shown in line
     assert "timm/test_vit.r160_in1k, SHA-256 `c0ffee`." in line
-    assert "Encoder" not in model_card(model, Classifier(model), CHECKS)
+    assert "ncoder" not in model_card(model, Classifier(model), CHECKS)
 
 
 def test_a_card_shows_any_class_name_as_it_is(model: ServedModel) -> None:

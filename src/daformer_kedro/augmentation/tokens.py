@@ -1,4 +1,4 @@
-"""What stands in for augmentation where an encoder embedded the images before."""
+"""Substitute for augmentation where an encoder has embedded the images before."""
 
 from __future__ import annotations
 

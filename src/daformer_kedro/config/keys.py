@@ -11,10 +11,10 @@ from typing import Any
 
 from daformer_kedro.config.sections import SETTINGS, Config
 
-PLACES = ("device", "devices", "engine", "nnodes", "rendezvous")
+HARDWARE_SETTINGS = ("device", "devices", "engine", "nnodes", "rendezvous")
 """Settings of ``training`` that say where to train."""
 
-_NO_RESULT = (*PLACES, "save_every")
+_NO_RESULT = (*HARDWARE_SETTINGS, "save_every")
 """Settings of ``training`` that change no result."""
 
 
@@ -73,7 +73,7 @@ def result_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
 def _folder_settings(config: Config) -> dict[str, Any]:
     """The settings that say in which folder results lie.
 
-    Of folders that arrive over time the first one stands for all, so that what was
+    Of folders that arrive over time only the first one counts, so that what was
     learnt from it stays where it is when another one comes.
     """
     settings = result_settings(config)
@@ -98,7 +98,7 @@ def run_key(config: Config) -> str:
         config.model.edition,
         *([] if config.baseline == "none" else [config.baseline]),
         *([] if schedule == "published" else [schedule]),
-        *([] if config.source.validation_fraction is None else ["validation"]),
+        *(["validation"] if config.source.on_validation else []),
         f"order-{order if isinstance(order, str | int) else 'custom'}",
         f"seed{config.seed}",
         _digest(settings),

@@ -24,7 +24,7 @@ class ModelConfig:
     """The network. Image size, channels and task sizes come from the data.
 
     Attributes:
-        edition: ``S`` shares the external-key map over tasks, ``M`` has one a task.
+        edition: ``S`` shares the external-key map over tasks, ``M`` has one per task.
         attention: parts of dual attention in use; leave one out for an ablation.
         encoder: which of :data:`~daformer_kedro.model.encoders.ENCODERS`.
         encoder_settings: of encoders that have more than the sizes below.
@@ -88,9 +88,9 @@ class TrainingConfig:
 
     Attributes:
         schedule: which of :data:`SCHEDULES` the parameters were made for.
-        epochs: epochs a task.
+        epochs: epochs per task.
         initial_epochs: epochs of the first task, ``None`` for ``epochs``.
-        batch_size: images a step.
+        batch_size: images per step.
         learning_rate: peak rate for a batch of 512; it is scaled linearly.
         min_learning_rate: end of the cosine, not scaled.
         warmup_epochs: epochs of linear warm-up.
@@ -105,7 +105,7 @@ class TrainingConfig:
         compile: ``auto`` compiles the encoder's blocks on GPUs (``torch.compile``).
         save_every: epochs between two savings of the whole state of an unfinished
             training, from which it can go on; no result depends on it.
-        devices: ranks on each machine, one a device; they share every batch.
+        devices: ranks on each machine, one per device; they share every batch.
         engine: who starts the ranks: ``torch`` (PyTorch's elastic launcher) or ``ray``.
         nnodes: machines that take part.
         rendezvous: ``HOST:PORT`` of this machine where the others find it; with
@@ -140,7 +140,7 @@ class TrainingConfig:
 
     @property
     def starts_ranks(self) -> bool:
-        """Whether training leaves this process."""
+        """Return whether training leaves this process."""
         return self.num_ranks > 1 or self.engine == "ray"
 
     @model_validator(mode="after")
@@ -176,7 +176,7 @@ class MemoryConfig:
     Attributes:
         keep: ``exemplars`` (the rehearsal memory), ``nothing`` or ``everything``.
         total: exemplars in all, shared evenly by the classes seen so far.
-        per_class: exemplars a class; give this or ``total``.
+        per_class: exemplars per class; give this or ``total``.
         selection: how exemplars are chosen.
     """
 

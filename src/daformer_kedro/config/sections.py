@@ -27,7 +27,7 @@ from daformer_kedro.config.learning_sections import (
     TrainingConfig,
     check_batch_size,
 )
-from daformer_kedro.config.result_sections import (
+from daformer_kedro.config.output_sections import (
     CacheConfig,
     ComparisonConfig,
     ExportConfig,
@@ -108,11 +108,11 @@ class Config:
 
     @property
     def trains(self) -> bool:
-        """Whether tasks are learnt by training; else in closed form."""
+        """Return whether tasks are learnt by training, and not in closed form."""
         return not issubclass(METHODS[self.baseline], ClosedFormMethod)
 
     def finetunes(self, task: int) -> bool:
-        """Whether balanced finetuning follows the training of ``task``."""
+        """Return whether balanced finetuning follows the training of ``task``."""
         has_memory = self.memory.keep != "nothing"
         return has_memory and task > 0 and self.finetuning.epochs > 0
 

@@ -55,7 +55,7 @@ class MlflowRunsDataset(AbstractDataset[None, pd.DataFrame]):
         """Search the experiment.
 
         Raises:
-            InputError: there is no such experiment, MLflow does not understand the
+            InputError: the experiment is not found, MLflow does not understand the
                 filter, or no finished run matches it.
         """
         # MLflow takes more than a second to import, also for predict.
@@ -80,7 +80,7 @@ class MlflowRunsDataset(AbstractDataset[None, pd.DataFrame]):
         return pd.DataFrame(rows)
 
     def _is_wanted(self, run: Run) -> bool:
-        if not _is_whole(run):
+        if not _has_results(run):
             return False
         return self._run_keys is None or run.data.tags["run_key"] in self._run_keys
 
@@ -125,7 +125,7 @@ class MlflowRunsDataset(AbstractDataset[None, pd.DataFrame]):
         return {"experiment": self._experiment, "filter": self._filter}
 
 
-def _is_whole(run: Run) -> bool:
+def _has_results(run: Run) -> bool:
     return (
         run.info.status == "FINISHED"
         and _PARENT_TAG not in run.data.tags
@@ -155,7 +155,7 @@ def _memory(keep: str, params: dict[str, str]) -> str:
     total = params.get("memory.total", "None")
     if total != "None":
         return total
-    return f"{params.get('memory.per_class', '?')} a class"
+    return f"{params.get('memory.per_class', '?')} per class"
 
 
 def _series(client: MlflowClient, run_id: str, name: str) -> list[float]:

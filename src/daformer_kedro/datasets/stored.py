@@ -1,4 +1,4 @@
-"""A wrapper that makes any file dataset write whole files and know them again."""
+"""A wrapper that makes any file dataset write atomically and recognise its files."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from kedro.io.core import parse_dataset_definition
 from daformer_kedro.datasets.local_path import local_path
 from daformer_kedro.storage.checksum import checksum, size
 from daformer_kedro.storage.record import (
-    Origin,
+    Provenance,
     Record,
-    is_whole,
+    checksum_matches,
     read_record,
     record_path,
     write_record,
@@ -24,7 +24,7 @@ from daformer_kedro.storage.whole_files import beside, put_in_place
 
 
 class StoredDataset(AbstractDataset[Any, Any]):
-    """Stores what another dataset writes, whole or not at all, with a record of it.
+    """Stores what another dataset writes, atomically, with a record of it.
 
     In the catalog::
 
@@ -33,7 +33,7 @@ class StoredDataset(AbstractDataset[Any, Any]):
           filepath: data/08_reporting/metrics.json
           dataset: json.JSONDataset
 
-    Beside the file lies ``metrics.json.meta``: its checksum, and how it was made.
+    Next to the file is ``metrics.json.meta``: its checksum, and how it was made.
 
     Args:
         filepath: local file, or folder for datasets that write several files.
@@ -42,12 +42,12 @@ class StoredDataset(AbstractDataset[Any, Any]):
         metadata: for plugins such as Kedro-Viz.
 
     Attributes:
-        filepath: where the whole file or folder lies.
+        filepath: where the file or folder is.
         format: what ``dataset`` says, as a mapping.
         format_class: the class of the inner dataset.
-        origin: how what is saved next was made; ``None`` outside a run.
+        provenance: how what is saved next was made; ``None`` outside a run.
         is_current: whether what is stored is what the run would make; ``None`` where
-            nobody asked, and being there is enough.
+            existing is enough.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class StoredDataset(AbstractDataset[Any, Any]):
             deepcopy(self.format)
         )
         self.metadata = metadata
-        self.origin: Origin | None = None
+        self.provenance: Provenance | None = None
         self.is_current: bool | None = None
 
     def _inner(self, filepath: Path) -> AbstractDataset[Any, Any]:
@@ -72,14 +72,14 @@ class StoredDataset(AbstractDataset[Any, Any]):
         return inner
 
     def load(self) -> Any:
-        """Load through the inner dataset what has the recorded checksum.
+        """Load through the inner dataset, if the checksum is the recorded one.
 
         Raises:
             DatasetError: the file is damaged; the message names it.
         """
         record = read_record(self.filepath)
         there = self.filepath.exists()
-        if there and record is not None and not is_whole(self.filepath, record):
+        if there and record is not None and not checksum_matches(self.filepath, record):
             raise DatasetError(
                 f"{self.filepath} is damaged: it does not have the checksum of what "
                 "was stored. Compute it again with kedro run --only-missing-outputs, "
@@ -88,35 +88,37 @@ class StoredDataset(AbstractDataset[Any, Any]):
         return self._inner(self.filepath).load()
 
     def save(self, data: Any) -> None:
-        """Write beside the target, flush to the disk, rename over it, then record.
+        """Write a temporary sibling, flush it to disk, rename it over, then record it.
 
         Raises:
-            DatasetError: it cannot be written; what was there before still is.
+            DatasetError: it cannot be written; what was there before is kept.
         """
         try:
             with beside(self.filepath) as written:
                 self._inner(written).save(data)
-                content = Record(checksum(written), size(written), self.origin)
+                content = Record(checksum(written), size(written), self.provenance)
                 self._put_in_place(written, content)
             write_record(self.filepath, content)
         except OSError as error:
             raise DatasetError(f"cannot write {self.filepath}: {error}") from error
         except DatasetError as error:
             raise DatasetError(f"cannot write {self.filepath}: {error}") from error
-        self.origin = self.is_current = None
+        self.provenance = self.is_current = None
 
     def _put_in_place(self, written: Path, content: Record) -> None:
         # Runs with other settings may be reading a shared folder, which cannot be
         # replaced in one step. If it holds the same, it stays.
-        if self.filepath.is_dir() and is_whole(self.filepath, content):
+        if self.filepath.is_dir() and checksum_matches(self.filepath, content):
             return
-        # Never a record beside something else.
+        # Never a record of something else.
         self.forget_record()
         try:
             put_in_place(written, self.filepath)
         except OSError:
             # Another run may have put the same folder there a moment ago.
-            if not (self.filepath.is_dir() and is_whole(self.filepath, content)):
+            if not (
+                self.filepath.is_dir() and checksum_matches(self.filepath, content)
+            ):
                 raise
 
     def forget_record(self) -> None:

@@ -1,7 +1,7 @@
 """Compiled encoder blocks: the part of the network that repeats.
 
 All blocks, of student and teacher and of every task, run the same code on the same
-shapes, so the compiler makes one kernel sequence and uses it for all of them.
+shapes, so the compiler makes one kernel sequence and uses it for all.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def compile_encoder(
     """Compile a model's encoder blocks in place, and try them once.
 
     Where the compiler does not work (no compiler for the device, an operation that it
-    cannot translate), the blocks stay as they are, and it is said once.
+    cannot translate), the blocks stay as they are, and a warning is logged once.
 
     Args:
         model: on the device that it trains on.
@@ -41,7 +41,7 @@ def compile_encoder(
         backend: of ``torch.compile``.
 
     Returns:
-        Whether the blocks are compiled; not where the encoder has none.
+        Whether the blocks are compiled; false where the encoder has none.
     """
     if backend in _refused:
         return False
@@ -60,7 +60,7 @@ def compile_encoder(
             block._compiled_call_impl = None
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         _LOGGER.warning(
-            "torch.compile does not work here, training goes on without it (to be "
+            "torch.compile does not work here, training continues without it (to be "
             "silent: training.compile=off): %s",
             reason,
         )
@@ -82,7 +82,7 @@ def _try_encoder(model: DAFormer, batch_size: int) -> None:
 
 
 def is_compiled(model: DAFormer) -> bool:
-    """Whether what repeats of the encoder is compiled."""
+    """Return whether the encoder's repeated blocks are compiled."""
     blocks = model.encoder.repeated_modules()
     compiled = [block._compiled_call_impl is not None for block in blocks]
     return bool(compiled) and all(compiled)

@@ -22,12 +22,13 @@ from daformer_kedro.errors import InputError
 from daformer_kedro.learning.task_images import select_images
 from daformer_kedro.model.encoders import Encoder
 from daformer_kedro.scenario.embedded_images import EmbeddedImages
+from daformer_kedro.scenario.image_files import ImageFiles
 from daformer_kedro.scenario.images import Images
 from daformer_kedro.storage.state_file import StateFile
 
 _LOGGER = logging.getLogger(__name__)
 _SPLITS: tuple[Literal["train"], Literal["test"]] = ("train", "test")
-_ROWS_BETWEEN_SAVES = 2048
+_ROWS_BETWEEN_SAVES = 512
 
 
 class EncoderInUse(NamedTuple):
@@ -36,8 +37,8 @@ class EncoderInUse(NamedTuple):
     Attributes:
         encoder: in evaluation mode, on its device.
         preprocessing: normalisation.
-        pool: whether the mean over an image's tokens is all that is wanted.
-        batch_size: images at a time.
+        pool: whether only the mean over an image's tokens is wanted.
+        batch_size: largest number of images at a time.
         device: of the encoder.
     """
 
@@ -46,6 +47,12 @@ class EncoderInUse(NamedTuple):
     pool: bool
     batch_size: int
     device: torch.device
+
+    @property
+    def images_at_once(self) -> int:
+        """Images at a time: on a CPU no more than the encoder wants."""
+        own = self.encoder.images_at_once() if self.device.type == "cpu" else None
+        return min(self.batch_size, own or self.batch_size)
 
 
 def embed_images(
@@ -61,7 +68,7 @@ def embed_images(
     Args:
         images: the source.
         used: the encoder.
-        state: notes how far the files are filled, to go on from there.
+        state: notes how far the files are filled, to resume from there.
         previous: tokens of the first rows of each split, where folders arrive one
             after another.
 
@@ -99,31 +106,40 @@ def _embed(
     images: Images, split: Literal["train", "test"], first: int, used: EncoderInUse
 ) -> Iterator[tuple[int, NDArray[np.float16]]]:
     """Yield the first row and the tokens (n, N, W) of piece after piece."""
-    labels = images.train_labels if split == "train" else images.test_labels
+    num_images = len(images.train_labels if split == "train" else images.test_labels)
+    start = end = first
+    parts: list[NDArray[np.float16]] = []
     with tqdm(
-        total=len(labels), initial=first, desc=f"embed {split}", disable=None
+        total=num_images, initial=first, desc=f"embed {split}", disable=None
     ) as bar:
-        for start in range(first, len(labels), _ROWS_BETWEEN_SAVES):
-            rows = range(start, min(start + _ROWS_BETWEEN_SAVES, len(labels)))
-            parts = []
-            for batch in _batches(images, split, rows, used.batch_size):
-                pixels = normalise(batch.to(used.device), used.preprocessing)
-                tokens = used.encoder.embed(pixels)
-                if used.pool:
-                    tokens = tokens.mean(dim=1, keepdim=True)
-                parts.append(tokens.half().cpu().numpy())
-                bar.update(len(batch))
-            yield start, np.concatenate(parts)
+        for batch in _batches(images, split, range(first, num_images), used):
+            pixels = normalise(batch.to(used.device), used.preprocessing)
+            tokens = used.encoder.embed(pixels)
+            if used.pool:
+                tokens = tokens.mean(dim=1, keepdim=True)
+            parts.append(tokens.half().cpu().numpy())
+            end += len(batch)
+            bar.update(len(batch))
+            if end - start >= _ROWS_BETWEEN_SAVES or end == num_images:
+                yield start, np.concatenate(parts)
+                start, parts = end, []
 
 
 def _batches(
-    images: Images, split: Literal["train", "test"], rows: range, batch_size: int
+    images: Images, split: Literal["train", "test"], rows: range, used: EncoderInUse
 ) -> Iterator[Tensor]:
-    chosen = select_images(images, split, pd.Series(rows))
-    if isinstance(chosen, FileImages):
-        yield from chosen.test_batches(batch_size)
-    else:
-        yield from chosen.split(batch_size)
+    size = used.images_at_once
+    if isinstance(images, ImageFiles):  # decoded ahead, by workers that stay
+        files = select_images(images, split, pd.Series(rows))
+        assert isinstance(files, FileImages)
+        yield from files.test_batches(size)
+        return
+    for start in range(rows.start, rows.stop, size):
+        chosen = select_images(
+            images, split, pd.Series(range(start, min(start + size, rows.stop)))
+        )
+        assert isinstance(chosen, Tensor)
+        yield chosen
 
 
 @torch.inference_mode()

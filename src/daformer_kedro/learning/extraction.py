@@ -32,7 +32,7 @@ def extract(
         images: (N, C, H, W) uint8, on any device, files of N images, or tokens of N
             images, (N, n, W).
         preprocessing: normalisation.
-        batch_size: images at a time, at most: a CPU looks at fewer, see
+        batch_size: largest number of images at a time; a CPU takes fewer, see
             :mod:`~daformer_kedro.learning.chunks`.
 
     Returns:

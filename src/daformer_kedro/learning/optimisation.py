@@ -71,7 +71,7 @@ class CosineSchedule:
         epochs: length of the cosine.
         lowest: rate at its end.
         warmup_epochs: epochs before the cosine sets the rate.
-        warmup_start: rate of the first of them.
+        warmup_start: rate of the first warm-up epoch.
     """
 
     optimiser: torch.optim.Optimizer

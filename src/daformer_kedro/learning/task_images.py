@@ -19,7 +19,7 @@ from daformer_kedro.scenario.images import ImageArrays
 
 @dataclass(frozen=True)
 class TaskImages:
-    """The images of one phase: resident on the device, or files read ahead of need.
+    """Images of one phase: resident on the device, or files read ahead of need.
 
     Attributes:
         images: (N, C, H, W) uint8, files of as many images, or tokens (N, n, W).
@@ -36,7 +36,7 @@ class TaskImages:
 
     @property
     def is_embedded(self) -> bool:
-        """Whether an encoder has embedded the images before."""
+        """Return whether an encoder has embedded the images before."""
         return isinstance(self.images, Tensor) and self.images.is_floating_point()
 
     @property
@@ -49,7 +49,7 @@ class TaskImages:
     def batches(
         self, rows: Sequence[Tensor], generator: torch.Generator
     ) -> Iterator[Tensor]:
-        """The images of each batch, (B, C, H, W) uint8 on the device.
+        """Yield the images of each batch, (B, C, H, W) uint8 on the device.
 
         Args:
             rows: positions of each batch's images.
@@ -70,7 +70,7 @@ def select_images(
     rows: pd.Series,
     area: tuple[float, float] | None = None,
 ) -> Tensor | FileImages:
-    """Some images of a split, to train on or to look at.
+    """Select some images of a split, to train on or to run a model on.
 
     Args:
         images: arrays, possibly memory maps of which only ``rows`` are read, files, or

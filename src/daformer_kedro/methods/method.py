@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, config=STRICT)
 class NoSettings:
-    """Of methods whose parameters lie in the other sections."""
+    """Settings of methods whose parameters are in the other sections."""
 
 
 class Method:
@@ -61,7 +61,7 @@ class Method:
 
     @property
     def finishes(self) -> bool:
-        """Whether the method changes the model at the end of a task."""
+        """Return whether the method changes the model at the end of a task."""
         return type(self).finish is not Method.finish
 
 

@@ -15,7 +15,7 @@ from daformer_kedro.model.daformer import DAFormer
 class AttentionMaps:
     """Share of attention that each patch gets; every map sums to 1.
 
-    Means over heads and query patches, so that one map stands for one image.
+    Means over heads and query patches, so that there is one map per image.
 
     Attributes:
         external: (B, 1, h, w) in edition S and (B, T, h, w) in edition M; ``None``

@@ -242,7 +242,7 @@ class DAFormer(nn.Module):
         return draw_keep(self.keep_rates, self.num_tasks, batch, generator, part)
 
     def _classify(self, embeddings: torch.Tensor) -> torch.Tensor:
-        """Logits (B, C) of the heads, or of what answers instead of them."""
+        """Return logits (B, C) of the heads, or of what answers instead of them."""
         if self.closed_form is None or self.training:
             return self.heads(embeddings)
         return self.closed_form(embeddings)

@@ -24,7 +24,7 @@ class DAFormerOutput(NamedTuple):
     blocks: tuple[torch.Tensor, ...] | None = None
 
     def float(self) -> DAFormerOutput:
-        """Everything in float32."""
+        """Return all outputs in float32."""
         divergence, blocks = self.divergence_logits, self.blocks
         return DAFormerOutput(
             self.logits.float(),

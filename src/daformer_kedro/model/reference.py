@@ -132,9 +132,9 @@ def load_reference_checkpoint(
 
     Args:
         path: the file, a dictionary with the weights under ``model``.
-        image_size: as in :func:`from_reference_state_dict`, like the rest.
-        patch_size: likewise.
-        num_heads: likewise.
+        image_size: as in :func:`from_reference_state_dict`.
+        patch_size: as in :func:`from_reference_state_dict`.
+        num_heads: as in :func:`from_reference_state_dict`.
 
     Raises:
         InputError: the file is missing, damaged or something else.

@@ -26,7 +26,7 @@ def decoder_class(name: str) -> type[Decoder]:
     """Return the class of decoders that ``model.decoder`` names.
 
     Raises:
-        InputError: there is none of this name.
+        InputError: the name is not known.
     """
     if name not in DECODERS:
         raise InputError(

@@ -12,7 +12,7 @@ from daformer_kedro.model.task_batch import ALL_AT_ONCE, TaskChunks
 
 
 class Decoder(nn.Module):
-    """From an image's tokens to one embedding for each task.
+    """Map from an image's tokens to one embedding for each task.
 
     A subclass is one file and a line in ``DECODERS``. It is made for one task from the
     settings, the number of tokens and ``generator``, the source of its weights.

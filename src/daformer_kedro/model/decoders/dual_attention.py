@@ -49,7 +49,7 @@ class DualAttention(nn.Module):
     shared by the heads, and a bias bᵗ (N) for each task t. Their sum is the output;
     no projection follows.
 
-    Edition S has one map to the external keys, edition M one a task. A part that is
+    Edition S has one map to the external keys, edition M one per task. A part that is
     left out has no parameters.
     """
 
@@ -149,7 +149,7 @@ class DualAttention(nn.Module):
     def attention_weights(
         self, x: torch.Tensor
     ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """Each softmax by itself, to look at; :meth:`forward` adds them up.
+        """Return each softmax separately, to inspect; :meth:`forward` adds them up.
 
         Args:
             x: (B, N, D) normalised tokens.
@@ -182,7 +182,7 @@ class DualAttention(nn.Module):
     # The attention that differs from task to task is explicit: one matrix of internal
     # keys serves all images and heads, and on a CPU with several threads the fused
     # kernel's rounding was seen to depend on the number of tasks. Its weights take
-    # H·N numbers a token, less than the 8·D of the MLP's hidden activations.
+    # H·N numbers per token, less than the 8·D of the MLP's hidden activations.
 
     def _internal_weights(
         self, query: torch.Tensor, tasks: slice = slice(None)
@@ -262,7 +262,7 @@ class DualAttentionDecoder(Decoder):
     def attention_weights(
         self, x: torch.Tensor
     ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """Return each softmax by itself; see :meth:`DualAttention.attention_weights`.
+        """Return each softmax separately; see :meth:`DualAttention.attention_weights`.
 
         Args:
             x: (B, N, D) the encoder's output.

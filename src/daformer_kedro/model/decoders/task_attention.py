@@ -23,7 +23,7 @@ from daformer_kedro.model.task_batch import (
 
 
 class TaskAttentionDecoder(Decoder):
-    """One learned token a task gathers what its task needs from the patches.
+    """One learned token per task gathers what its task needs from the patches.
 
     With z = [θᵗ; x] the token of task t before the patch tokens: θ' = θᵗ +
     Attention(q from θᵗ, k and v from z), e_t = θ' + MLP(θ'), both pre-norm. A new

@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from daformer_kedro.model.encoders.encoder import Encoder
 from daformer_kedro.model.encoders.gated_attention import GatedAttentionEncoder
 
-ENCODERS: Mapping[str, type[Encoder]] = {"gated_attention": GatedAttentionEncoder}
+ENCODERS: Mapping[str, type[Encoder]] = {
+    "gated_attention": GatedAttentionEncoder,
+}
 """This project's own encoders by their value of ``model.encoder``."""
 
 

@@ -14,12 +14,16 @@ _ASKED_FOR = {
 }
 
 
-def fill_from_encoder(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def fill_from_encoder(
+    parameters: Mapping[str, Any], *, of_files: bool
+) -> dict[str, Any]:
     """Replace null parameters by what the encoder wants, such as its normalisation.
 
     Args:
         parameters: all of a run's, not validated yet. What has another form than it
             should is left to validation.
+        of_files: whether images are files, which are cut to a size; others have a size
+            of their own.
 
     Raises:
         InputError: ``model.encoder`` is unknown, or has no width to stand in.
@@ -44,9 +48,11 @@ def fill_from_encoder(parameters: Mapping[str, Any]) -> dict[str, Any]:
             f"model.encoder = {model.get('encoder')} has none of its own: name a timm "
             "model (the baselines prototypes and ridge need one), or give a width"
         )
-    given = sections.get("preprocessing", {})
-    if given.get("image_size") is not None and "resize" in nulls["preprocessing"]:
-        nulls["preprocessing"].remove("resize")  # it goes with the encoder's own size
+    if not of_files or sections.get("preprocessing", {}).get("image_size") is not None:
+        for_files = {"image_size", "resize"}  # they go together
+        nulls = {
+            key: [n for n in ns if n not in for_files] for key, ns in nulls.items()
+        }
     for section, names in nulls.items():
         own = wanted.get(section, {})
         known = {name: own[name] for name in names if name in own}

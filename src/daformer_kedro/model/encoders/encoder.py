@@ -15,11 +15,11 @@ from daformer_kedro.validation import STRICT
 
 @dataclass(frozen=True, config=STRICT)
 class NoSettings:
-    """Of encoders that read the section ``model`` alone."""
+    """Settings of encoders that read the section ``model`` alone."""
 
 
 class Encoder(nn.Module):
-    """From images to tokens; a subclass is one file and a line in ``ENCODERS``.
+    """Map from images to tokens; a subclass is one file and a line in ``ENCODERS``.
 
     Args:
         config: the ``model`` section of the parameters; its ``embed_dim`` is the width
@@ -87,6 +87,10 @@ class Encoder(nn.Module):
     def is_fixed(cls, config: ModelConfig) -> bool:
         """Return whether training never changes what :meth:`embed` gives."""
         return False
+
+    def images_at_once(self) -> int | None:
+        """Return how many images a CPU takes at a time; ``None`` for no limit."""
+        return None
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """Return the tokens (B, N, W) that can be stored where they are fixed.

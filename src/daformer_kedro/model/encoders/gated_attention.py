@@ -41,9 +41,9 @@ def relative_offsets(grid_size: int) -> torch.Tensor:
 
 
 def locality_weights(num_heads: int, strength: float) -> torch.Tensor:
-    """Position weights with which each head looks at one neighbouring patch.
+    """Position weights with which each head attends to one neighbouring patch.
 
-    ConViT, section 3: the heads form a √H × √H grid of offsets. Where H is no square
+    ConViT, section 3: the heads form a √H × √H grid of offsets. Where H is not a square
     the grid has ⌊√H⌋ heads a side and the remaining heads are left out.
 
     Returns:

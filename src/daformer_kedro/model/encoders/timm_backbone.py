@@ -26,7 +26,7 @@ Layout = Literal["NCHW", "NHWC", "NLC"]
 
 @dataclass(frozen=True)
 class Outline:
-    """What is known of a network without its weights.
+    """Facts about a network without its weights.
 
     Attributes:
         grid: rows and columns of tokens; 1 and their number where they lie on no
@@ -202,7 +202,7 @@ def _layout(features: Tensor, backbone: Any) -> Layout:
 
 
 def _num_prefix_tokens(features: Tensor, backbone: Any) -> int:
-    """Number of tokens that stand for no patch."""
+    """Return the number of tokens that stand for no patch."""
     known = getattr(backbone, "num_prefix_tokens", None)
     if known is not None:
         return int(known)

@@ -32,6 +32,8 @@ from daformer_kedro.model.encoders.weights import check_weights, read_weights
 from daformer_kedro.model.initialisation import linear
 from daformer_kedro.validation import STRICT, PositiveFloat, PositiveInt, validated
 
+_PIXELS_AT_ONCE = 32 * 224**2
+
 
 @dataclass(frozen=True, config=STRICT)
 class TimmSettings:
@@ -136,6 +138,10 @@ class TimmEncoder(Encoder):
         """Return whether the network is pretrained and stays so."""
         settings = _settings(config.encoder_settings)
         return settings.train == "frozen" and settings.weights != "none"
+
+    def images_at_once(self) -> int:
+        """Return as many as 32 images of 224 pixels are, of some 10 MiB each."""
+        return max(1, round(_PIXELS_AT_ONCE / self.side**2))
 
     def load_weights(self) -> None:
         """Load the weights that the settings name."""

@@ -1,4 +1,4 @@
-"""Evaluation: one arrow in from every task, results and figures out."""
+"""Evaluation: metrics of every task in, results and figures out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from daformer_kedro.pipelines.evaluation.confidence_nodes import (
 from daformer_kedro.pipelines.evaluation.nodes import (
     draw_accuracy_node,
     draw_confusion_node,
-    draw_exemplars_node,
     draw_training_node,
     join_histories_node,
     summarise_node,
@@ -29,11 +28,11 @@ from daformer_kedro.scenario.sources import FILE_SOURCES
 
 
 def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
-    """Metrics of the run, its tables and its figures.
+    """Build the pipeline of the run's metrics, tables and figures.
 
     Args:
         num_tasks: tasks of the run.
-        config: says whether there is a memory to show.
+        config: says which figures and files there are to show.
     """
     tasks = [task_name(number) for number in range(num_tasks)]
     nodes = [
@@ -53,16 +52,6 @@ def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
         *_figures(tasks[-1], config),
         *_confidence(tasks, config),
     ]
-    if config.memory.keep == "exemplars":
-        nodes.append(
-            node(
-                draw_exemplars_node,
-                inputs=["images", f"{tasks[-1]}.exemplars", "scenario"],
-                outputs="exemplar_sheet",
-                name="draw_exemplars",
-                tags="figures",
-            )
-        )
     if decoder_class(config.model.decoder).has_attention_maps:
         nodes.append(
             node(
@@ -76,6 +65,8 @@ def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
     made = {name for n in nodes for name in n.outputs}
     if config.source.name in FILE_SOURCES:
         made.add("left_out")
+    if config.memory.keep == "exemplars":
+        made.add(f"{tasks[-1]}.exemplar_sheet")
     nodes.append(_report(made))
     return Pipeline(nodes, tags="evaluation")
 
@@ -94,8 +85,11 @@ _REPORT_FIGURES = (
 
 
 def _report(made: set[str]) -> Node:
+    named = {name.rpartition(".")[2]: name for name in made}
     figures = {
-        name.removesuffix("_figure"): name for name in _REPORT_FIGURES if name in made
+        name.removesuffix("_figure"): named[name]
+        for name in _REPORT_FIGURES
+        if name in named
     }
     return node(
         write_report_node,
@@ -119,7 +113,7 @@ def _settings() -> dict[str, str]:
 
 
 def _confidence(tasks: list[str], config: Config) -> list[Node]:
-    """Calibration of the last model, and how earlier ones know what is unknown."""
+    """Make the nodes of calibration and of detection of unknown images."""
 
     def inputs(task: str) -> dict[str, str]:
         named = {

@@ -18,7 +18,7 @@ from daformer_kedro.config import (
     validated,
 )
 from daformer_kedro.learning.devices import resolve_device
-from daformer_kedro.learning.growth import model_for_task
+from daformer_kedro.learning.growth import expand_model
 from daformer_kedro.methods import METHODS
 from daformer_kedro.methods.closed_form import ClosedFormMethod, TaskFeatures
 from daformer_kedro.model.checkpoint import Checkpoint
@@ -45,7 +45,7 @@ def learn_task_node(
     statistics: dict[str, Tensor] | None = None,
 ) -> tuple[Checkpoint, dict[str, Tensor]]:
     """Add the task's statistics, and work out what classifies all classes so far."""
-    network = model_for_task(
+    network = expand_model(
         previous,
         validated(ModelConfig, model, "model"),
         image_size=images.image_size,

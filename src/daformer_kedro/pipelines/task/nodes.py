@@ -24,7 +24,7 @@ from daformer_kedro.config import (
 from daformer_kedro.config.run import LossesConfig
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.distributed.launch import run_phase
-from daformer_kedro.learning.growth import model_for_task
+from daformer_kedro.learning.growth import expand_model
 from daformer_kedro.learning.memory import (
     exemplars_per_class,
     keep_everything,
@@ -43,7 +43,7 @@ from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.objectives import is_needed
 from daformer_kedro.objectives.knn_distillation import KNNDistillation
 from daformer_kedro.objectives.neighbourhood import find_neighbours
-from daformer_kedro.pipelines.extraction import Extractor
+from daformer_kedro.pipelines.extraction import Extractor, targets_of
 from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
 from daformer_kedro.scenario.samples import (
@@ -59,7 +59,7 @@ Parameters = dict[str, Any]
 def assemble_task_data_node(
     samples: pd.DataFrame, exemplars: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """Put together what the task trains on: its own images and the memory's."""
+    """Assemble what the task trains on: its own images and the memory's."""
     return assemble_task_data(samples, exemplars)
 
 
@@ -93,10 +93,10 @@ def train_task_node(
     neighbourhood: dict[str, Tensor] | None = None,
     state: StateFile | None = None,
 ) -> tuple[Checkpoint, pd.DataFrame]:
-    """Train the task's keys and head, and what all tasks share, beside a teacher."""
+    """Train the task's keys and head, and what all tasks share, with a teacher."""
     settings = _settings(training, losses, augmentation, preprocessing, seed)
     device = _home(settings.training)
-    student = model_for_task(
+    student = expand_model(
         previous,
         validated(ModelConfig, model, "model"),
         image_size=images.image_size,
@@ -209,7 +209,7 @@ def _task_images(
     chosen = select_images(images, "train", rows["index"], area)
     return TaskImages(
         images=chosen.to(device) if isinstance(chosen, Tensor) else chosen,
-        targets=torch.from_numpy(rows["target"].to_numpy(copy=True)).to(device),
+        targets=targets_of(rows).to(device),
     )
 
 

@@ -1,4 +1,4 @@
-"""The pipeline of one incremental task, as a namespace of its own."""
+"""Pipeline of one incremental task, in a namespace of its own."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _IMAGES, _EMBEDDED = "images", "embedded_images"
 
 
 def create_pipeline(task: int, config: Config) -> Pipeline:
-    """Everything that happens while one task is learnt.
+    """Build the pipeline that learns one task.
 
     The first task has no teacher and no finetuning; without a memory
-    (``memory.keep: nothing``) there are no exemplars either. A method that changes the
-    learned model has a step of its own at the end; one that works its classifier out
+    (``memory.keep: nothing``) it has no exemplars either. A method that changes the
+    learned model has a step of its own at the end; one with a classifier in closed form
     has a single step that learns. What a task takes from the one before is its
     checkpoint, its exemplars or statistics, and nothing else.
 
