@@ -24,7 +24,7 @@ from daformer_kedro.errors import InputError
 from daformer_kedro.model import DAFormer, check_model
 from daformer_kedro.model.encoders import weights as weights_module
 from daformer_kedro.model.encoders.weights import read_state, read_weights
-from daformer_kedro.scenario.image_decoding import test_view as cut_out
+from daformer_kedro.scenario.image_decoding import eval_view
 from daformer_kedro.storage.checksum import checksum
 
 VIT = "test_vit"
@@ -58,7 +58,7 @@ def test_embedded_weights_know_a_palace() -> None:
     network = timm.create_model("tf_efficientnet_lite0").eval()
     found = read_weights("tf_efficientnet_lite0", "embedded", network.state_dict())
     network.load_state_dict(found.state)
-    pixels = cut_out(Image.fromarray(load_sample_image("china.jpg")), 256, 224)
+    pixels = eval_view(Image.fromarray(load_sample_image("china.jpg")), 256, 224)
     image = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1) / 127.5 - 1
     with torch.no_grad():
         best = int(network(image[None]).argmax())
