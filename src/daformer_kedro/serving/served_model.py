@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class ServedModel:
         known: exemplars to compare with; ``None`` where they are not known.
         facts: how it was made and how good it is, for the model card; may be empty.
         origin: in a few words, where it was found.
+        made: when its last task was learnt; ``None`` where that is not known.
     """
 
     name: str
@@ -44,6 +46,7 @@ class ServedModel:
     known: KnownImages | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     origin: str = ""
+    made: datetime | None = None
 
     @property
     def is_calibrated(self) -> bool:
@@ -51,13 +54,16 @@ class ServedModel:
         return self.calibration != Calibration()
 
 
-def read_model(folder: Path, name: str, origin: str = "") -> ServedModel:
+def read_model(
+    folder: Path, name: str, origin: str = "", made: datetime | None = None
+) -> ServedModel:
     """Read a model's folder; all but the checkpoint may be missing.
 
     Args:
         folder: with :data:`CHECKPOINT` and the other files.
         name: what to call the model.
         origin: where it was found, for messages.
+        made: when it was learnt.
 
     Raises:
         InputError: a file is damaged, or there is no checkpoint.
@@ -72,6 +78,7 @@ def read_model(folder: Path, name: str, origin: str = "") -> ServedModel:
         known=KnownImages.read(known) if known.exists() else None,
         facts=_read_json(folder / FACTS),
         origin=origin,
+        made=made,
     )
 
 

@@ -27,10 +27,13 @@ from daformer_kedro.evaluation.unknown import (
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.pipelines.extraction import Extractor
 from daformer_kedro.scenario.images import Images
-from daformer_kedro.serving.known_images import KnownImages, best_exemplars
+from daformer_kedro.serving.known_images import (
+    KnownImages,
+    best_exemplars,
+    choose_examples,
+)
 
 Parameters = dict[str, Any]
-_NUM_EXAMPLES = 16
 
 
 def calibrate_node(
@@ -64,9 +67,14 @@ def calibrate_node(
         memory_errors["memory"] = _errors(calibration, own_logits, own_targets, sizes)
     _, logits = extractor.extract(images, "test", tests["index"])
     test_errors = _errors(calibration, logits, _targets(tests), sizes)
-    spread = np.linspace(0, len(tests) - 1, min(len(tests), _NUM_EXAMPLES))
-    examples = _pixels(images, "test", tests["index"].iloc[spread.round().astype(int)])
-    known = KnownImages.of(embeddings, own_targets, pixels.to(torch.uint8), examples)
+    shown = choose_examples(tests)
+    known = KnownImages.of(
+        embeddings,
+        own_targets,
+        pixels.to(torch.uint8),
+        examples=_pixels(images, "test", shown["index"]),
+        example_targets=_targets(shown),
+    )
     about = {
         **calibration.to_json(),
         "expected_calibration_error": {"test": test_errors, **memory_errors},
