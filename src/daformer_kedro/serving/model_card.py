@@ -94,7 +94,7 @@ def _data(facts: Mapping[str, Any], classifier: Classifier) -> Iterator[str]:
         yield f"- Class order: {settings['scenario']['class_order']}"
         schedule = settings["training"]["schedule"]
         yield f"- Seed: {settings['seed']}, schedule: {schedule}"
-        yield f"- Method: {_method(settings)}"
+        yield f"- Method: {method_label(settings)}"
         yield f"- Rehearsal memory: {kept}"
         yield ""
     yield "| task | classes |"
@@ -110,7 +110,7 @@ def _results(facts: Mapping[str, Any]) -> Iterator[str]:
     metrics = facts.get("metrics")
     if not metrics:
         return
-    yield f"## Results on {_measured_on(facts)}"
+    yield f"## Results on {measured_on(facts)}"
     yield ""
     yield "After the last task:"
     yield ""
@@ -146,7 +146,7 @@ def _confidence(facts: Mapping[str, Any], model: ServedModel) -> Iterator[str]:
     yield "| expected calibration error (%) | before | after |"
     yield "| --- | ---: | ---: |"
     errors = confidence["calibration"]["expected_calibration_error"]
-    for where, name in (("test", _measured_on(facts)), ("memory", "the memory")):
+    for where, name in (("test", measured_on(facts)), ("memory", "the memory")):
         if where in errors:
             before, after = errors[where]["before"], errors[where]["after"]
             yield f"| {name} | {_percent(before)} | {_percent(after)} |"
@@ -184,7 +184,7 @@ def _limits(facts: Mapping[str, Any], classifier: Classifier) -> Iterator[str]:
         "the table."
     )
     yield (
-        f"- Measured on {_measured_on(facts)} of the same source. Photographs of other "
+        f"- Measured on {measured_on(facts)} of the same source. Photographs of other "
         "cameras, sizes and subjects are not covered by these numbers."
     )
     if classifier.network.in_channels == 1:
@@ -206,7 +206,7 @@ def _licences(facts: Mapping[str, Any]) -> Iterator[str]:
 
 def _files(facts: Mapping[str, Any], metadata: Mapping[str, Any]) -> Iterator[str]:
     checks = metadata["largest_difference"]
-    images = _measured_on(facts) if checks["on_test_images"] else "random images"
+    images = measured_on(facts) if checks["on_test_images"] else "random images"
     yield "## Files"
     yield ""
     yield "| file | runs in | largest difference from the model |"
@@ -234,7 +234,7 @@ def _again(facts: Mapping[str, Any]) -> Iterator[str]:
     yield "```"
 
 
-def _method(settings: Mapping[str, Any]) -> str:
+def method_label(settings: Mapping[str, Any]) -> str:
     """Name the method as tables of runs call it."""
     return method_name(
         settings["model"]["edition"],
@@ -244,8 +244,8 @@ def _method(settings: Mapping[str, Any]) -> str:
     )
 
 
-def _measured_on(facts: Mapping[str, Any]) -> str:
-    """Tell whether validation images stood for the test images."""
+def measured_on(facts: Mapping[str, Any]) -> str:
+    """Name the images that a model was measured on: test or validation images."""
     source = facts.get("settings", {}).get("source", {})
     held_out = source.get("validation_fraction") is not None
     return "validation images" if held_out else "test images"
