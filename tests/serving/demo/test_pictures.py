@@ -6,9 +6,15 @@ import base64
 import io
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from daformer_kedro.serving.demo.pictures import attention_overlay, enlarged, png
+from daformer_kedro.serving.demo.pictures import (
+    attention_overlay,
+    enlarged,
+    photograph,
+    png,
+)
 
 
 def decoded(address: str) -> np.ndarray:
@@ -27,6 +33,21 @@ def test_few_pixels_become_squares_and_many_stay() -> None:
 def test_a_file_holds_the_pixels_as_they_are() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     assert (np.asarray(Image.open(io.BytesIO(png(pixels)))) == pixels).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        ((4000, 3000), (512, 384)),
+        ((300, 200), (300, 200)),
+        ((9000, 2), (512, 1)),
+    ],
+)
+def test_a_photograph_of_any_shape_fits_the_page(
+    size: tuple[int, int], shown: tuple[int, int]
+) -> None:
+    image = Image.new("RGB", size, (200, 200, 200))
+    assert decoded(photograph(image, 0.875)).shape == (*shown[::-1], 3)
 
 
 def test_attention_warms_its_place_and_even_attention_stays_pale() -> None:

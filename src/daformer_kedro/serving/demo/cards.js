@@ -10,6 +10,8 @@ const percent = share => {
   if (share < 0.001 && share > 0) return "< 0.1 %";
   return `${(100 * share).toFixed(1)} %`;
 };
+const distance = value =>
+  (value > 0 && value < 0.001 ? value.toExponential(1) : value.toFixed(3));
 const made = (tag, text = "", kind = "") => {
   const element = document.createElement(tag);
   element.textContent = text;
@@ -87,7 +89,7 @@ function showProbabilities(box, answer) {
 function showNearest(box, answer) {
   if (!answer.exemplars.length) return;
   box.querySelector(".pictures").replaceChildren(...answer.exemplars.map(found =>
-    picture(`exemplars/${found.row}.png`, found.name, found.distance.toFixed(3))));
+    picture(`exemplars/${found.row}.png`, found.name, distance(found.distance))));
   const gauge = box.querySelector(".gauge");
   if (answer.threshold === null) {
     gauge.hidden = true;
@@ -95,7 +97,7 @@ function showNearest(box, answer) {
     const place = Math.min(1, answer.distance / (2 * answer.threshold));
     gauge.querySelector(".dot").setAttribute("x", String(197 * place));
     gauge.lastElementChild.textContent =
-      `Distance ${answer.distance.toFixed(3)}; above ${answer.threshold.toFixed(3)} counts as unknown.`;
+      `Distance ${distance(answer.distance)}; above ${distance(answer.threshold)} counts as unknown.`;
   }
   box.hidden = false;
 }
@@ -120,7 +122,9 @@ function picture(address, caption, small = "") {
   image.alt = "";  // the caption says it
   image.draggable = false;
   showPicture(image, address);
-  const text = made("figcaption", caption);
+  figure.title = caption;  // a long one is cut off
+  const text = made("figcaption");
+  text.append(made("span", caption, "short"));
   if (small) text.append(made("small", small));
   figure.append(image, text);
   entry.append(figure);

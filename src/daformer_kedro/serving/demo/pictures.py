@@ -55,8 +55,9 @@ def photograph(image: Image.Image, share_seen: float) -> str:
         image: RGB, upright, of any size.
         share_seen: side of the square, as a share of the image's short side.
     """
-    small = image.copy()
-    small.thumbnail((_MOST_SIDE, _MOST_SIDE))
+    scale = min(1, _MOST_SIDE / max(image.size))
+    width, height = (max(1, round(scale * length)) for length in image.size)
+    small = image.resize((width, height), reducing_gap=2)
     side = max(1, round(share_seen * min(small.size)))
     left, top = ((length - side) // 2 for length in small.size)
     shown = Image.blend(Image.new("RGB", small.size), small, _DIMMED)
