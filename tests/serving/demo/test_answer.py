@@ -12,13 +12,17 @@ import pytest
 import torch
 from PIL import Image
 
+from daformer_kedro.augmentation.transform import normalise
 from daformer_kedro.errors import InputError
+from daformer_kedro.model.attention_maps import attention_maps
 from daformer_kedro.serving import Classifier
 from daformer_kedro.serving.demo.answer import (
+    AttentionMap,
     answer_example,
     answer_exemplar,
     answer_file,
 )
+from daformer_kedro.serving.demo.pictures import attention_overlay
 
 ORIENTATION = 0x112
 Encode = Callable[..., bytes]
@@ -53,11 +57,32 @@ def test_an_image_gets_classes_attention_and_exemplars(
 def test_attention_is_that_of_the_likeliest_task(
     classifier: Classifier, encoded: Encode
 ) -> None:
-    content = encoded(Image.new("RGB", (8, 8), (200, 10, 90)), "PNG")
-    found = answer_file(classifier, content, "a.png")
-    kinds = [(look.kind, look.task) for look in found.attention]
-    # Edition S: external keys are made by one map for all tasks.
-    assert kinds == [("external", None), ("internal", found.classes[0].task)]
+    known = classifier.model.known
+    assert known is not None
+    tasks = set()
+    for pixels in known.thumbnails.numpy():
+        view = classifier.view(Image.fromarray(pixels))
+        content = encoded(Image.fromarray(pixels), "PNG")
+        found = answer_file(classifier, content, "a.png")
+        task = found.classes[0].task
+        image = torch.from_numpy(view.copy()).permute(2, 0, 1)[None]
+        preprocessing = classifier.model.checkpoint.preprocessing
+        maps = attention_maps(classifier.network, normalise(image, preprocessing))
+        assert maps.external is not None
+        assert maps.internal is not None
+        # Edition S: external keys are made by one map for all tasks.
+        assert found.attention == [
+            AttentionMap(
+                "external", None, attention_overlay(view, maps.external[0, 0].numpy())
+            ),
+            AttentionMap(
+                "internal",
+                task,
+                attention_overlay(view, maps.internal[0, task].numpy()),
+            ),
+        ]
+        tasks.add(task)
+    assert tasks == {0, 1}
     assert picture(found.attention[0].picture).size == (192, 192)
 
 

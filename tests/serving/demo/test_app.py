@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Callable
 from typing import Any
@@ -85,6 +86,27 @@ def test_large_uploads_are_read_and_larger_ones_refused(
     assert answer.json()["error"] == "the file is larger than 64 MiB"
 
 
+def test_an_upload_that_is_broken_off_raises_nothing(classifier: Classifier) -> None:
+    scope = {
+        **{"type": "http", "method": "POST", "path": "/classify", "query_string": b""},
+        "headers": [(b"host", b"127.0.0.1")],
+    }
+    parts = [
+        {"type": "http.request", "body": b"half", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent = []
+
+    async def receive() -> Any:
+        return parts.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(demo_app(classifier)(scope, receive, send))
+    assert sent[0]["status"] == 400
+
+
 def test_images_to_try_are_shown_and_classified(
     client: TestClient, classifier: Classifier
 ) -> None:
@@ -118,12 +140,12 @@ def test_a_fault_of_ours_costs_one_answer_and_is_logged(
     content = encoded(Image.new("RGB", (30, 20)), "PNG")
     with monkeypatch.context() as patched:
         patched.setattr(app, "answer_file", fail)
-        response = client.post("/classify?name=a.png", content=content)
+        name = f"{'x' * 5000}\nINFO forged.png"
+        response = client.post("/classify", params={"name": name}, content=content)
     assert response.status_code == 500
-    assert (
-        response.json()["error"] == "the server failed on this image; its log says why"
-    )
-    assert "a.png: could not be classified" in caplog.text
+    assert response.json()["error"].startswith("the server failed on this image")
+    assert "x?INFO forged.png: could not be classified" in caplog.text
+    assert "x" * 100 not in caplog.text
     assert "out of memory" in caplog.text
     assert client.post("/classify", content=content).status_code == 200
 
