@@ -229,7 +229,8 @@ def test_a_file_without_weights(value, tmp_path) -> None:
 
 def test_a_text_is_no_file_of_weights(tmp_path) -> None:
     (tmp_path / "w.pth").write_text("weights\n")
-    with pytest.raises(InputError, match=r"w\.pth is not a whole file of weights"):
+    said = r"w\.pth is not a whole file of weights: it is neither safetensors nor a st"
+    with pytest.raises(InputError, match=said):
         read_state(tmp_path / "w.pth")
 
 

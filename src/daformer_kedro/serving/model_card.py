@@ -67,9 +67,7 @@ def model_card(
         colour="grey" if channels == 1 else "RGB",
         num_classes=len(classifier.class_names),
         tasks=_classes_of_tasks(classifier),
-        measured_on="validation images"
-        if is_on_validation(settings)
-        else "test images",
+        measured_on=measured_on(facts),
         is_calibrated=model.is_calibrated,
         calibration=model.calibration,
         licence=_LICENCES.get(settings.get("source", {}).get("name"), _UNKNOWN_LICENCE),
@@ -101,18 +99,32 @@ def _protocol(settings: Mapping[str, Any]) -> dict[str, str]:
     """Return protocol, method and rehearsal memory in words, as far as known."""
     if not settings:
         return {}
-    memory, model = settings["memory"], settings["model"]
+    memory = settings["memory"]
     budget = memory["total"] or f"{memory['per_class']} per class"
-    method = method_name(
-        model["edition"],
-        settings["baseline"],
-        settings["training"]["schedule"],
-        decoder=model["decoder"],
-    )
     kept = {"everything": "all images", "nothing": "none"}.get(
         memory["keep"], f"{budget}, by {memory['selection']}"
     )
-    return {"protocol": _plain(settings["protocol"]), "method": method, "memory": kept}
+    return {
+        "protocol": _plain(settings["protocol"]),
+        "method": method_label(settings),
+        "memory": kept,
+    }
+
+
+def method_label(settings: Mapping[str, Any]) -> str:
+    """Return the name of the method in tables of runs."""
+    return method_name(
+        settings["model"]["edition"],
+        settings["baseline"],
+        settings["training"]["schedule"],
+        decoder=settings["model"]["decoder"],
+    )
+
+
+def measured_on(facts: Mapping[str, Any]) -> str:
+    """Name the images that a model was measured on: test or validation images."""
+    settings = facts.get("settings", {})
+    return "validation images" if is_on_validation(settings) else "test images"
 
 
 def _classes_of_tasks(classifier: Classifier) -> list[str]:

@@ -32,7 +32,7 @@ from daformer_kedro.model.encoders.weights import check_weights, read_weights
 from daformer_kedro.model.initialisation import linear
 from daformer_kedro.validation import STRICT, PositiveFloat, PositiveInt, validated
 
-_PIXELS_AT_ONCE = 32 * 224**2
+_PIXELS_AT_ONCE = 16 * 224**2
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -140,7 +140,7 @@ class TimmEncoder(Encoder):
         return settings.train == "frozen" and settings.weights != "none"
 
     def images_at_once(self) -> int:
-        """Return as many as 32 images of 224 pixels are, of some 10 MiB each."""
+        """Return as many as 16 images of 224 pixels are, of some 10 MiB each."""
         return max(1, round(_PIXELS_AT_ONCE / self.side**2))
 
     def load_weights(self) -> None:
@@ -203,6 +203,8 @@ class TimmEncoder(Encoder):
             images = F.interpolate(
                 images, size=(self.side, self.side), mode="bicubic", antialias=True
             )
+        # Convolutions of a CPU take a third less time with the channels last.
+        images = images.contiguous(memory_format=torch.channels_last)
         return to_tokens(self.backbone.forward_features(images), self.outline)
 
     def project(self, tokens: Tensor) -> Tensor:

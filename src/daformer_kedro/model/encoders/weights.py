@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import urllib.error
 from collections.abc import Mapping
@@ -123,6 +124,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
                 "run; save model.state_dict() alone, or as safetensors"
             ) from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if isinstance(error.__cause__, pickle.UnpicklingError):
+            reason = "it is neither safetensors nor a state dict of PyTorch"
         raise InputError(f"{path} is not a whole file of weights: {reason}") from error
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path} is not a file of weights: it has no state dict")
