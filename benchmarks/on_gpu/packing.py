@@ -50,7 +50,7 @@ class PackedImages:
         tables = []
         for split, of_split in labels.items():
             targets = target_of[of_split]
-            columns = {"split": split, "index": np.arange(len(targets))}
+            columns = {"split": split, "sample_index": np.arange(len(targets))}
             columns |= {"target": targets, "task": targets // CLASSES_A_TASK}
             tables.append(pd.DataFrame(columns))
         return pd.concat(tables, ignore_index=True)

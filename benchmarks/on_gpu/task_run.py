@@ -18,7 +18,7 @@ from daformer_kedro.evaluation.metrics import evaluate_predictions
 from daformer_kedro.evaluation.predictions import prediction_table
 from daformer_kedro.learning.extraction import extract
 from daformer_kedro.learning.growth import expand_model
-from daformer_kedro.learning.memory import exemplars_per_class, update_memory
+from daformer_kedro.learning.memory import update_memory
 from daformer_kedro.learning.progress import history_table
 from daformer_kedro.learning.seeding import make_generator
 from daformer_kedro.learning.task_images import TaskImages
@@ -185,12 +185,12 @@ class TaskRun:
         exemplars: pd.DataFrame | None,
     ) -> pd.DataFrame:
         candidates = data[~data["is_exemplar"]]
-        features, _ = self._extracted(trained, "train", candidates["index"])
+        features, _ = self._extracted(trained, "train", candidates["sample_index"])
         return update_memory(
             exemplars,
             candidates,
             features,
-            exemplars_per_class(self.config.memory, CLASSES_A_TASK * (task + 1)),
+            self.config.memory.exemplars_per_class(CLASSES_A_TASK * (task + 1)),
             self.config.memory.selection,
             make_generator(self.config.seed, task, "selection"),
         )
@@ -214,7 +214,7 @@ class TaskRun:
     def _evaluated(
         self, task: int, final: Checkpoint, seen: pd.DataFrame
     ) -> dict[str, Any]:
-        _, logits = self._extracted(final, "test", seen["index"])
+        _, logits = self._extracted(final, "test", seen["sample_index"])
         table = prediction_table(logits, seen)
         return evaluate_predictions(table, task, CLASSES_A_TASK * (task + 1))
 
@@ -234,7 +234,7 @@ class TaskRun:
 
     def _images(self, rows: pd.DataFrame) -> TaskImages:
         targets = torch.from_numpy(rows["target"].to_numpy(copy=True))
-        pixels = self._pixels("train", rows["index"])
+        pixels = self._pixels("train", rows["sample_index"])
         return TaskImages(pixels.to(self.device), targets.to(self.device))
 
     def _checkpoint(self, model: DAFormer) -> Checkpoint:

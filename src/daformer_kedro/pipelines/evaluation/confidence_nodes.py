@@ -61,17 +61,17 @@ def calibrate_node(
         best = best_exemplars(exemplars)
         num_exemplars = len(best)
         embeddings, own_logits = extractor.extract(
-            embedded or images, "train", best["index"]
+            embedded or images, "train", best["sample_index"]
         )
         own_targets = targets_of(best)
         calibration = fit_calibration(own_logits, own_targets, sizes)
         threshold = threshold_of(embeddings.half())
-        pixels = _pixels(images, "train", best["index"])
+        pixels = _pixels(images, "train", best["sample_index"])
         memory_errors["memory"] = _errors(calibration, own_logits, own_targets, sizes)
-    _, logits = extractor.extract(embedded or images, "test", tests["index"])
+    _, logits = extractor.extract(embedded or images, "test", tests["sample_index"])
     test_errors = _errors(calibration, logits, targets_of(tests), sizes)
     chosen = evenly_spaced(len(tests), _NUM_EXAMPLES)
-    examples = _pixels(images, "test", tests["index"].iloc[chosen])
+    examples = _pixels(images, "test", tests["sample_index"].iloc[chosen])
     bank = ExemplarBank.of(embeddings, own_targets, pixels.to(torch.uint8), examples)
     about = {
         **calibration.to_json(),
@@ -98,13 +98,17 @@ def measure_unknown_node(
     extractor = Extractor.of(checkpoint, evaluation, device)
     num_tasks = extractor.model.num_tasks
     tests = of_split(samples, "test")
-    embeddings, logits = extractor.extract(embedded or images, "test", tests["index"])
+    embeddings, logits = extractor.extract(
+        embedded or images, "test", tests["sample_index"]
+    )
     later = torch.from_numpy((tests["task"] >= num_tasks).to_numpy(copy=True))
     if exemplars is None:
         found = measure_detection(energy(logits), later, None)
     else:
         best = best_exemplars(exemplars)
-        bank = extractor.extract(embedded or images, "train", best["index"])[0].half()
+        bank = extractor.extract(embedded or images, "train", best["sample_index"])[
+            0
+        ].half()
         scores = distance_to_bank(embeddings, bank)
         found = measure_detection(scores, later, threshold_of(bank))
     return {"task": num_tasks - 1, **found}
@@ -152,5 +156,7 @@ def _errors(
     }
 
 
-def _pixels(images: Images, split: Any, rows: pd.Series) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(images.view(split, rows.to_numpy())))
+def _pixels(images: Images, split: Any, sample_index: pd.Series) -> Tensor:
+    return torch.from_numpy(
+        np.ascontiguousarray(images.view(split, sample_index.to_numpy()))
+    )
