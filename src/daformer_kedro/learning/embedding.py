@@ -107,7 +107,8 @@ def _embed(
 ) -> Iterator[tuple[int, NDArray[np.float16]]]:
     """Yield the first row and the tokens (n, N, W) of piece after piece."""
     num_images = len(images.train_labels if split == "train" else images.test_labels)
-    start, parts = first, []
+    start = end = first
+    parts: list[NDArray[np.float16]] = []
     with tqdm(
         total=num_images, initial=first, desc=f"embed {split}", disable=None
     ) as bar:
@@ -117,10 +118,11 @@ def _embed(
             if used.pool:
                 tokens = tokens.mean(dim=1, keepdim=True)
             parts.append(tokens.half().cpu().numpy())
+            end += len(batch)
             bar.update(len(batch))
-            if bar.n - start >= _ROWS_BETWEEN_SAVES or bar.n == num_images:
+            if end - start >= _ROWS_BETWEEN_SAVES or end == num_images:
                 yield start, np.concatenate(parts)
-                start, parts = int(bar.n), []
+                start, parts = end, []
 
 
 def _batches(
