@@ -29,7 +29,7 @@ from daformer_kedro.model.checkpoint_file import read_checkpoint, write_checkpoi
 from daformer_kedro.scenario.samples import assemble_task_data, samples_of_task
 from daformer_kedro.storage.state_file import StateFile
 from daformer_kedro.storage.whole_files import beside, put_in_place
-from on_gpu.packing import CLASSES_A_TASK, PackedImages
+from on_gpu.packing import CLASSES_PER_TASK, PackedImages
 from on_gpu.recipe import learning_settings
 from on_gpu.report import Report
 
@@ -161,7 +161,7 @@ class TaskRun:
             self.config.model,
             image_size=self.data.images.image_size,
             in_channels=self.data.images.num_channels,
-            num_new_classes=CLASSES_A_TASK,
+            num_new_classes=CLASSES_PER_TASK,
             seed=self.config.seed,
             divergence=self.config.losses.divergence.weight > 0,
         ).to(self.device)
@@ -190,7 +190,7 @@ class TaskRun:
             exemplars,
             candidates,
             features,
-            self.config.memory.exemplars_per_class(CLASSES_A_TASK * (task + 1)),
+            self.config.memory.exemplars_per_class(CLASSES_PER_TASK * (task + 1)),
             self.config.memory.selection,
             make_generator(self.config.seed, task, "selection"),
         )
@@ -216,7 +216,7 @@ class TaskRun:
     ) -> dict[str, Any]:
         _, logits = self._extracted(final, "test", seen["sample_index"])
         table = prediction_table(logits, seen)
-        return evaluate_predictions(table, task, CLASSES_A_TASK * (task + 1))
+        return evaluate_predictions(table, task, CLASSES_PER_TASK * (task + 1))
 
     def _extracted(
         self, checkpoint: Checkpoint, split: str, rows: pd.Series
