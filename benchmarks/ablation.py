@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from daformer_kedro.commands.grid import Cell, Grid, UnfinishedRunError
+from daformer_kedro.commands.grid import Grid, RunSpec, UnfinishedRunError
 from daformer_kedro.errors import InputError
 from daformer_kedro.methods import METHODS
 
@@ -66,7 +66,7 @@ def _results(
     """Folders of the results of each variant, one a seed."""
     source = {"source.path": path} if path else {}
     cells = [
-        Cell(
+        RunSpec(
             None if env == "digits" else env,
             {**VARIANTS[name], "seed": seed, **source},
         )

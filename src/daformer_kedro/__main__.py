@@ -24,10 +24,10 @@ _COMMANDS = {
 def main(*args: Any, **kwargs: Any) -> Any:
     """Run the project as ``kedro run`` would, with the same options."""
     print_any_character()
-    words = list(args[0]) if args else sys.argv[1:]
-    if words and words[0] in _COMMANDS:
-        command = import_module(f"daformer_kedro.commands.{_COMMANDS[words[0]]}")
-        sys.exit(command.main(words[1:]))
+    argv = list(args[0]) if args else sys.argv[1:]
+    if argv and argv[0] in _COMMANDS:
+        command = import_module(f"daformer_kedro.commands.{_COMMANDS[argv[0]]}")
+        sys.exit(command.main(argv[1:]))
     # Kedro's commands take half a second to import; predict and demo use none of them.
     from kedro.framework.cli.utils import find_run_command
     from kedro.framework.project import configure_project

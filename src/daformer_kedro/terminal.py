@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import sys
+from pathlib import Path
 
 _PLAIN = {"–": "-", "−": "-", "…": "...", "→": "->", "±": "+-", "·": "|"}
 _HANDLER = "daformer_kedro.plain"
@@ -30,3 +31,9 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
     known = [_PLAIN.get(c) or c.encode("ascii", "backslashreplace") for c in lacking]
     text = "".join(c if isinstance(c, str) else c.decode() for c in known)
     return text, error.end
+
+
+def path_from_here(path: Path) -> Path:
+    """Return the path from the working directory, where it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -23,12 +23,12 @@ def run_command(env: str | None, overrides: Mapping[str, Any]) -> str:
         env: the Kedro environment; ``None`` for the default one.
         overrides: the parameters given for this run, nested.
     """
-    words = ["kedro", "run"]
+    argv = ["kedro", "run"]
     if env:
-        words += ["--env", env]
+        argv += ["--env", env]
     if overrides:
-        words += ["--params", ",".join(_dotted(overrides))]
-    return shlex.join(words)
+        argv += ["--params", ",".join(_dotted(overrides))]
+    return shlex.join(argv)
 
 
 def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -10,18 +10,18 @@ import pytest
 
 from daformer_kedro.commands import grid as module
 from daformer_kedro.commands.grid import (
-    Cell,
     Grid,
+    RunSpec,
     UnfinishedRunError,
     parse_parameters,
 )
 from daformer_kedro.errors import InputError
-from daformer_kedro.reuse.attempt_log import Attempt, Journal
+from daformer_kedro.reuse.attempt_log import Attempt, AttemptLog
 
 # Kedro calls what OmegaConf gives up.
 pytestmark = pytest.mark.filterwarnings("ignore:register_new_resolver")
 
-SEEDS = [Cell("test", {"seed": str(seed)}) for seed in range(3)]
+SEEDS = [RunSpec("test", {"seed": str(seed)}) for seed in range(3)]
 
 
 class Kedro:
@@ -49,10 +49,10 @@ def store_results(folder: Path) -> None:
     (folder / "metrics.json").write_text("{}")
 
 
-def test_a_cell_is_what_a_user_would_type() -> None:
-    cell = Cell("test", {"source.path": "a b", "seed": "1"})
-    assert str(cell) == "kedro run --env test --params 'source.path=a b,seed=1'"
-    assert str(Cell(None, {})) == "kedro run"
+def test_a_run_is_what_a_user_would_type() -> None:
+    spec = RunSpec("test", {"source.path": "a b", "seed": "1"})
+    assert str(spec) == "kedro run --env test --params 'source.path=a b,seed=1'"
+    assert str(RunSpec(None, {})) == "kedro run"
 
 
 def test_parameters_are_read_as_kedro_reads_them() -> None:
@@ -64,7 +64,7 @@ def test_parameters_are_read_as_kedro_reads_them() -> None:
 def test_a_finished_run_is_found_and_not_made_again(
     finished: Any, kedro: Kedro
 ) -> None:
-    (folder,) = Grid(finished.path, [Cell("test", {})]).finish()
+    (folder,) = Grid(finished.path, [RunSpec("test", {})]).finish()
     assert folder == finished.folder("08_reporting")
     assert kedro.commands == []
 
@@ -81,7 +81,7 @@ def test_what_is_missing_is_made_in_order(project: Any, kedro: Kedro) -> None:
 def test_an_interrupted_run_is_not_finished(project: Any, kedro: Kedro) -> None:
     grid = Grid(project.path, SEEDS[:1])
     store_results(grid.runs[0].folder)  # of an earlier time
-    journal = Journal(project.path / "data" / "journal", grid.run_keys[0])
+    journal = AttemptLog(project.path / "data" / "journal", grid.run_keys[0])
     journal.note({"pipeline_names": ["__default__"]}, Attempt.begin(["a"]))
     grid.finish()
     assert len(kedro.commands) == 1
@@ -103,12 +103,12 @@ def test_what_several_runs_say_is_shown_where_one_fails(
         Grid(project.path, SEEDS[:2]).finish(jobs=2)
 
 
-def test_a_mistake_in_any_cell_ends_it_before_the_first(
+def test_a_mistake_in_any_run_ends_it_before_the_first(
     project: Any, kedro: Kedro
 ) -> None:
-    cells = [Cell("cifar100_10-10", {"scenario.class_order": n}) for n in ("1", "4")]
+    specs = [RunSpec("cifar100_10-10", {"scenario.class_order": n}) for n in ("1", "4")]
     with pytest.raises(InputError, match="class_order = 4 is not a published order"):
-        Grid(project.path, cells)
+        Grid(project.path, specs)
     with pytest.raises(InputError, match=r"^sed is not a parameter"):
-        Grid(project.path, [Cell("test", {"sed": "1"})]).finish()
+        Grid(project.path, [RunSpec("test", {"sed": "1"})]).finish()
     assert kedro.commands == []

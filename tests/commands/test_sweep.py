@@ -10,25 +10,25 @@ from typing import Any
 import pytest
 
 from daformer_kedro.commands import sweep
-from daformer_kedro.commands.sweep import main, make_cells
+from daformer_kedro.commands.sweep import main, make_specs
 
 ROOT = Path(__file__).parents[2]
 SHORT = "training.schedule=short,training.epochs=1,finetuning.epochs=1"
 
 
-def test_every_combination_is_a_cell_and_methods_come_first() -> None:
-    cells = make_cells(
+def test_every_combination_is_a_run_and_methods_come_first() -> None:
+    specs = make_specs(
         "cifar100_10-10",
         orders=["1", "2"],
         editions=["S", "M"],
         baselines=["none", "replay", "dytox"],
         parameters="source.path=DIR",
     )
-    assert {cell.env for cell in cells} == {"cifar100_10-10"}
-    assert {cell.parameters["source.path"] for cell in cells} == {"DIR"}
+    assert {spec.env for spec in specs} == {"cifar100_10-10"}
+    assert {spec.parameters["source.path"] for spec in specs} == {"DIR"}
     found = [
         (p["scenario.class_order"], p["model.edition"], p.get("baseline"))
-        for p in (cell.parameters for cell in cells)
+        for p in (spec.parameters for spec in specs)
     ]
     one_order = [("S", None), ("S", "replay"), ("S", "dytox")]
     one_order += [("M", None), ("M", "replay")]  # DyTox has no editions
@@ -36,11 +36,11 @@ def test_every_combination_is_a_cell_and_methods_come_first() -> None:
 
 
 def test_what_is_not_asked_for_is_the_environments() -> None:
-    (cell,) = make_cells("digits")
-    assert cell.env is None
-    assert cell.parameters == {"model.edition": "S"}
-    seeds = make_cells("test", seeds=["0", "1"])
-    assert [cell.parameters["seed"] for cell in seeds] == ["0", "1"]
+    (spec,) = make_specs("digits")
+    assert spec.env is None
+    assert spec.parameters == {"model.edition": "S"}
+    seeds = make_specs("test", seeds=["0", "1"])
+    assert [spec.parameters["seed"] for spec in seeds] == ["0", "1"]
 
 
 @pytest.mark.filterwarnings("ignore:register_new_resolver")
@@ -57,7 +57,7 @@ def test_an_interruption_says_how_to_go_on(
     stopped = subprocess.CompletedProcess([], 130, b"", b"")
     monkeypatch.setattr(subprocess, "run", lambda *words, **options: stopped)
     assert main(["--protocol", "test"]) == 130
-    assert "The same command goes on from there." in capsys.readouterr().err
+    assert "The same command resumes there." in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ def test_what_is_stored_comes_back_and_has_a_record(tmp_path: Path) -> None:
     record = read_record(dataset.filepath)
     assert record is not None
     assert record.size == dataset.filepath.stat().st_size
-    assert record.origin is None
+    assert record.provenance is None
 
 
 def test_damage_is_named_when_loading(tmp_path: Path) -> None:

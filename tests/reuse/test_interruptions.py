@@ -1,4 +1,4 @@
-"""After a crash or Ctrl+C the same command goes on, to the same bytes."""
+"""After a crash or Ctrl+C the same command resumes, to the same bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from daformer_kedro.learning.progress import EpochRecord, observed_by
 from daformer_kedro.reuse.runner import RunInterrupted
 from daformer_kedro.storage.lock import Lock
 from daformer_kedro.storage.processes import identity
-from daformer_kedro.tracking import final_model, parent_run
+from daformer_kedro.tracking import final_model, run_metadata
 
 COMPARED = (".safetensors", ".json", ".parquet", ".npy")
 
@@ -67,7 +67,7 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(
 ) -> None:
     with (
         pytest.raises(
-            RunInterrupted, match=r"(?s)Stopped in task_01\..*go on"
+            RunInterrupted, match=r"(?s)Stopped in task_01\..*resume"
         ) as error,
         observed_by(At(1, phase, interrupt)),
     ):
@@ -87,7 +87,7 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(
     assert_same_bytes(fresh, finished)
     assert not list((fresh.path / "data").rglob("*.attempt"))
     assert not list((fresh.path / "data").rglob("*.state"))
-    # It has come to its end: the same command begins anew.
+    # It has come to its end: the same command starts from scratch.
     assert fresh.plain() == set()
     assert fresh.said == {}
 
@@ -217,16 +217,16 @@ def test_runs_of_killed_processes_are_closed_and_others_are_not(
     client = MlflowClient(f"sqlite:///{copy.path}/mlflow.db")
     experiment = client.get_experiment_by_name("daformer")
     assert experiment is not None
-    project = {parent_run.PROJECT_TAG: copy.path.as_posix()}
+    project = {run_metadata.PROJECT_TAG: copy.path.as_posix()}
     made = {
         name: client.create_run(
             experiment.experiment_id, tags=tags, run_name=name
         ).info.run_id
         for name, tags in {
-            "killed": {**project, parent_run.PROCESS_TAG: dead},
-            "alive": {**project, parent_run.PROCESS_TAG: identity()},
-            "elsewhere": {**project, parent_run.PROCESS_TAG: "other-host:1:2"},
-            "other project": {parent_run.PROCESS_TAG: dead},
+            "killed": {**project, run_metadata.PROCESS_TAG: dead},
+            "alive": {**project, run_metadata.PROCESS_TAG: identity()},
+            "elsewhere": {**project, run_metadata.PROCESS_TAG: "other-host:1:2"},
+            "other project": {run_metadata.PROCESS_TAG: dead},
         }.items()
     }
     if not is_all_reused:

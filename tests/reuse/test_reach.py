@@ -204,7 +204,7 @@ def trainings() -> list[dict[str, str]]:
         "learning/distributed/messages.py: def send( → def send(more, ",
         "evaluation/summary.py: def format_summary( → def format_summary(more, ",
         "evaluation/figures/style.py: def  → def other_",
-        "framework/console.py: Results and figures → Figures and results",
+        "framework/results.py: Results and figures → Figures and results",
         "serving/model_card.py: CC BY 4.0 → CC BY 3.0",
         "methods/dytox.py: = 0.8 → = 0.7",
         "methods/weight_alignment.py: newest.mul_ → newest.div_",

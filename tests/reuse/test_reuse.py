@@ -124,13 +124,13 @@ def test_another_version_of_torch_is_said_and_strictly_computed_again(
     copy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = torch.__version__
-    real = fingerprint.PartsReader.environment
+    real = fingerprint.Fingerprinter.environment
 
     def other(self: Any, node: Any) -> dict[str, str]:
         facts = real(self, node)
         return facts and {**facts, "torch": "99.0"}
 
-    monkeypatch.setattr(fingerprint.PartsReader, "environment", other)
+    monkeypatch.setattr(fingerprint.Fingerprinter, "environment", other)
     assert copy.again() == set()
     change = f"torch changed {version} → 99.0"
     assert copy.said["task_00.train_task"] == f"reused, although {change}"
@@ -145,27 +145,29 @@ def test_another_version_of_torch_is_said_and_strictly_computed_again(
     assert copy.said["task_00.train_task"] == change
 
 
-def test_a_plain_run_computes_everything_anew(copy: Any) -> None:
+def test_a_plain_run_computes_everything_again(copy: Any) -> None:
     before = read_record(copy.file("task_00/metrics.json"))
     copy.plain()
     found = [
         read_record(path.with_name(path.name.removesuffix(".meta")))
         for path in (copy.path / "data").rglob("*.meta")
     ]
-    attempts = {record.origin.attempt for record in found if record and record.origin}
+    attempts = {
+        record.provenance.attempt for record in found if record and record.provenance
+    }
     assert before is not None
-    assert before.origin is not None
+    assert before.provenance is not None
     assert len(attempts) == 1
-    assert before.origin.attempt not in attempts
+    assert before.provenance.attempt not in attempts
 
 
 def test_mlflow_shows_what_was_reused_and_where_it_was_made(copy: Any) -> None:
     record = read_record(copy.file("task_00/checkpoint.safetensors"))
     assert record is not None
-    assert record.origin is not None
+    assert record.provenance is not None
     with sqlite3.connect(copy.path / "mlflow.db") as database:
         query = "select name from runs where run_uuid = ?"
-        (made,) = database.execute(query, [record.origin.mlflow_run]).fetchone()
+        (made,) = database.execute(query, [record.provenance.mlflow_run]).fetchone()
         assert made == "task_00"
         copy.file("results.csv").unlink()
         copy.again()
@@ -175,8 +177,8 @@ def test_mlflow_shows_what_was_reused_and_where_it_was_made(copy: Any) -> None:
                 "runs order by start_time desc limit 1)"
             )
         )
-    assert tags["reused.task_00.train_task"] == record.origin.mlflow_run
-    assert f"runs/{record.origin.mlflow_run})" in tags["mlflow.note.content"]
+    assert tags["reused.task_00.train_task"] == record.provenance.mlflow_run
+    assert f"runs/{record.provenance.mlflow_run})" in tags["mlflow.note.content"]
     assert "reused.tabulate" not in tags
 
 

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from daformer_kedro.tracking.parent_run import _lock_path
+from daformer_kedro.config.run import Config
+from daformer_kedro.run_state import RunState
+from daformer_kedro.tracking.connection import _lock_path
 
 START = """
 import sys
@@ -79,4 +81,5 @@ def test_processes_that_start_first_at_once_are_all_logged(project: Any) -> None
     ],
 )
 def test_a_lock_lies_beside_the_database_it_is_for(uri: str | None, path: str) -> None:
-    assert _lock_path(uri, "/project") == Path(path)
+    state = RunState(Config(), Path("/project"))
+    assert _lock_path(uri, state) == Path(path)

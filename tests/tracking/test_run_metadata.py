@@ -13,7 +13,11 @@ import pytest
 
 from daformer_kedro.config.run import Config
 from daformer_kedro.scenario.images import ImageArrays
-from daformer_kedro.tracking.run_metadata import fact_tags, image_inputs, table_input
+from daformer_kedro.tracking.run_metadata import (
+    image_inputs,
+    metadata_tags,
+    table_input,
+)
 
 
 def images(pixel: int = 0) -> ImageArrays:
@@ -57,7 +61,7 @@ def test_a_table_is_digested_with_its_order() -> None:
 
 
 def test_tags_say_what_code_it_was() -> None:
-    tags = fact_tags(Config())
+    tags = metadata_tags(Config())
     assert len(tags["git_commit"]) == 40
     assert tags["git_dirty"] in ("true", "false")
     assert len(tags["code_fingerprint"]) == 12

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
-from daformer_kedro.tracking.run_page import runs_page, set_kind
+from daformer_kedro.tracking.connection import mark_as_training
+from daformer_kedro.tracking.run_page import runs_page
 
 LOCAL = "sqlite:////data/mlflow.db"
 
@@ -72,15 +73,16 @@ def test_an_experiment_that_exists_is_marked_unless_its_user_has(
     client = MlflowClient(place)
     (found,) = [e for e in client.search_experiments() if e.name == "daformer"]
     assert found.tags[kind] == ours
-    client.delete_experiment_tag(found.experiment_id, kind)
-    set_kind("daformer")
-    assert client.get_experiment(found.experiment_id).tags[kind] == ours
+    number = found.experiment_id
+    client.delete_experiment_tag(number, kind)
+    mark_as_training(client.get_experiment(number))
+    assert client.get_experiment(number).tags[kind] == ours
     # What MLflow's pages write when they guess, and what a user chooses there.
     for before, after in (
         ("genai_development_inferred", ours),
         ("no_inferred_type", ours),
         ("genai_development", "genai_development"),
     ):
-        client.set_experiment_tag(found.experiment_id, kind, before)
-        set_kind("daformer")
-        assert client.get_experiment(found.experiment_id).tags[kind] == after
+        client.set_experiment_tag(number, kind, before)
+        mark_as_training(client.get_experiment(number))
+        assert client.get_experiment(number).tags[kind] == after

@@ -34,7 +34,7 @@ class StoredRun:
 
 
 def stored_runs(data: Path, *, sources: bool = False) -> list[StoredRun]:
-    """All runs below the folder ``data``, the newest first.
+    """Return all runs below the folder ``data``, the newest first.
 
     Args:
         data: with Kedro's data layers in it.

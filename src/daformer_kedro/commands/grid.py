@@ -17,17 +17,14 @@ from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 from omegaconf import OmegaConf
 
-from daformer_kedro.config.run import Config, run_key
-from daformer_kedro.datasets.images import index_in
-from daformer_kedro.reuse.attempt_log import Journal
-from daformer_kedro.reuse.hooks import JOURNAL
-from daformer_kedro.scenario.plan import make_plan
+from daformer_kedro.reuse.attempt_log import AttemptLog
+from daformer_kedro.run_state import RunState
 
 _STDERR = 2
 
 
 class UnfinishedRunError(Exception):
-    """A cell did not come to its end; what is finished stays finished.
+    """A run of the grid failed or was stopped; what is finished stays finished.
 
     Attributes:
         status: exit status of its ``kedro run``.
@@ -39,7 +36,7 @@ class UnfinishedRunError(Exception):
 
 
 @dataclass(frozen=True)
-class Cell:
+class RunSpec:
     """One run of a grid.
 
     Attributes:
@@ -51,47 +48,47 @@ class Cell:
     parameters: Mapping[str, str]
 
     @property
-    def words(self) -> list[str]:
-        """The command that makes the run, after ``kedro``."""
-        words = ["run"]
+    def argv(self) -> list[str]:
+        """Command that makes the run, after ``kedro``."""
+        argv = ["run"]
         if self.env:
-            words += ["--env", self.env]
+            argv += ["--env", self.env]
         if self.parameters:
             pairs = [f"{name}={value}" for name, value in self.parameters.items()]
-            words += ["--params", ",".join(pairs)]
-        return words
+            argv += ["--params", ",".join(pairs)]
+        return argv
 
     def __str__(self) -> str:
-        return shlex.join(["kedro", *self.words])
+        return shlex.join(["kedro", *self.argv])
 
 
 class Grid:
-    """Cells of one project.
+    """Runs of one project.
 
     Args:
         project: root of the Kedro project.
-        cells: the runs, in the order in which they are made.
+        specs: the runs, in the order in which they are made.
 
     Raises:
-        InputError: the settings of any cell are wrong; nothing has run then.
+        InputError: the settings of any run are wrong; nothing has run then.
     """
 
-    def __init__(self, project: Path, cells: Sequence[Cell]) -> None:
+    def __init__(self, project: Path, specs: Sequence[RunSpec]) -> None:
         self.project = project
         bootstrap_project(project)
-        self.runs = [_CellRun(project, cell) for cell in cells]
+        self.runs = [_GridRun(project, spec) for spec in specs]
         for run in self.runs:
-            make_plan(run.config, index_in(project, run.config))
+            _ = run.state.tasks  # raises
 
     @property
     def run_keys(self) -> list[str]:
-        """Run key of each cell."""
-        return [run_key(run.config) for run in self.runs]
+        """Run key of each run."""
+        return [run.state.run_key for run in self.runs]
 
     def finish(self, jobs: int = 1) -> list[Path]:
-        """Make what is missing, and return the folder of each cell's results.
+        """Make what is missing, and return the folder of each run's results.
 
-        An interrupted cell goes on where it stopped, as ``kedro run`` does.
+        An interrupted run resumes where it stopped, as ``kedro run`` does.
 
         Args:
             jobs: runs at a time; what several say is shown only where one fails.
@@ -102,17 +99,17 @@ class Grid:
         total = len(self.runs)
         is_stopped = Event()
 
-        def finish(number: int, run: _CellRun) -> None:
+        def finish(number: int, run: _GridRun) -> None:
             if is_stopped.is_set():
                 return
             try:
                 run.finish(f"[{number}/{total}]", is_shown=jobs == 1)
             except BaseException:
-                is_stopped.set()  # before this worker takes the next cell
+                is_stopped.set()  # before this worker takes the next run
                 raise
 
         with ThreadPoolExecutor(jobs) as pool:
-            futures = [pool.submit(finish, *cell) for cell in enumerate(self.runs, 1)]
+            futures = [pool.submit(finish, *run) for run in enumerate(self.runs, 1)]
             try:
                 for future in futures:
                     future.result()
@@ -122,18 +119,18 @@ class Grid:
         return [run.folder for run in self.runs]
 
 
-class _CellRun:
-    """A cell in its project."""
+class _GridRun:
+    """A run of a grid in its project."""
 
-    def __init__(self, project: Path, cell: Cell) -> None:
+    def __init__(self, project: Path, spec: RunSpec) -> None:
         self._project = project
-        self.cell = cell
+        self.spec = spec
 
     @cached_property
-    def config(self) -> Config:
-        """The validated settings, as ``kedro run`` will read them."""
-        config: Config = self._loader.config
-        return config
+    def state(self) -> RunState:
+        """Validated settings, as ``kedro run`` will read them."""
+        state: RunState = self._loader.state
+        return state
 
     @cached_property
     def folder(self) -> Path:
@@ -145,20 +142,20 @@ class _CellRun:
     @property
     def is_finished(self) -> bool:
         """Whether the results are there and no attempt at them is unfinished."""
-        journal = Journal(self._project / JOURNAL, run_key(self.config))
+        attempts = AttemptLog(self.state.journal, self.state.run_key)
         has_results = (self.folder / "metrics.json").exists()
-        return has_results and journal.unfinished({}) is None
+        return has_results and attempts.unfinished({}) is None
 
     def finish(self, place: str, *, is_shown: bool) -> None:
-        """Run the cell unless it is finished."""
+        """Run ``kedro run`` unless it has finished before."""
         if self.is_finished:
             _say(f"{place} finished before: {self.folder.name}")
             return
-        _say(f"{place} {self.cell}")
+        _say(f"{place} {self.spec}")
         kedro = Path(sys.executable).with_name("kedro")
         # Standard output is for the caller's table.
         done = subprocess.run(
-            [str(kedro), *self.cell.words],
+            [str(kedro), *self.spec.argv],
             cwd=self._project,
             stdout=_STDERR if is_shown else subprocess.PIPE,
             stderr=None if is_shown else subprocess.STDOUT,
@@ -167,18 +164,20 @@ class _CellRun:
         if done.returncode:
             said = (done.stdout or b"").decode(errors="replace")
             raise UnfinishedRunError(
-                f"{said}{self.cell} ended with status {done.returncode}",
+                f"{said}{self.spec} ended with status {done.returncode}",
                 done.returncode,
             )
 
     @cached_property
     def _loader(self) -> Any:
-        return settings.CONFIG_LOADER_CLASS(
+        loader = settings.CONFIG_LOADER_CLASS(
             conf_source=str(self._project / settings.CONF_SOURCE),
-            env=self.cell.env,
-            runtime_params=_nested(self.cell.parameters),
+            env=self.spec.env,
+            runtime_params=_nested(self.spec.parameters),
             **settings.CONFIG_LOADER_ARGS,
         )
+        loader.project = self._project
+        return loader
 
 
 def parse_parameters(text: str) -> dict[str, str]:

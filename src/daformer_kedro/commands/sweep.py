@@ -11,8 +11,8 @@ from pathlib import Path
 from kedro.framework.project import settings
 
 from daformer_kedro.commands.grid import (
-    Cell,
     Grid,
+    RunSpec,
     UnfinishedRunError,
     parse_parameters,
 )
@@ -23,7 +23,7 @@ from daformer_kedro.terminal import print_any_character
 _DEFAULT = "digits"
 
 
-def make_cells(
+def make_specs(
     protocol: str,
     *,
     orders: Sequence[str] = (),
@@ -31,8 +31,8 @@ def make_cells(
     editions: Sequence[str] = ("S",),
     baselines: Sequence[str] = ("none",),
     parameters: str = "",
-) -> list[Cell]:
-    """Every combination, with all methods of one order and seed before the next.
+) -> list[RunSpec]:
+    """Combine all values, with all methods of one order and seed before the next.
 
     Args:
         protocol: the Kedro environment; ``digits`` is the default one.
@@ -42,7 +42,7 @@ def make_cells(
         baselines: values of ``baseline``.
         parameters: further ``--params`` of every run.
     """
-    cells = []
+    specs = []
     unset: list[str | None] = [None]
     for order, seed, edition, baseline in product(
         list(orders) or unset, list(seeds) or unset, editions, baselines
@@ -57,8 +57,8 @@ def make_cells(
         }
         given = {name: value for name, value in chosen.items() if value is not None}
         env = None if protocol == _DEFAULT else protocol
-        cells.append(Cell(env, parse_parameters(parameters) | given))
-    return cells
+        specs.append(RunSpec(env, parse_parameters(parameters) | given))
+    return specs
 
 
 def compare(project: Path, protocol: str, run_keys: Sequence[str]) -> str:
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Make what is missing of the grid, then print its comparison table."""
     print_any_character()
     options = _parser().parse_args(arguments)
-    cells = make_cells(
+    specs = make_specs(
         options.protocol,
         orders=options.orders,
         seeds=options.seeds,
@@ -92,14 +92,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parameters=options.params,
     )
     try:
-        grid = Grid(options.project, cells)
+        grid = Grid(options.project, specs)
         grid.finish(options.jobs)
         table = compare(options.project, options.protocol, grid.run_keys)
     except InputError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except (UnfinishedRunError, KeyboardInterrupt) as stop:
-        sys.stderr.write(f"{stop}\nThe same command goes on from there.\n".lstrip())
+        sys.stderr.write(f"{stop}\nThe same command resumes there.\n".lstrip())
         return stop.status if isinstance(stop, UnfinishedRunError) else 130
     sys.stdout.write(f"\n{table}")
     return 0

@@ -80,7 +80,7 @@ class MlflowRunsDataset(AbstractDataset[None, pd.DataFrame]):
         return pd.DataFrame(rows)
 
     def _is_wanted(self, run: Run) -> bool:
-        if not _is_whole(run):
+        if not _has_results(run):
             return False
         return self._run_keys is None or run.data.tags["run_key"] in self._run_keys
 
@@ -125,7 +125,7 @@ class MlflowRunsDataset(AbstractDataset[None, pd.DataFrame]):
         return {"experiment": self._experiment, "filter": self._filter}
 
 
-def _is_whole(run: Run) -> bool:
+def _has_results(run: Run) -> bool:
     return (
         run.info.status == "FINISHED"
         and _PARENT_TAG not in run.data.tags

@@ -13,9 +13,9 @@ from kedro.io.core import parse_dataset_definition
 from daformer_kedro.datasets.local_path import local_path
 from daformer_kedro.storage.checksum import checksum, size
 from daformer_kedro.storage.record import (
-    Origin,
+    Provenance,
     Record,
-    is_whole,
+    checksum_matches,
     read_record,
     record_path,
     write_record,
@@ -45,7 +45,7 @@ class StoredDataset(AbstractDataset[Any, Any]):
         filepath: where the file or folder is.
         format: what ``dataset`` says, as a mapping.
         format_class: the class of the inner dataset.
-        origin: how what is saved next was made; ``None`` outside a run.
+        provenance: how what is saved next was made; ``None`` outside a run.
         is_current: whether what is stored is what the run would make; ``None`` where
             existing is enough.
     """
@@ -63,7 +63,7 @@ class StoredDataset(AbstractDataset[Any, Any]):
             deepcopy(self.format)
         )
         self.metadata = metadata
-        self.origin: Origin | None = None
+        self.provenance: Provenance | None = None
         self.is_current: bool | None = None
 
     def _inner(self, filepath: Path) -> AbstractDataset[Any, Any]:
@@ -79,7 +79,7 @@ class StoredDataset(AbstractDataset[Any, Any]):
         """
         record = read_record(self.filepath)
         there = self.filepath.exists()
-        if there and record is not None and not is_whole(self.filepath, record):
+        if there and record is not None and not checksum_matches(self.filepath, record):
             raise DatasetError(
                 f"{self.filepath} is damaged: it does not have the checksum of what "
                 "was stored. Compute it again with kedro run --only-missing-outputs, "
@@ -96,19 +96,19 @@ class StoredDataset(AbstractDataset[Any, Any]):
         try:
             with beside(self.filepath) as written:
                 self._inner(written).save(data)
-                content = Record(checksum(written), size(written), self.origin)
+                content = Record(checksum(written), size(written), self.provenance)
                 self._put_in_place(written, content)
             write_record(self.filepath, content)
         except OSError as error:
             raise DatasetError(f"cannot write {self.filepath}: {error}") from error
         except DatasetError as error:
             raise DatasetError(f"cannot write {self.filepath}: {error}") from error
-        self.origin = self.is_current = None
+        self.provenance = self.is_current = None
 
     def _put_in_place(self, written: Path, content: Record) -> None:
         # Runs with other settings may be reading a shared folder, which cannot be
         # replaced in one step. If it holds the same, it stays.
-        if self.filepath.is_dir() and is_whole(self.filepath, content):
+        if self.filepath.is_dir() and checksum_matches(self.filepath, content):
             return
         # Never a record of something else.
         self.forget_record()
@@ -116,7 +116,9 @@ class StoredDataset(AbstractDataset[Any, Any]):
             put_in_place(written, self.filepath)
         except OSError:
             # Another run may have put the same folder there a moment ago.
-            if not (self.filepath.is_dir() and is_whole(self.filepath, content)):
+            if not (
+                self.filepath.is_dir() and checksum_matches(self.filepath, content)
+            ):
                 raise
 
     def forget_record(self) -> None:

@@ -1,1 +1,1 @@
-"""What Kedro asks of a project: context, session, console, checks of commands."""
+"""Parts that Kedro asks of a project: context, session, console, checks of commands."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from daformer_kedro.config.run import (
     embedding_key,
     lay_over,
     merge,
-    result_overrides,
     run_key,
     run_name,
     source_key,
@@ -29,15 +29,15 @@ from daformer_kedro.config.run import (
 from daformer_kedro.datasets.local_path import local_path
 from daformer_kedro.errors import InputError
 from daformer_kedro.model.encoders.defaults import fill_from_encoder
+from daformer_kedro.run_state import RunState
 from daformer_kedro.scenario.image_files import COPIES
 from daformer_kedro.scenario.sources import FILE_SOURCES
 from daformer_kedro.storage.sqlite_uri import sqlite_uri
-from daformer_kedro.usage import UsageError, run_command
+from daformer_kedro.usage import UsageError
 from daformer_kedro.validation import require_every_setting
 
 _PARENT = "extends"
 """The key by which an environment names the one whose parameters it starts from."""
-
 
 _OWN_DATASETS = "daformer_kedro.datasets."
 
@@ -59,10 +59,13 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
     Attributes:
         project: root of the project, which the configuration may lie outside of;
-            ``None`` where no context has said it.
+            ``None`` where no context has set it.
+        requested: names of the pipelines that the project's session will run; ``None``
+            where there is no such session.
     """
 
     project: Path | None = None
+    requested: tuple[str, ...] | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -101,9 +104,9 @@ class ProjectConfigLoader(OmegaConfigLoader):
             return self._catalog(super().__getitem__(key))
         return super().__getitem__(key)
 
-    @property
-    def config(self) -> Config:
-        """The validated parameters.
+    @cached_property
+    def state(self) -> RunState:
+        """The parameters, validated once, with what follows from them.
 
         Raises:
             InputError: a setting is left out, or see
@@ -112,7 +115,13 @@ class ProjectConfigLoader(OmegaConfigLoader):
         parameters = self["parameters"]
         config = Config.from_parameters(parameters)
         require_every_setting(Config, parameters, optional="losses")
-        return config
+        return RunState(
+            config,
+            self._find_project(),
+            env=self.env,
+            overrides=self.runtime_params or {},
+            requested=self.requested,
+        )
 
     def _catalog(self, entries: dict[str, Any]) -> dict[str, Any]:
         """Refuse places that no dataset of this project can write to.
@@ -131,10 +140,12 @@ class ProjectConfigLoader(OmegaConfigLoader):
             _build_pipelines_for(self)
         return entries
 
-    def _joint_config(self) -> Config:
-        """The same settings with the baseline ``joint``, the upper bound."""
+    @cached_property
+    def _joint_run_key(self) -> str:
+        """Run key of the same settings with the baseline ``joint``, the upper bound."""
         merged = super().__getitem__("parameters")
-        return Config.from_parameters(self._parameters(merged, baseline="joint"))
+        joint = Config.from_parameters(self._parameters(merged, baseline="joint"))
+        return run_key(joint)
 
     def _parameters(self, merged: dict[str, Any], **more: Any) -> dict[str, Any]:
         """Lay everything over ``merged``, Kedro's own merge of base and environment.
@@ -204,23 +215,21 @@ class ProjectConfigLoader(OmegaConfigLoader):
         return settings
 
     def _register_keys(self) -> None:
-        # Resolvers are global to the process: set anew before each use, so that two
+        # Resolvers are global to the process: set again before each use, so that two
         # loaders in one process do not mix up their keys.
-        config = self.config
-        project = self._find_project().as_posix()
+        state, config = self.state, self.state.config
+        project = state.project.as_posix()
         given = os.environ.get("MLFLOW_TRACKING_URI")
         values = {
-            "run_key": run_key(config),
-            "joint_run_key": run_key(self._joint_config()),
+            "run_key": state.run_key,
+            "joint_run_key": self._joint_run_key,
             "source_key": source_key(config),
             "embedding_key": embedding_key(config),
             "folder_of_copies": (
                 f"{project}/data/02_intermediate/{source_key(config)}/{COPIES}"
             ),
             "run_name": run_name(config),
-            "run_command": run_command(
-                self.env, result_overrides(self.runtime_params or {})
-            ),
+            "run_command": state.command,
             "comparison_filter": config.comparison.filter,
             "comparison_run_keys": config.comparison.run_keys,
             "comparison_experiment": config.comparison.experiment,
@@ -243,22 +252,30 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
 
 class ProjectContext(KedroContext):
-    """Builds the pipelines for the environment and parameters of this session.
+    """Makes the state of the session, and builds the pipelines for it.
 
     Every setting is validated here, before anything is read or run.
+
+    Attributes:
+        state: handed to the hooks.
     """
+
+    state: RunState
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         loader = arguments["config_loader"]
         loader.project = Path(arguments["project_path"])
-        _build_pipelines_for(loader)
+        self.state = _build_pipelines_for(loader)
 
 
-def _build_pipelines_for(loader: ProjectConfigLoader) -> None:
+def _build_pipelines_for(loader: ProjectConfigLoader) -> RunState:
     """Check settings, and drop pipelines that were built for others in this process."""
     try:
-        pipeline_registry.use_settings(loader.config, loader.project)
+        state = loader.state
+        state.check()
     except InputError as error:
         raise UsageError(str(error)) from error
+    pipeline_registry.set_state(state)
     pipelines.configure(pipeline_registry.__name__)
+    return state

@@ -1,10 +1,7 @@
-"""Refuses runs that cannot succeed, and says mistakes in one message."""
+"""Refuses runs that cannot succeed, and reports mistakes in one message."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
@@ -12,22 +9,11 @@ from kedro.io import CatalogProtocol, DatasetError
 from kedro.pipeline import Pipeline
 
 from daformer_kedro.errors import InputError
+from daformer_kedro.run_state import StateHooks
 from daformer_kedro.usage import UsageError
 
-_of_project: ContextVar[bool] = ContextVar("of_project", default=False)
 
-
-@contextmanager
-def runs_of_the_project() -> Iterator[None]:
-    """Mark what runs within the block as begun by the project's own session."""
-    token = _of_project.set(True)
-    try:
-        yield
-    finally:
-        _of_project.reset(token)
-
-
-class GuardHooks:
+class GuardHooks(StateHooks):
     """Checks before a run, plain messages after an error."""
 
     @hook_impl(tryfirst=True)
@@ -38,7 +24,7 @@ class GuardHooks:
             UsageError: names what is missing and the command that makes it; or another
                 session than the project's runs the pipeline, as kedro server does.
         """
-        if not _of_project.get():
+        if self.state.requested is None:
             raise UsageError(
                 "this project's pipelines run with its own session alone, which "
                 "decides what is reused: kedro run, or in Python "
@@ -56,7 +42,7 @@ class GuardHooks:
         """Show a user's mistake without a traceback.
 
         Raises:
-            UsageError: in place of the error, if a user can mend it.
+            UsageError: in place of the error, if a user can correct it.
         """
         if isinstance(error, UsageError):
             return

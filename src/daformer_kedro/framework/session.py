@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from kedro.config import AbstractConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.runner import AbstractRunner, SequentialRunner
 
-from daformer_kedro import pipeline_registry
 from daformer_kedro.errors import InputError
-from daformer_kedro.framework.guard import runs_of_the_project
 from daformer_kedro.framework.selection import check_runner, check_selection
 from daformer_kedro.learning.progress import observers_of_block
 from daformer_kedro.reuse.runner import CachingSequentialRunner
+from daformer_kedro.terminal import print_any_character
 from daformer_kedro.usage import UsageError
 
 
@@ -22,10 +22,17 @@ class ProjectSession(KedroSession):
     """Runs with :class:`CachingSequentialRunner` where Kedro would run sequentially."""
 
     _context: KedroContext | None = None
+    _requested: tuple[str, ...] | None = None
 
     def load_context(self) -> KedroContext:
-        """The context; within a run the one that its options were checked with."""
+        """Make a context; within a run, the one that its options were checked with."""
         return self._context or super().load_context()
+
+    def _get_config_loader(self) -> AbstractConfigLoader:
+        """Make a loader that knows whether the images are needed."""
+        loader: Any = super()._get_config_loader()
+        loader.requested = self._requested
+        return loader
 
     def run(  # type: ignore[override]
         self, pipeline_name: str | None = None, **options: Any
@@ -35,23 +42,22 @@ class ProjectSession(KedroSession):
         Raises:
             UsageError: a name that does not exist, or another kind of runner.
         """
+        print_any_character()
         names = options.get("pipeline_names") or [pipeline_name or "__default__"]
-        pipeline_registry.expect(names)
+        self._requested = tuple(names)
         runner: AbstractRunner | None = options.pop("runner", None)
         try:
-            check_runner(runner)
-            self._context = self.load_context()
-            check_selection(pipelines, {**options, "pipeline_names": names})
-        except InputError as error:
-            pipeline_registry.expect(["__default__"])
-            raise UsageError(str(error)) from error
-        if runner is None or type(runner) is SequentialRunner:
-            runner = CachingSequentialRunner(
-                is_async=getattr(runner, "_is_async", False)
-            )
-        try:
-            with observers_of_block(), runs_of_the_project():
+            try:
+                check_runner(runner)
+                self._context = self.load_context()
+                check_selection(pipelines, {**options, "pipeline_names": names})
+            except InputError as error:
+                raise UsageError(str(error)) from error
+            if runner is None or type(runner) is SequentialRunner:
+                runner = CachingSequentialRunner(
+                    is_async=getattr(runner, "_is_async", False)
+                )
+            with observers_of_block():
                 return super().run(pipeline_name, runner=runner, **options)
         finally:
-            self._context = None
-            pipeline_registry.expect(["__default__"])
+            self._context = self._requested = None

@@ -1,12 +1,49 @@
 """Names that pipelines, the catalog, the cache and the run log agree on."""
 
+STANDALONE = frozenset({"comparison", "export", "inference"})
+"""Pipelines that are no part of a run: they use finished ones."""
+
 READS_SOURCE_FILES = "source_files"
 """Tag of nodes that read the files at ``source.path``."""
 
-STANDS_APART = "stands_apart"
-"""Tag of nodes that use finished models: they need no source, and lock no results."""
+USES_FINISHED_MODEL = "finished_model"
+"""Tag of nodes that only use a finished model: they lock no run's results."""
+
+EVALUATION = "evaluation"
+"""Tag of nodes whose outputs the run log attaches to the parent run."""
+
+# Datasets of a whole run.
+IMAGES = "images"
+METRICS = "metrics"
+CONFIDENCE = "confidence"
+RESULTS = "results"
+REPORT = "report"
+INFERENCE_TABLE = "inference_table"
+EXPORTED_MODEL = "exported_model"
+
+# Datasets of a task, in its namespace.
+SAMPLES = "samples"
+CHECKPOINT = "checkpoint"
+MODEL_COMPANIONS = ("calibration", "known_images", "model_facts")
+"""Files that stand beside the last checkpoint in a finished model."""
+ATTACHED = (
+    "metrics",
+    "training_history",
+    "finetuning_history",
+    "predictions",
+    "exemplar_sheet",
+)
+"""Files that the run log attaches to the task's run."""
+
+SUMMARISE = "summarise"
+"""Node that makes :data:`METRICS` of a whole run."""
 
 
 def task_name(task: int) -> str:
-    """``task_00`` for the first task, and so on."""
+    """Return ``task_00`` for the first task, and so on."""
     return f"task_{task:02d}"
+
+
+def of_task(task: str, name: str) -> str:
+    """Return the full name of a dataset in a task's namespace."""
+    return f"{task}.{name}"

@@ -1,4 +1,4 @@
-"""Attempts at a command, so that an interrupted one can go on."""
+"""Attempts at a command, so that an interrupted one can be resumed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SELECTION = (
 
 @dataclass(frozen=True)
 class Attempt:
-    """One go at a command: from its start to its success, through interruptions.
+    """Attempt at a command: from its start to its success, through interruptions.
 
     Attributes:
         name: drawn at random; every stored result carries it.
@@ -43,11 +43,11 @@ class Attempt:
 
     @classmethod
     def begin(cls, nodes: Iterable[str]) -> Attempt:
-        """A new attempt by this process."""
+        """Return a new attempt by this process."""
         return cls(secrets.token_hex(8), tuple(sorted(nodes)))
 
 
-class Journal:
+class AttemptLog:
     """The unfinished attempts of one run key.
 
     Args:
@@ -60,7 +60,7 @@ class Journal:
         self._run_key = run_key
 
     def unfinished(self, run_params: Mapping[str, Any]) -> Attempt | None:
-        """The attempt at this command that did not come to its end, if any."""
+        """Return the attempt at this command that has not finished, if any."""
         return _read(self._path(run_params))
 
     def note(self, run_params: Mapping[str, Any], attempt: Attempt) -> None:
@@ -69,7 +69,7 @@ class Journal:
         write_text(self._path(run_params), text + "\n")
 
     def forget(self, run_params: Mapping[str, Any]) -> None:
-        """Forget the attempt at this command: there is nothing to go on with."""
+        """Forget the attempt at this command: there is nothing to resume."""
         self._path(run_params).unlink(missing_ok=True)
 
     def forget_all_within(self, nodes: Iterable[str]) -> None:
@@ -81,7 +81,7 @@ class Journal:
                 path.unlink(missing_ok=True)
 
     def _path(self, run_params: Mapping[str, Any]) -> Path:
-        """One file a selection of nodes, however it is written."""
+        """Path of the file of a selection of nodes, however it is written."""
         chosen = {}
         for name in _SELECTION:
             value = run_params.get(name)

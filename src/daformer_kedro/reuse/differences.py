@@ -11,11 +11,11 @@ _MOST = 4
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Each difference between two nodes' fingerprinted parts, parameters first.
+    """Describe each difference between two fingerprints of a node, parameters first.
 
     Args:
-        old: parts of an earlier result.
-        new: parts of the one wanted now.
+        old: fingerprint of an earlier result.
+        new: fingerprint of the one wanted now.
 
     Returns:
         Phrases such as ``training.learning_rate changed 5e-4 → 1e-3``.
@@ -29,13 +29,13 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def in_one_line(phrases: list[str]) -> str:
-    """The first few phrases, and how many more there are."""
+    """Join the first few phrases, and say how many more there are."""
     more = len(phrases) - _MOST
     return "; ".join(phrases[:_MOST] + ([f"and {more} more"] if more > 0 else []))
 
 
 def _changed_parameters(old: Any, new: Any) -> Iterator[str]:
-    before, after = dict(_leaves(old)), dict(_leaves(new))
+    before, after = dict(leaves(old)), dict(leaves(new))
     for key in sorted(before.keys() | after.keys()):
         one, other = before.get(key, _NOTHING), after.get(key, _NOTHING)
         if one != other:
@@ -69,10 +69,11 @@ def _changed_rest(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[st
         yield "the outputs' entries in the catalog changed"
 
 
-def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Iterate over the values of nested mappings, by dotted name."""
     if isinstance(value, Mapping):
         for name, below in value.items():
-            yield from _leaves(below, f"{key}.{name}" if key else str(name))
+            yield from leaves(below, f"{key}.{name}" if key else str(name))
     else:
         yield key, value
 

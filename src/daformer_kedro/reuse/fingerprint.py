@@ -1,4 +1,4 @@
-"""Everything that a node's result depends on, and the fingerprint of it."""
+"""Fingerprint of a node: everything that its result depends on."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ from daformer_kedro.datasets import (
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.pipelines.naming import READS_SOURCE_FILES
 from daformer_kedro.reuse.code import code_of, function_name
+from daformer_kedro.reuse.node_files import stored_outputs
 from daformer_kedro.reuse.source_files import describe_files
 from daformer_kedro.storage.checksum import checksum
+from daformer_kedro.storage.record import read_record
 
 _PARAMETERS = ("params:", "parameters")
 _DEVICE = ("params:training", "params:training.device", "parameters")
 
 
-class PartsReader:
-    """Collects what nodes' results depend on.
+class Fingerprinter:
+    """Collects what nodes' results depend on, and remembers what it found last.
 
     Args:
         catalog: with the nodes' inputs and outputs.
@@ -41,18 +43,18 @@ class PartsReader:
         self._catalog: Any = catalog
         self._config = config
         self._settings = json.loads(json.dumps(result_settings(config)))
+        self._found: dict[str, dict[str, Any]] = {}
         self._code_of: dict[Any, dict[str, str]] = {}
         self._described: str | None = None  # once a run: it may be a million files
 
-    def parts(self, node: Node) -> dict[str, Any]:
-        """Function, code, parameters, inputs by content, and how outputs are stored.
+    def read(self, node: Node) -> dict[str, Any]:
+        """Collect function, code, parameters, inputs by content, and storage formats.
 
         Raises:
             OSError: an input cannot be read.
         """
-        outputs = [self._catalog.get(name) for name in node.outputs]
-        stored = [d for d in outputs if isinstance(d, StoredDataset)]
-        return {
+        stored = stored_outputs(self._catalog, node)
+        found = {
             "function": function_name(node.func),
             "code": self._code(node),
             "parameters": self._parameters(node),
@@ -60,6 +62,25 @@ class PartsReader:
             "stored_as": [dataset.format for dataset in stored],
             "source_files": self._source_files(node),
         }
+        if READS_SOURCE_FILES in node.tags and found["source_files"] is None and stored:
+            # Source files that are away at the moment prove nothing against what was
+            # read from them.
+            record = read_record(stored[0].filepath)
+            if record is not None and record.provenance is not None:
+                earlier = record.provenance.fingerprint
+                found["source_files"] = earlier.get("source_files")
+        self._found[node.name] = found
+        return found
+
+    def last(self, node: Node) -> dict[str, Any]:
+        """Return what was read last, before the node ran."""
+        return self._found[node.name] if node.name in self._found else self.read(node)
+
+    def note_fetched_source(self, node: Node) -> None:
+        """Add the source's files once a node has run that may have downloaded them."""
+        found = self.last(node)
+        if READS_SOURCE_FILES in node.tags and found["source_files"] is None:
+            found["source_files"] = self._source_files(node)
 
     def _code(self, node: Node) -> dict[str, str]:
         """Of the function, and of what loads its inputs and stores its outputs."""
@@ -76,7 +97,7 @@ class PartsReader:
         return self._code_of[things]
 
     def environment(self, node: Node) -> dict[str, str]:
-        """Facts that ought not to change a result, of nodes that use a device."""
+        """Return what ought not to change a result, of nodes that use a device."""
         if not any(name in _DEVICE for name in node.inputs):
             return {}
         return {
@@ -118,15 +139,15 @@ class PartsReader:
         return self._described
 
 
-def key_of(parts: Mapping[str, Any]) -> str:
-    """Fingerprint of a node's parts; what its inputs are called does not count."""
-    inputs = {name: value["content"] for name, value in parts["inputs"].items()}
-    text = json.dumps({**parts, "inputs": inputs}, sort_keys=True, default=str)
+def key_of(fingerprint: Mapping[str, Any]) -> str:
+    """Return a digest of a fingerprint; what its inputs are called does not count."""
+    inputs = {name: value["content"] for name, value in fingerprint["inputs"].items()}
+    text = json.dumps({**fingerprint, "inputs": inputs}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def bound_inputs(node: Node) -> list[tuple[str, str]]:
-    """Argument and dataset of each of a node's inputs."""
+    """Return argument and dataset of each of a node's inputs."""
     inputs = node._inputs
     if isinstance(inputs, dict):
         return list(inputs.items())
@@ -135,7 +156,7 @@ def bound_inputs(node: Node) -> list[tuple[str, str]]:
 
 
 def content_of(dataset: Any) -> str:
-    """Checksum of what a dataset holds on this machine; else its description.
+    """Return the checksum of what a dataset holds here; else its description.
 
     What lies on another machine is never taken for the same.
     """

@@ -80,7 +80,7 @@ class Module:
 
     @property
     def names(self) -> list[str]:
-        """Everything that the module binds."""
+        """Return everything that the module binds."""
         return [*self.imports, *self._values]
 
     @property

@@ -1,4 +1,4 @@
-"""Earlier results of a node, also in the folders of other settings."""
+"""Index of earlier results of a node, also in the folders of other settings."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from daformer_kedro.datasets import StoredDataset
 from daformer_kedro.reuse.differences import differences
 from daformer_kedro.storage.record import (
     SUFFIX,
-    Origin,
+    Provenance,
     Record,
-    is_whole,
+    checksum_matches,
     read_record,
     write_record,
 )
 from daformer_kedro.storage.whole_files import beside, put_in_place
 
 
-class Library:
+class ResultIndex:
     """Looks for earlier results beside where a node's outputs are stored.
 
     Args:
@@ -36,7 +36,7 @@ class Library:
     def find(
         self, node: str, key: str, outputs: Sequence[StoredDataset]
     ) -> list[Path] | None:
-        """Whole files of all outputs of ``node`` made for ``key``, if there are any."""
+        """Return whole files of all outputs of ``node`` made for ``key``, if any."""
         found: list[Path] = []
         for number, output in enumerate(outputs):
             path = self._whole(node, key, number, output)
@@ -46,20 +46,25 @@ class Library:
         return found
 
     def nearest(
-        self, node: str, parts: dict[str, object], outputs: Sequence[StoredDataset]
-    ) -> Origin | None:
-        """The earlier result of ``node`` that differs least, the newest of equals."""
-        origins = [
-            origin
-            for origin, _ in self._earlier(node, outputs[0], with_own=True)
-            if origin.output == 0
+        self,
+        node: str,
+        fingerprint: dict[str, object],
+        outputs: Sequence[StoredDataset],
+    ) -> Provenance | None:
+        """Return the earlier result that differs least, the newest of equals."""
+        found = [
+            made
+            for made, _ in self._earlier(node, outputs[0], with_own=True)
+            if made.output == 0
         ]
-        if not origins:
-            return None
-        newest_first = sorted(origins, key=lambda origin: origin.made, reverse=True)
-        return min(newest_first, key=lambda o: len(differences(o.parts, parts)))
+        newest_first = sorted(found, key=lambda made: made.made, reverse=True)
+        return min(
+            newest_first,
+            key=lambda made: len(differences(made.fingerprint, fingerprint)),
+            default=None,
+        )
 
-    def fetch(self, found: Path, output: StoredDataset, origin: Origin) -> None:
+    def fetch(self, found: Path, output: StoredDataset, now: Provenance) -> None:
         """Make an earlier result this output's too, as a hard link where possible."""
         record = read_record(found)
         if record is None:
@@ -68,13 +73,13 @@ class Library:
             _link_or_copy(found, written)
             output.forget_record()
             put_in_place(written, output.filepath)
-        made = record.origin.made if record.origin else origin.made
-        run = record.origin.mlflow_run if record.origin else None
-        kept = replace(origin, made=made, mlflow_run=run)
-        write_record(output.filepath, replace(record, origin=kept))
+        if record.provenance is not None:
+            made = record.provenance
+            now = replace(now, made=made.made, mlflow_run=made.mlflow_run)
+        write_record(output.filepath, replace(record, provenance=now))
 
     def folder_of(self, found: Path, output: StoredDataset) -> str:
-        """Name of the settings' folder that an earlier result was found in."""
+        """Return the name of the settings' folder that a result was found in."""
         for own, other in zip(output.filepath.parts, found.parts, strict=False):
             if own in self._keys:
                 return other
@@ -83,28 +88,28 @@ class Library:
     def _whole(
         self, node: str, key: str, number: int, output: StoredDataset
     ) -> Path | None:
-        for origin, path in self._earlier(node, output):
-            if (origin.key, origin.output) != (key, number):
+        for made, path in self._earlier(node, output):
+            if (made.key, made.output) != (key, number):
                 continue
             record = read_record(path)
-            if record is not None and is_whole(path, record):
+            if record is not None and checksum_matches(path, record):
                 return path
         return None
 
     def _earlier(
         self, node: str, output: StoredDataset, *, with_own: bool = False
-    ) -> list[tuple[Origin, Path]]:
+    ) -> list[tuple[Provenance, Path]]:
         found = []
         for path in self._candidates(output.filepath):
             record = self._record(path)
-            origin = record.origin if record else None
+            made = record.provenance if record else None
             is_other = with_own or path != output.filepath
-            if origin is not None and origin.node == node and is_other:
-                found.append((origin, path))
+            if made is not None and made.node == node and is_other:
+                found.append((made, path))
         return found
 
     def _candidates(self, target: Path) -> list[Path]:
-        """Everything with a record in this folder under any settings."""
+        """Return everything with a record in this folder under any settings."""
         parts = target.parent.parts
         varying = [number for number, part in enumerate(parts) if part in self._keys]
         folders = [target.parent]

@@ -19,7 +19,8 @@ from kedro.runner import SequentialRunner
 from kedro.runner.task import Task
 from pluggy import PluginManager
 
-from daformer_kedro.reuse.planner import current_plan
+from daformer_kedro.reuse.hooks import ReuseHooks
+from daformer_kedro.reuse.planner import RunPlan
 from daformer_kedro.usage import UsageError
 
 
@@ -45,12 +46,20 @@ class CachingSequentialRunner(SequentialRunner):
     def _logger(self) -> logging.Logger:
         return logging.getLogger("kedro.runner")
 
-    def _filter_pipeline_for_missing_outputs(
-        self, pipeline: Pipeline, catalog: Any
-    ) -> Pipeline:
-        if current_plan() is None:
-            return super()._filter_pipeline_for_missing_outputs(pipeline, catalog)
-        return pipeline
+    def run(
+        self,
+        pipeline: Pipeline,
+        catalog: CatalogProtocol,
+        hook_manager: PluginManager | None = None,
+        run_id: str | None = None,
+        only_missing_outputs: bool = False,
+    ) -> dict[str, Any]:
+        """Run a pipeline; see :meth:`kedro.runner.AbstractRunner.run`.
+
+        What need not run is decided by the plan, where there is one.
+        """
+        decides = only_missing_outputs and _plan_of(hook_manager) is None
+        return super().run(pipeline, catalog, hook_manager, run_id, decides)
 
     def _run(
         self,
@@ -59,7 +68,7 @@ class CachingSequentialRunner(SequentialRunner):
         hook_manager: PluginManager | None = None,
         run_id: str | None = None,
     ) -> None:
-        plan = current_plan()
+        plan = _plan_of(hook_manager)
         if plan is None:
             super()._run(pipeline, catalog, hook_manager, run_id)
             return
@@ -69,7 +78,7 @@ class CachingSequentialRunner(SequentialRunner):
             with _termination_interrupts():
                 for node in pipeline.nodes:
                     name = node.name
-                    if not plan.take_turn(node).is_reused:
+                    if not plan.decide(node).is_reused:
                         Task(
                             node=node,
                             catalog=catalog,
@@ -80,9 +89,16 @@ class CachingSequentialRunner(SequentialRunner):
                     self._release_datasets(node, catalog, load_counts, pipeline)
         except KeyboardInterrupt as error:
             raise RunInterrupted(
-                f"Stopped in {name}. What was finished is kept. To go on from here: "
+                f"Stopped in {name}. What was finished is kept. To resume from here: "
                 f"{this_command()}"
             ) from error
+
+
+def _plan_of(hook_manager: PluginManager | None) -> RunPlan | None:
+    """Return the plan that the hooks of this run have made."""
+    # Kedro's stand-in for no hook manager returns no set.
+    hooks = hook_manager.get_plugins() if hook_manager is not None else None
+    return next((h.plan for h in hooks or () if isinstance(h, ReuseHooks)), None)
 
 
 def this_command() -> str:

@@ -15,16 +15,16 @@ SUFFIX = ".meta"
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Origin of a result.
+class Provenance:
+    """Description of how a result was made.
 
     Attributes:
         node: name of the node.
         dataset: name of the dataset.
         output: position among the node's outputs.
-        key: fingerprint of everything that the result depends on.
-        parts: what the fingerprint was taken of, to say later what changed.
-        environment: facts that ought not to change a result, such as torch's version.
+        key: digest of the fingerprint.
+        fingerprint: everything that the result depends on, to say later what changed.
+        environment: what ought not to change a result, such as torch's version.
         attempt: the attempt at a command in which it was made.
         mlflow_run: run in MLflow that shows how it was made, if one does.
         made: time, ISO 8601.
@@ -34,7 +34,7 @@ class Origin:
     dataset: str
     output: int
     key: str
-    parts: dict[str, Any]
+    fingerprint: dict[str, Any]
     environment: dict[str, str] = field(default_factory=dict)
     attempt: str = ""
     mlflow_run: str | None = None
@@ -43,17 +43,17 @@ class Origin:
 
 @dataclass(frozen=True)
 class Record:
-    """Content and origin of one stored file or folder.
+    """Content and provenance of one stored file or folder.
 
     Attributes:
         sha256: see :func:`~daformer_kedro.storage.checksum.checksum`.
         size: bytes.
-        origin: ``None`` for what was stored outside a run.
+        provenance: ``None`` for what was stored outside a run.
     """
 
     sha256: str
     size: int
-    origin: Origin | None = None
+    provenance: Provenance | None = None
 
 
 def record_path(target: Path) -> Path:
@@ -62,8 +62,16 @@ def record_path(target: Path) -> Path:
 
 
 def write_record(target: Path, record: Record) -> None:
-    """Write the record, after the file that it describes."""
+    """Write the record, after what it vouches for.
+
+    In the file, the provenance is called ``origin`` and the fingerprint ``parts``, as
+    in those of earlier results.
+    """
     values = asdict(record)
+    provenance = values.pop("provenance")
+    if provenance is not None:
+        provenance["parts"] = provenance.pop("fingerprint")
+    values["origin"] = provenance
     text = json.dumps(
         values | {"check": _check(values)}, indent=1, sort_keys=True, allow_nan=False
     )
@@ -71,19 +79,21 @@ def write_record(target: Path, record: Record) -> None:
 
 
 def read_record(target: Path) -> Record | None:
-    """Read the record of ``target``; ``None`` if it is missing or damaged."""
+    """Return the record of ``target``; ``None`` if there is none or it is damaged."""
     try:
         values = json.loads(record_path(target).read_text(encoding="utf-8"))
         if values.pop("check") != _check(values):
             return None
-        origin = values.pop("origin")
-        return Record(**values, origin=None if origin is None else Origin(**origin))
+        made = values.pop("origin")
+        if made is not None:
+            made = Provenance(fingerprint=made.pop("parts"), **made)
+        return Record(**values, provenance=made)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def is_whole(target: Path, record: Record) -> bool:
-    """Return whether ``target`` exists and has the checksum of its record."""
+def checksum_matches(target: Path, record: Record) -> bool:
+    """Return whether ``target`` is there and contains what its record says."""
     try:
         return checksum(target) == record.sha256
     except OSError:

@@ -1,4 +1,4 @@
-"""The model after the last task, as an MLflow model."""
+"""Model after the last task, as an MLflow model."""
 
 from __future__ import annotations
 
@@ -10,27 +10,29 @@ from typing import Any
 
 import mlflow
 import numpy as np
-from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types import ColSpec, Schema
 
 import daformer_kedro
-from daformer_kedro.config.run import Config
-from daformer_kedro.datasets.images import index_in
-from daformer_kedro.pipelines.naming import task_name
-from daformer_kedro.scenario.plan import make_plan
+from daformer_kedro.pipelines.naming import (
+    CHECKPOINT,
+    IMAGES,
+    MODEL_COMPANIONS,
+    of_task,
+    task_name,
+)
+from daformer_kedro.run_state import StateHooks
 from daformer_kedro.serving.classifier import NUM_RANKED
-from daformer_kedro.tracking.logbook import LOGBOOK
+from daformer_kedro.tracking.client import TrackingClient
 
 _PACKAGE = Path(daformer_kedro.__file__).parent
 _NUM_EXAMPLES = 2
-_BESIDE = ("calibration", "known_images", "model_facts")
 
-# What classifying needs; the package itself goes along as code.
-_REQUIREMENTS = (
+# For classifying; the package itself goes along as code.
+_REQUIREMENTS = [
     "mlflow",
     "numpy",
     "pandas",
@@ -39,46 +41,37 @@ _REQUIREMENTS = (
     "pydantic",
     "safetensors",
     "torch",
-)
+]
 
 
-class FinalModelHooks:
+class FinalModelHooks(StateHooks):
     """Logs the model of the last task to the parent run, and registers it if asked."""
 
-    def __init__(self) -> None:
-        self._config: Config | None = None
-        self._project = Path()
-
-    @hook_impl
-    def after_context_created(self, context: KedroContext) -> None:
-        """Keep the settings."""
-        self._config = Config.from_parameters(context.config_loader["parameters"])
-        self._project = Path(context.project_path)
+    def __init__(self, client: TrackingClient) -> None:
+        self._client = client
 
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
-        """Log the final checkpoint, while kedro-mlflow's run is open."""
-        run = mlflow.active_run()
-        if run is None or self._config is None:
+        """Log the final checkpoint, while the parent run is open."""
+        if not self._client.is_open():
             return
-        index = index_in(self._project, self._config)
-        last = task_name(make_plan(self._config, index).num_tasks - 1)
-        name = f"{last}.checkpoint"
-        if name not in pipeline.all_outputs():
+        last = task_name(self.state.tasks.num_tasks - 1)
+        made = pipeline.all_outputs()
+        if of_task(last, CHECKPOINT) not in made:
             return
         stored: Any = catalog
-        # Beside the checkpoint, where the run has made them.
-        others = [f"{last}.{other}" for other in _BESIDE]
-        made = [name, *(n for n in others if n in pipeline.all_outputs())]
-        files = {n.rpartition(".")[2]: stored[n].filepath for n in made}
-        registered = self._config.mlflow.register_model_as
+        files = {
+            name: stored[of_task(last, name)].filepath
+            for name in (CHECKPOINT, *MODEL_COMPANIONS)
+            if of_task(last, name) in made
+        }
 
         def log() -> None:
-            images = stored["images"].load()  # files of it may be away
+            images = stored[IMAGES].load()  # files of it may be away
             example = images.view("test", np.arange(_NUM_EXAMPLES))
-            log_model(files, example, registered)
+            log_model(files, example, self.state.config.mlflow.register_model_as)
 
-        LOGBOOK.attempt(log)
+        self._client.queue.send(log)
 
 
 def log_model(
@@ -114,23 +107,20 @@ def log_model(
 def _signature() -> ModelSignature:
     # Of the outputs alone. MLflow knows no input that is either text in base64 or an
     # array; the model checks it by itself and says what is wrong.
-    ranks = [
-        ColSpec(kind, f"{what}_{rank}", required=False)
+    kinds = {"class": "string", "probability": "float", "task": "long"}
+    ranked = [
+        ColSpec(kind, f"{name}_{rank}", required=False)
         for rank in range(1, NUM_RANKED + 1)
-        for what, kind in (
-            ("class", DataType.string),
-            ("probability", DataType.float),
-            ("task", DataType.long),
-        )
+        for name, kind in kinds.items()
     ]
     return ModelSignature(
         outputs=Schema(
             [
-                ColSpec(DataType.string, "class_name"),
-                ColSpec(DataType.double, "probability"),
-                *ranks,
-                ColSpec(DataType.float, "unknown_score"),
-                ColSpec(DataType.boolean, "is_unknown", required=False),
+                ColSpec("string", "class_name"),
+                ColSpec("double", "probability"),
+                *ranked,
+                ColSpec("float", "unknown_score"),
+                ColSpec("boolean", "is_unknown", required=False),
             ]
-        ),
+        )
     )

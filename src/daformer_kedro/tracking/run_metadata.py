@@ -1,4 +1,4 @@
-"""Facts in a run's log on the code, the machine and the data it came from."""
+"""Metadata of a run: its settings, and the code, machine and data it came from."""
 
 from __future__ import annotations
 
@@ -15,16 +15,40 @@ from mlflow.entities import Dataset, DatasetInput, InputTag
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from daformer_kedro.config.run import Config, settings_key
+from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.reuse.code import code_fingerprint
+from daformer_kedro.run_state import RunState
 from daformer_kedro.scenario.image_files import ImageFiles
 from daformer_kedro.scenario.images import Images
+from daformer_kedro.storage.processes import identity
 
 _DIGEST_LENGTH = 16
 _BLOCK_BYTES = 1 << 24
 
 
-def fact_tags(config: Config) -> dict[str, str]:
-    """Tags to find runs by, beside the settings that name a run."""
+PROCESS_TAG = "daformer.process"
+PROJECT_TAG = "daformer.project"
+
+
+def settings_tags(state: RunState) -> dict[str, str]:
+    """Return the settings that name a run, and the process that makes it."""
+    config = state.config
+    return {
+        "protocol": config.protocol,
+        "edition": config.model.edition,
+        "baseline": config.baseline,
+        "schedule": config.training.schedule,
+        "class_order": str(config.scenario.class_order),
+        "seed": str(config.seed),
+        "run_key": state.run_key,
+        "device": str(resolve_device(config.training.device)),
+        PROCESS_TAG: identity(),
+        PROJECT_TAG: state.project.as_posix(),
+    }
+
+
+def metadata_tags(config: Config) -> dict[str, str]:
+    """Return tags to find runs by, beside the settings that name a run."""
     return {
         "settings_key": settings_key(config),
         "memory_keep": config.memory.keep,
@@ -35,32 +59,24 @@ def fact_tags(config: Config) -> dict[str, str]:
 
 
 def _git_tags() -> dict[str, str]:
-    """The commit, and whether the working tree differs from it; none outside git."""
-    commit = _git("rev-parse", "HEAD")
-    if commit is None:
-        return {}
-    dirty = bool(_git("status", "--porcelain", "--untracked-files=no"))
-    return {"git_commit": commit, "git_dirty": str(dirty).lower()}
-
-
-def _git(*words: str) -> str | None:
+    """Return the commit, and whether tracked files differ from it; none outside git."""
     try:
         done = subprocess.run(
-            ["git", *words],
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
             cwd=Path(__file__).parent,
             capture_output=True,
             encoding="utf-8",
-            errors="replace",
             timeout=10,
             check=True,
         )
     except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
+        return {}
+    commit, _, is_dirty = done.stdout.strip().partition("-")
+    return {"git_commit": commit, "git_dirty": str(bool(is_dirty)).lower()}
 
 
 def image_inputs(images: Images, config: Config) -> list[DatasetInput]:
-    """The images of both splits as MLflow datasets, each with a digest of its own.
+    """Describe the images of both splits as MLflow datasets, each with a digest.
 
     The digest of images that stay files is of their paths and labels.
     """
@@ -69,39 +85,31 @@ def image_inputs(images: Images, config: Config) -> list[DatasetInput]:
         labels: np.ndarray = getattr(images, f"{split}_labels")
         if isinstance(images, ImageFiles):
             content = np.char.encode(getattr(images, f"{split}_paths"), "utf-8")
-            shape = [images.image_size, images.image_size, images.num_channels]
         else:
             content = getattr(images, f"{split}_images")
-            shape = list(content.shape[1:])
-        inputs.append(
-            _input(
-                name=f"{config.source.name}_{split}",
-                context=context,
-                digest=_digest_of_arrays(content, labels),
-                source={"source": config.source.name, "path": config.source.path},
-                profile={"num_images": len(labels), "image_shape": shape},
-            )
-        )
+        digest = _digest_of_arrays(content, labels)
+        source = {"source": config.source.name, "path": config.source.path}
+        side = images.image_size
+        shape = [side, side, images.num_channels]
+        profile = {"num_images": len(labels), "image_shape": shape}
+        name = f"{config.source.name}_{split}"
+        inputs.append(_input(name, context, digest, source, profile))
     return inputs
 
 
 def table_input(name: str, context: str, table: pd.DataFrame) -> DatasetInput:
-    """A table of samples as an MLflow dataset; the digest is of its rows, in order."""
+    """Describe samples as an MLflow dataset; the digest is of the rows, in order."""
     rows = pd.util.hash_pandas_object(table, index=False).to_numpy()
     profile = {"num_rows": len(table), "columns": [str(c) for c in table.columns]}
     return _input(name, context, _digest_of_arrays(rows), {"table": name}, profile)
 
 
 def _input(
-    name: str,
-    context: str,
-    digest: str,
-    source: dict[str, Any],
-    profile: dict[str, Any],
+    name: str, context: str, digest: str, source: Any, profile: Any
 ) -> DatasetInput:
     dataset = Dataset(
-        name=name,
-        digest=digest,
+        name,
+        digest,
         source_type="local",
         source=json.dumps(source, allow_nan=False),
         profile=json.dumps(profile, allow_nan=False),
@@ -110,7 +118,7 @@ def _input(
 
 
 def _digest_of_arrays(*arrays: np.ndarray) -> str:
-    """SHA-256 of shapes, types and values, read in blocks: arrays may be files."""
+    """Digest shapes, types and values, in blocks: arrays may be files."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.shape}{array.dtype}".encode())

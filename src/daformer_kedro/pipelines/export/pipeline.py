@@ -5,7 +5,7 @@ from __future__ import annotations
 from kedro.pipeline import Pipeline, node
 
 from daformer_kedro.pipelines.export.nodes import export_model_node
-from daformer_kedro.pipelines.naming import STANDS_APART
+from daformer_kedro.pipelines.naming import USES_FINISHED_MODEL
 
 
 def create_pipeline() -> Pipeline:
@@ -19,5 +19,5 @@ def create_pipeline() -> Pipeline:
                 name="export_model",
             )
         ],
-        tags=["export", STANDS_APART],
+        tags=["export", USES_FINISHED_MODEL],
     )

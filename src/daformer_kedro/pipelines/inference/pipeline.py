@@ -5,7 +5,7 @@ from __future__ import annotations
 from kedro.pipeline import Pipeline, node
 
 from daformer_kedro.pipelines.inference.nodes import predict_images_node
-from daformer_kedro.pipelines.naming import STANDS_APART
+from daformer_kedro.pipelines.naming import USES_FINISHED_MODEL
 
 
 def create_pipeline() -> Pipeline:
@@ -19,5 +19,5 @@ def create_pipeline() -> Pipeline:
                 name="predict_images",
             )
         ],
-        tags=["inference", STANDS_APART],
+        tags=["inference", USES_FINISHED_MODEL],
     )

@@ -1,0 +1,105 @@
+"""State of a run: its settings, validated once, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.hooks import hook_impl
+
+from daformer_kedro.augmentation.transform import Augmentation
+from daformer_kedro.config.run import Config, result_overrides, run_key
+from daformer_kedro.datasets.images import index_in
+from daformer_kedro.learning.distributed.launch import check_launch
+from daformer_kedro.model import check_model
+from daformer_kedro.pipelines.ingestion.embedding_checks import check_embedding
+from daformer_kedro.pipelines.naming import STANDALONE
+from daformer_kedro.scenario.plan import TaskPlan, make_plan
+from daformer_kedro.usage import run_command
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Settings of a session, made by its context and handed to everything else.
+
+    Attributes:
+        config: all settings, validated.
+        project: root of the project.
+        env: the Kedro environment; ``None`` for the default one.
+        overrides: parameters given for this session, nested.
+        requested: names of the pipelines that the project's session was asked to run;
+            ``None`` where nothing is run, or by a session of another class.
+    """
+
+    config: Config
+    project: Path
+    env: str | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    requested: tuple[str, ...] | None = None
+
+    @cached_property
+    def run_key(self) -> str:
+        """Folder of the results, see :func:`daformer_kedro.config.run.run_key`."""
+        return run_key(self.config)
+
+    @cached_property
+    def tasks(self) -> TaskPlan:
+        """Source, class order and task sizes, worked out at first use.
+
+        Raises:
+            InputError: the sections contradict each other or the source of images.
+        """
+        return make_plan(self.config, index_in(self.project, self.config))
+
+    @property
+    def command(self) -> str:
+        """Command to type for the same results."""
+        return run_command(self.env, result_overrides(self.overrides))
+
+    @property
+    def journal(self) -> Path:
+        """Folder of locks and of unfinished attempts."""
+        return self.project / "data" / "journal"
+
+    @property
+    def needs_source(self) -> bool:
+        """Return whether the images must be known; not to use finished runs alone."""
+        return self.requested is None or not STANDALONE.issuperset(self.requested)
+
+    def check(self) -> None:
+        """Find out before anything runs what would fail after hours.
+
+        Raises:
+            InputError: see :attr:`tasks`; or the model, the devices or the augmentation
+                cannot be used as they are set.
+        """
+        if not self.needs_source:
+            return
+        image_size = self.tasks.source.image_size
+        check_model(self.config.model, image_size)
+        check_embedding(self.config)
+        check_launch(self.config.training)
+        Augmentation(
+            self.config.augmentation,
+            image_size=image_size,
+            preprocessing=self.config.preprocessing,
+            device="cpu",
+        )
+
+
+class StateHooks:
+    """Base of hooks that use the state of the run.
+
+    Kedro makes hooks before there are settings; they are given the state of each
+    session's context.
+    """
+
+    state: RunState
+
+    @hook_impl
+    def after_context_created(self, context: Any) -> None:
+        """Take the state over from the project's context."""
+        self.state = context.state

@@ -1,0 +1,61 @@
+"""Settings of a session are validated once, and handed to everything that asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kedro.framework.project import settings
+
+from daformer_kedro.config.run import Config
+from daformer_kedro.run_state import RunState, StateHooks
+
+
+def test_a_run_validates_its_settings_once(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    baselines: list[str] = []
+    validate = Config.from_parameters.__func__
+
+    def count(cls: type[Config], parameters: Any) -> Config:
+        baselines.append(parameters["baseline"])
+        return validate(cls, parameters)
+
+    monkeypatch.setattr(Config, "from_parameters", classmethod(count))
+    project.run("ingestion")
+    # The upper bound's have another run key, which the catalog names.
+    assert baselines == ["none", "joint"]
+
+
+def test_all_hooks_have_the_state_of_the_context(untouched: Any) -> None:
+    for env in ("test", None):
+        context = untouched.context(env)
+        hooks = [hook for hook in settings.HOOKS if isinstance(hook, StateHooks)]
+        assert len(hooks) >= 6
+        assert all(hook.state is context.state for hook in hooks)
+        assert context.state.env == env
+
+
+@pytest.mark.parametrize(
+    ("requested", "needs_source"),
+    [
+        (None, True),
+        (("__default__",), True),
+        (("inference",), False),
+        (("inference", "comparison", "export"), False),
+        (("inference", "evaluation"), True),
+    ],
+)
+def test_images_are_needed_unless_finished_runs_alone_are_used(
+    requested: tuple[str, ...] | None, needs_source: bool
+) -> None:
+    state = RunState(Config(), Path("/project"), requested=requested)
+    assert state.needs_source == needs_source
+
+
+def test_a_state_says_how_to_repeat_its_results() -> None:
+    given = {"seed": 3, "cache": {"strict": True}, "training": {"device": "cpu"}}
+    state = RunState(Config(seed=3), Path("/project"), env="test", overrides=given)
+    assert state.command == "kedro run --env test --params seed=3"
+    assert state.run_key.startswith("digits_S_order-identity_seed3_")
