@@ -27,8 +27,8 @@ from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.model.checkpoint_file import read_checkpoint, write_checkpoint
 from daformer_kedro.scenario.samples import assemble_task_data, samples_of_task
+from daformer_kedro.storage.atomic_files import replace_atomically, temporary_sibling
 from daformer_kedro.storage.state_file import StateFile
-from daformer_kedro.storage.whole_files import beside, put_in_place
 from on_gpu.packing import CLASSES_PER_TASK, PackedImages
 from on_gpu.recipe import learning_settings
 from on_gpu.report import Report
@@ -70,9 +70,9 @@ class Stored:
 
     def save(self, checkpoint: Checkpoint, kind: str) -> None:
         """Write a model, whole or not at all."""
-        with beside(self.path(kind)) as written:
+        with temporary_sibling(self.path(kind)) as written:
             write_checkpoint(checkpoint, written)
-            put_in_place(written, self.path(kind))
+            replace_atomically(written, self.path(kind))
 
     def load(self, kind: str) -> Checkpoint:
         """Read a model."""

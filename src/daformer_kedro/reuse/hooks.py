@@ -16,8 +16,8 @@ from daformer_kedro.reuse.attempt_log import Attempt, AttemptLog
 from daformer_kedro.reuse.node_files import training_states
 from daformer_kedro.reuse.planner import Mode, RunPlan
 from daformer_kedro.run_state import StateHooks
+from daformer_kedro.storage.atomic_files import remove_leftovers
 from daformer_kedro.storage.lock import Lock
-from daformer_kedro.storage.whole_files import remove_leftovers
 from daformer_kedro.usage import UsageError
 
 _LOGGER = logging.getLogger(__name__)
