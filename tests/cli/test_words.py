@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NOT_YET = {"framework", "reuse", "tracking"} | {
-    *("ablation.py", "grid.py", "demo.py"),
-}
+NOT_YET = {"demo.py"}
 MODULES = sorted(
     path
     for folder in ("src", "benchmarks")

@@ -142,7 +142,7 @@ class ReuseHooks(StateHooks):
 
 
 def _has_begun(plan: RunPlan, catalog: CatalogProtocol) -> bool:
-    """Whether any result or state of the attempt is stored."""
+    """Return whether any result or state of the attempt is stored."""
     reused = any(decision.is_reused for decision in plan.decisions)
     nodes = plan.pipeline.nodes
     states = [state for node in nodes for state in training_states(catalog, node)]
