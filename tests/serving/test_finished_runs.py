@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,9 @@ def test_the_newest_comes_first_and_unfinished_ones_do_not_count(
     assert (found.name, found.origin) == ("new", "newest finished run")
     assert not found.is_calibrated
     assert found.known is None
-    assert read_run(tmp_path, "old").name == "old"
+    old = read_run(tmp_path, "old")
+    assert old.name == "old"
+    assert old.made == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("key", ["going_on", "../old", "", "absent"])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import socket
 import sys
+import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -13,35 +16,87 @@ from daformer_kedro.commands.predict import load_model
 from daformer_kedro.errors import InputError
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.serving import Classifier
-from daformer_kedro.serving.demo import demo_app
+from daformer_kedro.serving.demo import LOCAL_HOSTS, demo_app
 from daformer_kedro.terminal import print_any_character
+
+_MOST_PORT = 65535
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve the page on this machine alone, until Ctrl+C."""
+    """Serve the page until Ctrl+C, on this machine alone unless told otherwise."""
     print_any_character()
+    options = _parser().parse_args(arguments)
+    is_local = options.host in LOCAL_HOSTS
+    try:
+        model = load_model(options.model, options.project)
+        classifier = Classifier(model, resolve_device(options.device, "--device"))
+        app = demo_app(classifier, LOCAL_HOSTS if is_local else ("*",))
+        listener = _listen(options.host, options.port)
+    except InputError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    port = listener.getsockname()[1]
+    here = "127.0.0.1" if is_local else options.host
+    sys.stdout.write(f"Model: {model.name} ({model.origin})\n")
+    if here == "0.0.0.0":
+        here = _own_address()
+    if not is_local:
+        sys.stdout.write("Whoever reaches this machine over the network may use it.\n")
+    sys.stdout.write(f"Open http://{here}:{port}  (Ctrl+C ends it)\n")
+    sys.stdout.flush()
+    # Pillow warns of odd files, each time; what matters is said on the page.
+    warnings.filterwarnings("ignore", module="PIL")
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run([listener])
+    return 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port before its address is printed.
+
+    Raises:
+        InputError: the port is not free.
+    """
+    if not 0 <= port <= _MOST_PORT:
+        raise InputError(f"--port = {port}: must be from 0 (any free one) to 65535")
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(
+            f"--host = {host!r}, --port = {port}: cannot be listened on: {reason}; "
+            "another port may be free (0 for any)"
+        ) from error
+
+
+def _own_address() -> str:
+    """This machine's address in its network, for a phone to be pointed to."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
+        probe.connect(("192.0.2.1", 9))  # chooses a route; nothing is sent
+        return str(probe.getsockname()[0])
+    return "127.0.0.1"
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m daformer_kedro demo",
         description="A page to try a trained model in the browser.",
     )
-    parser.add_argument("--model", help="as of predict; the newest finished run")
-    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument(
+        "--model",
+        help="run key, id of a run in MLflow, or models:/NAME/VERSION; "
+        "the newest finished run if unset",
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; 0.0.0.0 lets phones of the same network in "
+        "(default: %(default)s, this machine alone)",
+    )
+    parser.add_argument("--port", type=int, default=7860, help="default: %(default)s")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--project", type=Path, default=Path.cwd())
-    options = parser.parse_args(arguments)
-    try:
-        model = load_model(options.model, options.project)
-        app = demo_app(Classifier(model, resolve_device(options.device, "--device")))
-    except InputError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    sys.stdout.write(
-        f"Model: {model.name} ({model.origin})\n"
-        f"Open http://127.0.0.1:{options.port}  (Ctrl+C ends it)\n"
-    )
-    sys.stdout.flush()
-    uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning")
-    return 0
+    return parser
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -82,16 +83,20 @@ def _read_from_mlflow(reference: str) -> ServedModel:
     # Seconds to import, and needed here alone.
     import mlflow
     from mlflow.exceptions import MlflowException
+    from mlflow.models import Model
 
     uri = reference if "/" in reference else f"runs:/{reference}/model"
     try:
-        folder = Path(mlflow.artifacts.download_artifacts(uri)) / "artifacts"
+        downloaded = Path(mlflow.artifacts.download_artifacts(uri))
     except (MlflowException, OSError) as error:
         raise InputError(
             f"model = {reference!r} could not be loaded from MLflow at "
             f"{mlflow.get_tracking_uri()}: {getattr(error, 'message', error)}"
         ) from error
+    folder = downloaded / "artifacts"
     if not (folder / CHECKPOINT).exists():
         raise InputError(f"model = {reference!r} is not a model of this project")
-    model = read_model(folder, reference, f"MLflow: {reference}")
+    logged = datetime.fromisoformat(Model.load(str(downloaded)).utc_time_created)
+    made = logged.replace(tzinfo=UTC)
+    model = read_model(folder, reference, f"MLflow: {reference}", made)
     return replace(model, name=str(model.facts.get("run_key", reference)))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError
@@ -14,8 +15,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from daformer_kedro.errors import InputError
+from daformer_kedro.evaluation.thinning import evenly_spaced
 
 MOST_PER_CLASS = 50
+_MOST_EXAMPLES = 16
 _THUMBNAIL_SIDE = 48
 
 
@@ -28,12 +31,16 @@ class ExemplarBank:
         targets: (M,) their classes, as positions in the class order.
         thumbnails: (M, S, S, C) uint8, S at most 48 pixels.
         examples: (K, H, W, C) uint8, test images as the network reads them.
+        example_targets: (K,) their classes; empty in files of earlier versions.
     """
 
     embeddings: Tensor
     targets: Tensor
     thumbnails: Tensor
     examples: Tensor
+    example_targets: Tensor = field(
+        default_factory=lambda: torch.empty(0, dtype=torch.long)
+    )
 
     @property
     def num_exemplars(self) -> int:
@@ -42,7 +49,12 @@ class ExemplarBank:
 
     @classmethod
     def of(
-        cls, embeddings: Tensor, targets: Tensor, pixels: Tensor, examples: Tensor
+        cls,
+        embeddings: Tensor,
+        targets: Tensor,
+        pixels: Tensor,
+        examples: Tensor,
+        example_targets: Tensor,
     ) -> ExemplarBank:
         """Build a bank.
 
@@ -51,8 +63,15 @@ class ExemplarBank:
             targets: (M,).
             pixels: (M, H, W, C) uint8.
             examples: (K, H, W, C) uint8.
+            example_targets: (K,).
         """
-        return cls(embeddings.half(), targets.long(), _shrunk(pixels), examples)
+        return cls(
+            embeddings.half(),
+            targets.long(),
+            _shrunk(pixels),
+            examples,
+            example_targets.long(),
+        )
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the tensors by name, to be stored."""
@@ -61,7 +80,12 @@ class ExemplarBank:
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> ExemplarBank:
         """Read what :meth:`tensors` returned."""
-        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
+        stored = {
+            name: tensors[name]
+            for name in (field.name for field in fields(cls))
+            if name in tensors or name != "example_targets"
+        }
+        return cls(**stored)
 
     @classmethod
     def read(cls, path: Path) -> ExemplarBank:
@@ -79,6 +103,28 @@ class ExemplarBank:
 def best_exemplars(exemplars: pd.DataFrame) -> pd.DataFrame:
     """Return the first 50 exemplars of each class: all images would be too many."""
     return exemplars[exemplars["rank"] < MOST_PER_CLASS].reset_index(drop=True)
+
+
+def choose_examples(tests: pd.DataFrame) -> pd.DataFrame:
+    """Choose test images to try a model on, equally many of each class, by class.
+
+    Args:
+        tests: rows with ``target``.
+
+    Returns:
+        At most 16 rows. Of more classes than that, 16 are taken, evenly spread over the
+        class order, so that every part of it is there.
+    """
+    classes = np.unique(tests["target"])
+    spread = evenly_spaced(len(classes), _MOST_EXAMPLES)
+    chosen = tests[tests["target"].isin(classes[spread])]
+    per_class = _MOST_EXAMPLES // max(1, len(spread))
+    return (
+        chosen.groupby("target", sort=True)
+        .head(per_class)
+        .sort_values("target", kind="stable")
+        .reset_index(drop=True)
+    )
 
 
 def _shrunk(pixels: Tensor) -> Tensor:

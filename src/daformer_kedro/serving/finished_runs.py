@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 from daformer_kedro.errors import InputError
@@ -39,7 +40,7 @@ def read_run(data: Path, key: str) -> ServedModel:
         raise InputError(
             f"model = {key!r}: no finished run of that key is in {data}. {_known(data)}"
         )
-    return read_model(folder, key, "run")
+    return _read(folder, key, "run")
 
 
 def read_newest_run(data: Path) -> ServedModel:
@@ -53,7 +54,17 @@ def read_newest_run(data: Path) -> ServedModel:
         raise InputError(f"no finished run is in {data}; kedro run makes one")
     folder = _model_folder(data, keys[0])
     assert folder is not None
-    return read_model(folder, keys[0], "newest finished run")
+    return _read(folder, keys[0], "newest finished run")
+
+
+def _read(folder: Path, key: str, origin: str) -> ServedModel:
+    # The file's own time, and not its record's: see _stored_at.
+    try:
+        seconds = (folder / CHECKPOINT).stat().st_mtime
+    except OSError:
+        return read_model(folder, key, origin)
+    made = datetime.fromtimestamp(seconds).astimezone()
+    return read_model(folder, key, origin, made)
 
 
 def _model_folder(data: Path, key: str) -> Path | None:

@@ -64,15 +64,30 @@ def model_card(
         colour="grey" if channels == 1 else "RGB",
         num_classes=len(classifier.class_names),
         tasks=_classes_of_tasks(classifier),
-        measured_on="validation images"
-        if is_on_validation(settings)
-        else "test images",
+        measured_on=measured_on(facts),
         is_calibrated=model.is_calibrated,
         calibration=model.calibration,
         licence=_LICENCES.get(settings.get("source", {}).get("name"), _UNKNOWN_LICENCE),
         metadata=metadata,
         **_protocol(settings),
     )
+
+
+def method_label(settings: Mapping[str, Any]) -> str:
+    """Name the method as tables of runs call it."""
+    model = settings["model"]
+    return method_name(
+        model["edition"],
+        settings["baseline"],
+        settings["training"]["schedule"],
+        decoder=model["decoder"],
+    )
+
+
+def measured_on(facts: Mapping[str, Any]) -> str:
+    """Name the images that a model was measured on: test or validation images."""
+    on_validation = is_on_validation(facts.get("settings", {}))
+    return "validation images" if on_validation else "test images"
 
 
 def _network(model: ServedModel) -> str:
@@ -86,18 +101,16 @@ def _protocol(settings: Mapping[str, Any]) -> dict[str, str]:
     """Return protocol, method and rehearsal memory in words, as far as known."""
     if not settings:
         return {}
-    memory, model = settings["memory"], settings["model"]
+    memory = settings["memory"]
     budget = memory["total"] or f"{memory['per_class']} per class"
-    method = method_name(
-        model["edition"],
-        settings["baseline"],
-        settings["training"]["schedule"],
-        decoder=model["decoder"],
-    )
     kept = {"everything": "all images", "nothing": "none"}.get(
         memory["keep"], f"{budget}, by {memory['selection']}"
     )
-    return {"protocol": _plain(settings["protocol"]), "method": method, "memory": kept}
+    return {
+        "protocol": _plain(settings["protocol"]),
+        "method": method_label(settings),
+        "memory": kept,
+    }
 
 
 def _classes_of_tasks(classifier: Classifier) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class ServedModel:
         known: exemplars to compare with; ``None`` where they are not known.
         facts: how it was made and how good it is, for the model card; may be empty.
         origin: in a few words, where it was found.
+        made: when its last task was learnt; ``None`` where that is not known.
     """
 
     name: str
@@ -46,6 +48,7 @@ class ServedModel:
     known: ExemplarBank | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     origin: str = ""
+    made: datetime | None = None
 
     @property
     def exemplar_embeddings(self) -> Tensor | None:
@@ -60,13 +63,16 @@ class ServedModel:
         return self.calibration != Calibration()
 
 
-def read_model(folder: Path, name: str, origin: str = "") -> ServedModel:
+def read_model(
+    folder: Path, name: str, origin: str = "", made: datetime | None = None
+) -> ServedModel:
     """Read a model's folder; all but the checkpoint may be missing.
 
     Args:
         folder: with :data:`CHECKPOINT` and the other files.
         name: what to call the model.
         origin: where it was found, for messages.
+        made: when it was learnt.
 
     Raises:
         InputError: a file is damaged, or the checkpoint is missing.
@@ -81,6 +87,7 @@ def read_model(folder: Path, name: str, origin: str = "") -> ServedModel:
         known=ExemplarBank.read(known) if known.exists() else None,
         facts=_read_json(folder / FACTS),
         origin=origin,
+        made=made,
     )
 
 

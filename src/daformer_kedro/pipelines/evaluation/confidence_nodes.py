@@ -24,16 +24,18 @@ from daformer_kedro.evaluation.out_of_distribution import (
     measure_detection,
     threshold_of,
 )
-from daformer_kedro.evaluation.thinning import evenly_spaced
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.pipelines.extraction import Extractor, targets_of
 from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
 from daformer_kedro.scenario.samples import of_split
-from daformer_kedro.serving.exemplar_bank import ExemplarBank, best_exemplars
+from daformer_kedro.serving.exemplar_bank import (
+    ExemplarBank,
+    best_exemplars,
+    choose_examples,
+)
 
 Parameters = dict[str, Any]
-_NUM_EXAMPLES = 16
 
 
 def calibrate_node(
@@ -70,9 +72,14 @@ def calibrate_node(
         memory_errors["memory"] = _errors(calibration, own_logits, own_targets, sizes)
     _, logits = extractor.extract(embedded or images, "test", tests["sample_index"])
     test_errors = _errors(calibration, logits, targets_of(tests), sizes)
-    chosen = evenly_spaced(len(tests), _NUM_EXAMPLES)
-    examples = _pixels(images, "test", tests["sample_index"].iloc[chosen])
-    bank = ExemplarBank.of(embeddings, own_targets, pixels.to(torch.uint8), examples)
+    shown = choose_examples(tests)
+    bank = ExemplarBank.of(
+        embeddings,
+        own_targets,
+        pixels.to(torch.uint8),
+        examples=_pixels(images, "test", shown["sample_index"]),
+        example_targets=targets_of(shown),
+    )
     about = {
         **calibration.to_json(),
         "expected_calibration_error": {"test": test_errors, **memory_errors},
