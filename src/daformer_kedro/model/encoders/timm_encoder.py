@@ -38,7 +38,7 @@ from daformer_kedro.model.initialisation import linear
 from daformer_kedro.validation import STRICT, PositiveFloat, PositiveInt, validated
 
 _SEEDS = 2**63 - 1
-_PIXELS_AT_ONCE = 32 * 224**2
+_PIXELS_AT_ONCE = 16 * 224**2
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -153,7 +153,7 @@ class TimmEncoder(Encoder):
         return self.settings.train == "frozen"
 
     def images_at_once(self) -> int:
-        """Return as many as 32 images of 224 pixels are, of some 10 MiB each."""
+        """Return as many as 16 images of 224 pixels are, of some 10 MiB each."""
         return max(1, round(_PIXELS_AT_ONCE / self.side**2))
 
     def load_weights(self) -> None:
@@ -216,6 +216,8 @@ class TimmEncoder(Encoder):
             images = F.interpolate(
                 images, size=(self.side, self.side), mode="bicubic", antialias=True
             )
+        # Convolutions of a CPU take a third less time with the channels last.
+        images = images.contiguous(memory_format=torch.channels_last)
         return to_tokens(self.backbone.forward_features(images), self.outline)
 
     def project(self, tokens: Tensor) -> Tensor:

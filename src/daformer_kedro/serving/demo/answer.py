@@ -1,4 +1,4 @@
-"""Answer of a model to one image, as the demo page shows it."""
+"""Answer of the demo page for one image: all that is shown of it."""
 
 from __future__ import annotations
 

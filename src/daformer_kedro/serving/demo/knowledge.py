@@ -40,7 +40,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """Text of the page before an image is asked about.
+    """Facts that the page shows before an image is asked about.
 
     Attributes:
         title: method and protocol, or the model's name where these are not known.
