@@ -113,9 +113,8 @@ def measure_unknown_node(
         found = measure_detection(energy(logits), later, None)
     else:
         best = best_exemplars(exemplars)
-        bank = extractor.extract(embedded or images, "train", best["sample_index"])[
-            0
-        ].half()
+        known, _ = extractor.extract(embedded or images, "train", best["sample_index"])
+        bank = known.half()
         scores = distance_to_bank(embeddings, bank)
         found = measure_detection(scores, later, threshold_of(bank))
     return {"task": num_tasks - 1, **found}
