@@ -38,37 +38,37 @@ _UNKNOWN_LICENCE = "Whoever passes this model on must know the licence of the im
 
 
 def model_card(
-    model: ServedModel, classifier: Classifier, metadata: Mapping[str, Any]
+    model: ServedModel, classifier: Classifier, exported: Mapping[str, Any]
 ) -> str:
     """Write a model card in Markdown.
 
     Args:
-        model: with its facts, where they are known.
+        model: with its metadata, as far as it is known.
         classifier: of the model.
-        metadata: of the exported files.
+        exported: metadata of the exported files.
     """
-    facts = model.facts
+    metadata = model.metadata
     height, width, channels = classifier.image_shape
-    settings = facts.get("settings", {})
+    settings = metadata.get("settings", {})
     return render_template(
         "daformer_kedro.serving",
         "model_card.md.j2",
         autoescape=False,
-        title=_plain(facts.get("run_name", model.name)),
-        facts=facts,
+        title=_plain(metadata.get("run_name", model.name)),
+        metadata=metadata,
         network=_network(model),
         num_parameters=classifier.network.num_parameters,
-        run_key=facts.get("run_key", model.name),
+        run_key=metadata.get("run_key", model.name),
         height=height,
         width=width,
         colour="grey" if channels == 1 else "RGB",
         num_classes=len(classifier.class_names),
         tasks=_classes_of_tasks(classifier),
-        measured_on=measured_on(facts),
+        measured_on=measured_on(metadata),
         is_calibrated=model.is_calibrated,
         calibration=model.calibration,
         licence=_LICENCES.get(settings.get("source", {}).get("name"), _UNKNOWN_LICENCE),
-        metadata=metadata,
+        exported=exported,
         **_protocol(settings),
     )
 
@@ -84,9 +84,9 @@ def method_label(settings: Mapping[str, Any]) -> str:
     )
 
 
-def measured_on(facts: Mapping[str, Any]) -> str:
+def measured_on(metadata: Mapping[str, Any]) -> str:
     """Name the images that a model was measured on: test or validation images."""
-    on_validation = is_on_validation(facts.get("settings", {}))
+    on_validation = is_on_validation(metadata.get("settings", {}))
     return "validation images" if on_validation else "test images"
 
 

@@ -141,7 +141,7 @@ def describe_model_node(
     run_command: str,
     **settings: Any,
 ) -> dict[str, Any]:
-    """Collect a model card's facts: settings, results and how to repeat them."""
+    """Collect a model's metadata: settings, results and how to repeat them."""
     config = Config.from_parameters(settings)
     return {
         "run_key": run_key(config),
