@@ -100,7 +100,7 @@ def train(parameters: dict[str, Any]) -> dict[str, Tensor]:
     }
     found = {"task_sizes": torch.tensor(model.task_sizes)}
     for name, (split, rows) in parts.items():
-        chosen = select_images(values["images"], split, rows["index"])
+        chosen = select_images(values["images"], split, rows["sample_index"])
         found[name] = extract(model, chosen, values[checkpoint].preprocessing, 512)[1]
         found[f"{name}_targets"] = torch.tensor(rows["target"].to_numpy(copy=True))
     return found

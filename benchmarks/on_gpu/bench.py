@@ -21,7 +21,7 @@ from on_gpu.recipe import configuration, learning_settings
 from on_gpu.report import Report, listed
 from on_gpu.trainers import ready_to_step
 
-CLASSES_A_TASK, IMAGE_SIZE = 10, 32
+CLASSES_PER_TASK, IMAGE_SIZE = 10, 32
 _TINY = {"embed_dim": 24, "depth": 3, "num_heads": 4}
 _NUM_LONGEST = 12
 
@@ -84,7 +84,7 @@ class Bench:
             ModelConfig(**{**(_TINY if self.tiny else {}), **form}),
             image_size=IMAGE_SIZE,
             in_channels=3,
-            task_sizes=[CLASSES_A_TASK] * num_tasks,
+            task_sizes=[CLASSES_PER_TASK] * num_tasks,
             divergence=num_tasks > 1,
         ).to(self.device)
 
@@ -109,7 +109,7 @@ class Bench:
         generator = torch.Generator().manual_seed(1)
         shape = (self.num_images, 3, IMAGE_SIZE, IMAGE_SIZE)
         images = torch.randint(256, shape, dtype=torch.uint8, generator=generator)
-        num_classes = CLASSES_A_TASK * num_tasks
+        num_classes = CLASSES_PER_TASK * num_tasks
         targets = torch.randint(num_classes, (self.num_images,), generator=generator)
         return ready_to_step(
             self.model(num_tasks),

@@ -23,7 +23,7 @@ from daformer_kedro.model import DAFormer
 from on_gpu.recipe import configuration, learning_settings
 
 META = torch.device("meta")
-BATCH_SIZE, CLASSES_A_TASK, IMAGE_SIZE = 128, 10, 32
+BATCH_SIZE, CLASSES_PER_TASK, IMAGE_SIZE = 128, 10, 32
 _GPU_MEMORY = 80 * 2**30
 
 # Of CUDA's autocast, as far as the package calls them.
@@ -164,7 +164,7 @@ def run_epoch(
             config.model,
             image_size=IMAGE_SIZE,
             in_channels=3,
-            task_sizes=[CLASSES_A_TASK] * count,
+            task_sizes=[CLASSES_PER_TASK] * count,
             divergence=count > 1,
         ).to(META)
 

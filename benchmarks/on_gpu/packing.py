@@ -20,7 +20,7 @@ from daformer_kedro.scenario.class_order import resolve_class_order
 from daformer_kedro.scenario.images import ImageArrays
 from daformer_kedro.scenario.sources import read_source
 
-NUM_TASKS, CLASSES_A_TASK = 10, 10
+NUM_TASKS, CLASSES_PER_TASK = 10, 10
 _SIZE = 32
 
 
@@ -50,8 +50,8 @@ class PackedImages:
         tables = []
         for split, of_split in labels.items():
             targets = target_of[of_split]
-            columns = {"split": split, "index": np.arange(len(targets))}
-            columns |= {"target": targets, "task": targets // CLASSES_A_TASK}
+            columns = {"split": split, "sample_index": np.arange(len(targets))}
+            columns |= {"target": targets, "task": targets // CLASSES_PER_TASK}
             tables.append(pd.DataFrame(columns))
         return pd.concat(tables, ignore_index=True)
 
@@ -80,7 +80,7 @@ def pack(source: Path, folders: Sequence[Path], say: Callable[..., None]) -> Non
     tasks_a_folder = -(-NUM_TASKS // len(folders))
     for task in range(NUM_TASKS):
         path = folders[task // tasks_a_folder] / f"task_{task:02d}.zip"
-        labels = order[CLASSES_A_TASK * task : CLASSES_A_TASK * (task + 1)]
+        labels = order[CLASSES_PER_TASK * task : CLASSES_PER_TASK * (task + 1)]
         _pack_task(read, labels, path)
         say(path, f"{path.stat().st_size / 1e6:.1f} MB")
 

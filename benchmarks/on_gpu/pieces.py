@@ -26,7 +26,7 @@ from on_gpu.bench import Action, Bench, relative
 from on_gpu.recipe import configuration
 from on_gpu.report import listed
 
-_SECONDS_A_DECODER = 25
+_SECONDS_PER_DECODER = 25
 Attend = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
@@ -122,7 +122,7 @@ def decoder(bench: Bench) -> None:
     found: dict[str, dict[str, float]] = {}
     expected = None
     for name, way in ways.items():
-        if bench.report.left() < _SECONDS_A_DECODER:
+        if bench.report.left() < _SECONDS_PER_DECODER:
             bench.report.row(f"no time left for decoder {name}")
             continue
         try:

@@ -33,7 +33,7 @@ _PRODUCTS = {
 }
 """Products of a step at batch 128: (..., m, k, n)."""
 
-_SECONDS_A_PLAN = 15
+_SECONDS_PER_PLAN = 15
 
 
 def machine(bench: Bench) -> None:
@@ -164,7 +164,7 @@ def steps(bench: Bench) -> None:
     names = PLANS if bench.on_gpu else ("eager", "graph")
     for name, (num_tasks, rho) in itertools.product(names, cases):
         label = f"{name} {_case(num_tasks, rho)}"
-        if bench.report.left() < _SECONDS_A_PLAN:
+        if bench.report.left() < _SECONDS_PER_PLAN:
             bench.report.row(f"no time left for {label}")
             continue
         flop = found.get(f"eager {_case(num_tasks, rho)}", {}).get("TFLOP")

@@ -18,7 +18,7 @@ from daformer_kedro.evaluation.metrics import evaluate_predictions
 from daformer_kedro.evaluation.predictions import prediction_table
 from daformer_kedro.learning.extraction import extract
 from daformer_kedro.learning.growth import expand_model
-from daformer_kedro.learning.memory import exemplars_per_class, update_memory
+from daformer_kedro.learning.memory import update_memory
 from daformer_kedro.learning.progress import history_table
 from daformer_kedro.learning.seeding import make_generator
 from daformer_kedro.learning.task_images import TaskImages
@@ -27,9 +27,9 @@ from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.model.checkpoint_file import read_checkpoint, write_checkpoint
 from daformer_kedro.scenario.samples import assemble_task_data, samples_of_task
+from daformer_kedro.storage.atomic_files import replace_atomically, temporary_sibling
 from daformer_kedro.storage.state_file import StateFile
-from daformer_kedro.storage.whole_files import beside, put_in_place
-from on_gpu.packing import CLASSES_A_TASK, PackedImages
+from on_gpu.packing import CLASSES_PER_TASK, PackedImages
 from on_gpu.recipe import learning_settings
 from on_gpu.report import Report
 
@@ -70,9 +70,9 @@ class Stored:
 
     def save(self, checkpoint: Checkpoint, kind: str) -> None:
         """Write a model, whole or not at all."""
-        with beside(self.path(kind)) as written:
+        with temporary_sibling(self.path(kind)) as written:
             write_checkpoint(checkpoint, written)
-            put_in_place(written, self.path(kind))
+            replace_atomically(written, self.path(kind))
 
     def load(self, kind: str) -> Checkpoint:
         """Read a model."""
@@ -161,7 +161,7 @@ class TaskRun:
             self.config.model,
             image_size=self.data.images.image_size,
             in_channels=self.data.images.num_channels,
-            num_new_classes=CLASSES_A_TASK,
+            num_new_classes=CLASSES_PER_TASK,
             seed=self.config.seed,
             divergence=self.config.losses.divergence.weight > 0,
         ).to(self.device)
@@ -185,12 +185,12 @@ class TaskRun:
         exemplars: pd.DataFrame | None,
     ) -> pd.DataFrame:
         candidates = data[~data["is_exemplar"]]
-        features, _ = self._extracted(trained, "train", candidates["index"])
+        features, _ = self._extracted(trained, "train", candidates["sample_index"])
         return update_memory(
             exemplars,
             candidates,
             features,
-            exemplars_per_class(self.config.memory, CLASSES_A_TASK * (task + 1)),
+            self.config.memory.exemplars_per_class(CLASSES_PER_TASK * (task + 1)),
             self.config.memory.selection,
             make_generator(self.config.seed, task, "selection"),
         )
@@ -214,9 +214,9 @@ class TaskRun:
     def _evaluated(
         self, task: int, final: Checkpoint, seen: pd.DataFrame
     ) -> dict[str, Any]:
-        _, logits = self._extracted(final, "test", seen["index"])
+        _, logits = self._extracted(final, "test", seen["sample_index"])
         table = prediction_table(logits, seen)
-        return evaluate_predictions(table, task, CLASSES_A_TASK * (task + 1))
+        return evaluate_predictions(table, task, CLASSES_PER_TASK * (task + 1))
 
     def _extracted(
         self, checkpoint: Checkpoint, split: str, rows: pd.Series
@@ -234,7 +234,7 @@ class TaskRun:
 
     def _images(self, rows: pd.DataFrame) -> TaskImages:
         targets = torch.from_numpy(rows["target"].to_numpy(copy=True))
-        pixels = self._pixels("train", rows["index"])
+        pixels = self._pixels("train", rows["sample_index"])
         return TaskImages(pixels.to(self.device), targets.to(self.device))
 
     def _checkpoint(self, model: DAFormer) -> Checkpoint:

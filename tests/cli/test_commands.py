@@ -71,7 +71,7 @@ def test_output_is_free_of_warnings_of_other_packages(run_output: str) -> None:
         ),
         (
             "memory.total=3",
-            "memory.total = 3 is smaller than the 10 classes of digits; every class "
+            "memory.total = 3 is smaller than the 10 classes; every class "
             "needs at least one exemplar",
         ),
     ],

@@ -19,7 +19,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[2]
 MODULES = [*(ROOT / "src").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]
 READERS = {"read_text", "write_text", "open", "fdopen", "TextIOWrapper"}
-OWN = {"write_text"}  # of storage.whole_files, which names it
+OWN = {"write_text"}  # of storage.atomic_files, which names it
 BINARY = {"os", "Image", "gzip"}
 # A locale whose encoding has no more than ASCII, as PYTHONUTF8 leaves it.
 POOR = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

@@ -106,10 +106,14 @@ def test_training_as_released_starts_from_its_distributions(untouched: Any) -> N
             assert 0.7 * uniform < values.abs().max() <= uniform
         deviation = start[f"{name}.weight"].std()
         assert deviation == pytest.approx(uniform / 3**0.5, rel=0.05)
-    for name in ("encoder.0.attn.qk", "encoder.4.mlp.fc1", "decoder.attn.query"):
+    for name in (
+        "encoder.blocks.0.attn.qk",
+        "encoder.blocks.4.mlp.fc1",
+        "decoder.attn.query",
+    ):
         assert start[f"{name}.weight"].std() == pytest.approx(0.02, rel=0.02)
-    assert not start["encoder.4.mlp.fc1.bias"].any()
-    assert torch.equal(start["encoder.0.attn.v.weight"], torch.eye(384))
-    assert (start["encoder.0.attn.gating_param"] == 1).all()
+    assert not start["encoder.blocks.4.mlp.fc1.bias"].any()
+    assert torch.equal(start["encoder.blocks.0.attn.v.weight"], torch.eye(384))
+    assert (start["encoder.blocks.0.attn.gating_param"] == 1).all()
     assert not start["decoder.attn.internal_keys.1"].any()
     assert not start["decoder.attn.internal_biases.1"].any()

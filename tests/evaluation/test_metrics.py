@@ -32,7 +32,7 @@ MATRIX = [
 def make_predictions(task, target, *ranks):
     frame = pd.DataFrame(
         {
-            "index": range(len(target)),
+            "sample_index": range(len(target)),
             "task": task,
             "target": target,
             "predicted": ranks[0],

@@ -8,7 +8,8 @@ import torch
 from daformer_kedro.evaluation.predictions import prediction_table
 
 SAMPLES = pd.DataFrame(
-    {"index": [7, 9], "task": [0, 1], "target": [0, 2], "split": "test"}, index=[3, 4]
+    {"sample_index": [7, 9], "task": [0, 1], "target": [0, 2], "split": "test"},
+    index=[3, 4],
 )
 
 
@@ -20,7 +21,7 @@ def test_classes_are_ranked_by_logit() -> None:
         [1, 2, 0, -1, -1],
         [2, 0, 1, -1, -1],
     ]
-    assert table["index"].tolist() == [7, 9]
+    assert table["sample_index"].tolist() == [7, 9]
     assert table["target"].tolist() == [0, 2]
 
 

@@ -73,7 +73,7 @@ def test_training_computes_twice_what_memory_cannot_hold(
     model = make(5)
     one = bytes_of(model)
     monkeypatch.setattr(chunks, "_CPU_BYTES", 32 * one)
-    monkeypatch.setattr(chunks, "_BYTES_A_THREAD", 0)
+    monkeypatch.setattr(chunks, "_BYTES_PER_THREAD", 0)
     monkeypatch.setattr(chunks, "_memory", lambda device: memory * one)
     with caplog.at_level("INFO"):
         found = training_chunks(model, 8, torch.device(device), torch.float32, ranks)

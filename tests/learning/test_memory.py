@@ -11,7 +11,6 @@ from daformer_kedro.config import MemoryConfig
 from daformer_kedro.errors import InputError
 from daformer_kedro.learning.memory import (
     closest_order,
-    exemplars_per_class,
     herding_order,
     keep_everything,
     random_order,
@@ -25,15 +24,17 @@ def generator() -> torch.Generator:
 
 def candidates(targets: list[int], first_index: int = 0) -> pd.DataFrame:
     index = range(first_index, first_index + len(targets))
-    return pd.DataFrame({"index": index, "target": targets})
+    return pd.DataFrame({"sample_index": index, "target": targets})
 
 
 def test_a_total_budget_is_shared_and_a_quota_a_class_is_not() -> None:
-    assert exemplars_per_class(MemoryConfig(total=2000), 100) == 20
-    assert exemplars_per_class(MemoryConfig(total=2000), 30) == 66
-    assert exemplars_per_class(MemoryConfig(per_class=5), 30) == 5
-    with pytest.raises(InputError, match=r"memory\.total = 9 is too small: 10 classes"):
-        exemplars_per_class(MemoryConfig(total=9), 10)
+    assert MemoryConfig(total=2000).exemplars_per_class(100) == 20
+    assert MemoryConfig(total=2000).exemplars_per_class(30) == 66
+    assert MemoryConfig(per_class=5).exemplars_per_class(30) == 5
+    with pytest.raises(
+        InputError, match=r"memory\.total = 9 is smaller than the 10 classes"
+    ):
+        MemoryConfig(total=9).exemplars_per_class(10)
 
 
 def test_herding_matches_the_mean_as_worked_out_by_hand() -> None:
@@ -79,9 +80,9 @@ def test_old_classes_shrink_to_their_best_and_new_ones_are_added() -> None:
         first, candidates([1] * 8, 100), features, 2, "herding", generator()
     )
     assert second["target"].tolist() == [0, 0, 1, 1]
-    assert second["index"].tolist()[:2] == first["index"].tolist()[:2]
-    assert second["index"].min() >= 0
-    assert (second.loc[second["target"] == 1, "index"] >= 100).all()
+    assert second["sample_index"].tolist()[:2] == first["sample_index"].tolist()[:2]
+    assert second["sample_index"].min() >= 0
+    assert (second.loc[second["target"] == 1, "sample_index"] >= 100).all()
 
 
 @pytest.mark.parametrize("selection", ["herding", "closest", "random"])
@@ -92,7 +93,7 @@ def test_the_budget_is_kept_with_uneven_classes(selection: str) -> None:
         None, candidates(targets), features, 5, selection, generator()
     )
     assert memory.groupby("target").size().to_dict() == {3: 2, 4: 5}
-    assert not memory["index"].duplicated().any()
+    assert not memory["sample_index"].duplicated().any()
 
 
 def test_an_image_kept_twice_is_an_error() -> None:
@@ -111,5 +112,5 @@ def test_joint_training_keeps_everything() -> None:
     first = keep_everything(None, candidates([0, 1, 0]))
     assert first["rank"].tolist() == [0, 0, 1]
     both = keep_everything(first, candidates([2], 3))
-    assert both["index"].tolist() == [0, 1, 2, 3]
+    assert both["sample_index"].tolist() == [0, 1, 2, 3]
     assert np.array_equal(both["target"], [0, 1, 0, 2])

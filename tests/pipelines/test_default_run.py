@@ -76,7 +76,7 @@ def test_the_memory_keeps_its_budget_and_its_order(finished: Any) -> None:
         kept = after[after["target"].isin(before["target"])]
         joined = kept.merge(before, on=["target", "rank"], suffixes=("", "_before"))
         assert len(joined) == len(kept)
-        assert (joined["index"] == joined["index_before"]).all()
+        assert (joined["sample_index"] == joined["sample_index_before"]).all()
     metrics = read(finished.folder("08_reporting") / "metrics.json")
     assert metrics["num_exemplars"] == [len(memory) for memory in memories]
 
@@ -86,7 +86,9 @@ def test_a_task_trains_on_its_classes_and_the_memory(finished: Any) -> None:
     data = pd.read_parquet(folder / "task_01" / "task_data.parquet")
     memory = pd.read_parquet(folder / "task_00" / "exemplars.parquet")
     assert set(data.loc[~data["is_exemplar"], "target"]) == {4, 5, 6}
-    assert set(data.loc[data["is_exemplar"], "index"]) == set(memory["index"])
+    assert set(data.loc[data["is_exemplar"], "sample_index"]) == set(
+        memory["sample_index"]
+    )
 
 
 def test_checkpoints_are_plain_data_and_describe_themselves(finished: Any) -> None:

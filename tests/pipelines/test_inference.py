@@ -55,7 +55,7 @@ def test_files_are_classified_as_the_last_task_was_tested(
     assert f"Model: {key} (newest finished run)" in said
     assert "40 images classified; 1 could not be read" in said
     tested = here.folder("07_model_output") / "task_02" / "predictions.parquet"
-    stored = pd.read_parquet(tested).set_index("index")
+    stored = pd.read_parquet(tested).set_index("sample_index")
     good = table[table["error"].isna()]
     assert len(table) == 41
     assert len(good) == 40
@@ -205,7 +205,7 @@ def test_exported_files_run_without_this_package(
     )
     assert done.returncode == 0, done.stderr
     tested = here.folder("07_model_output") / "task_02" / "predictions.parquet"
-    stored = pd.read_parquet(tested).set_index("index")["top_1"].astype(str)
+    stored = pd.read_parquet(tested).set_index("sample_index")["top_1"].astype(str)
     assert json.loads(done.stdout) == stored.loc[range(100)].tolist()
     card = (folder / "MODEL_CARD.md").read_text()
     assert "| 0 | 0, 1, 2, 3 |" in card

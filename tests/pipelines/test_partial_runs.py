@@ -131,7 +131,7 @@ def test_the_nearest_mean_classifies_from_the_first_task_to_the_served_model(
         project.folder("07_model_output") / "task_02" / "predictions.parquet"
     )
     served = Classifier(read_model(models / "task_02", "nearest"))
-    shown = project.load("images").test_images[predictions["index"][:50]]
+    shown = project.load("images").test_images[predictions["sample_index"][:50]]
     answers = served.answer(shown)
     # A bias for each task may have been calibrated: it moves whole tasks alone.
     first = answers.probabilities[:, :4].argmax(axis=1)

@@ -88,7 +88,7 @@ def test_a_fingerprint_is_of_the_whole_package(
 def test_this_projects_nodes_depend_on_what_they_use() -> None:
     training = code_of(train_task_node)
     assert "daformer_kedro.objectives.classification" in training
-    assert "daformer_kedro.model.dual_attention" in training
+    assert "daformer_kedro.model.decoders.dual_attention" in training
     assert not [name for name in training if ".evaluation" in name or "hooks" in name]
     assert "daformer_kedro.evaluation.metrics" in code_of(evaluate_task_node)
     figures = code_of(draw_confusion_node)

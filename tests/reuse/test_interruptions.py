@@ -144,18 +144,18 @@ def test_an_interrupted_run_hears_nothing_of_the_next(
 def test_a_full_disk_is_named_and_gone_on_from(
     fresh: Any, finished: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = stored.put_in_place
+    real = stored.replace_atomically
 
     def full(written: Path, target: Path) -> None:
         if target.name == "trained.safetensors":
             raise OSError(errno.ENOSPC, "No space left on device")
         real(written, target)
 
-    monkeypatch.setattr(stored, "put_in_place", full)
+    monkeypatch.setattr(stored, "replace_atomically", full)
     with pytest.raises(InputError, match=r"(?s)trained\.safetensors.*No space left"):
         fresh.plain()
     assert not list((fresh.path / "data").rglob("trained.*"))
-    monkeypatch.setattr(stored, "put_in_place", real)
+    monkeypatch.setattr(stored, "replace_atomically", real)
     ran = fresh.plain()
     assert "task_00.train_task" not in ran
     assert_same_bytes(fresh, finished)

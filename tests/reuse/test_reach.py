@@ -228,7 +228,7 @@ def test_no_training_depends_on_what_it_does_not_use(edit: Edit, change: str) ->
         ("learning/training.py: def _fit( → def _fit(more, ", True, True),
         ("learning/training.py: def finetune_on_memory( → def f(", False, True),
         ("learning/growth.py: def expand_model( → def f(", True, False),
-        ("model/dual_attention.py: def shard( → def share(more, ", True, True),
+        ("model/decoders/dual_attention.py: def share( → def share(more, ", True, True),
         ("config/learning_sections.py: rho: NonNegative → rho: Positive", True, True),
         ("config/learning_sections.py: = 5e-5 → = 5e-4", False, True),
         ("config/__init__.py: import validated → import validated as f", True, True),

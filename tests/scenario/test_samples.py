@@ -19,7 +19,7 @@ from daformer_kedro.scenario.samples import (
 SAMPLES = pd.DataFrame(
     {
         "split": ["train"] * 6 + ["test"] * 3,
-        "index": [0, 1, 2, 3, 4, 5, 0, 1, 2],
+        "sample_index": [0, 1, 2, 3, 4, 5, 0, 1, 2],
         "target": [0, 2, 1, 0, 2, 1, 2, 1, 0],
         "task": [0, 1, 0, 0, 1, 0, 1, 0, 0],
         "class_name": list("acbacbcba"),
@@ -29,20 +29,20 @@ SAMPLES = pd.DataFrame(
 
 def test_a_task_sees_its_own_training_images_and_all_test_images_so_far() -> None:
     first, second = (samples_of_task(SAMPLES, task) for task in (0, 1))
-    assert first["index"].tolist() == [0, 2, 3, 5, 1, 2]
-    assert second["index"].tolist() == [1, 4, 0, 1, 2]
+    assert first["sample_index"].tolist() == [0, 2, 3, 5, 1, 2]
+    assert second["sample_index"].tolist() == [1, 4, 0, 1, 2]
     assert (num_new_classes(first), num_new_classes(second)) == (2, 1)
     assert class_names(first) == ("a", "b")
     assert class_names(second) == ("a", "b", "c")
 
 
 def test_new_samples_come_first_and_exemplars_are_marked() -> None:
-    memory = pd.DataFrame({"index": [3, 2], "target": [0, 1], "rank": [0, 0]})
+    memory = pd.DataFrame({"sample_index": [3, 2], "target": [0, 1], "rank": [0, 0]})
     data = assemble_task_data(samples_of_task(SAMPLES, 1), memory)
-    assert data["index"].tolist() == [1, 4, 3, 2]
+    assert data["sample_index"].tolist() == [1, 4, 3, 2]
     assert data["target"].tolist() == [2, 2, 0, 1]
     assert data["is_exemplar"].tolist() == [False, False, True, True]
-    assert list(data.columns) == ["index", "target", "is_exemplar"]
+    assert list(data.columns) == ["sample_index", "target", "is_exemplar"]
     alone = assemble_task_data(samples_of_task(SAMPLES, 0), None)
     assert not alone["is_exemplar"].any()
 

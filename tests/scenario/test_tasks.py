@@ -141,7 +141,7 @@ def test_split_is_one_table_of_all_samples() -> None:
             "split": pd.Categorical(
                 ["train"] * 7 + ["test"] * 6, categories=["train", "test"]
             ),
-            "index": np.array([*range(7), *range(6)], np.int32),
+            "sample_index": np.array([*range(7), *range(6)], np.int32),
             "label": np.array([4, 0, 3, 1, 2, 3, 0, 2, 3, 4, 1, 0, 0], np.int16),
             "target": np.array([2, 1, 0, 3, 4, 0, 1, 4, 0, 2, 3, 1, 1], np.int16),
             "task": np.array([1, 0, 0, 2, 2, 0, 0, 2, 0, 1, 2, 0, 0], np.int16),
@@ -172,7 +172,7 @@ def test_split_is_continuums(seed: int) -> None:
     for task, taskset in enumerate(scenario):
         theirs, targets, _ = taskset.get_raw_samples()
         ours = train[train["task"] == task]
-        assert dict(zip(ours["index"], ours["target"], strict=True)) == dict(
+        assert dict(zip(ours["sample_index"], ours["target"], strict=True)) == dict(
             zip(theirs.tolist(), targets.tolist(), strict=True)
         )
 

@@ -43,7 +43,7 @@ def model() -> ServedModel:
         checkpoint,
         Calibration(0.5, (0.25, -0.25)),
         threshold=0.1,
-        known=ExemplarBank.of(embeddings, targets, pixels, pixels[:5], targets[:5]),
+        bank=ExemplarBank.of(embeddings, targets, pixels, pixels[:5], targets[:5]),
     )
 
 

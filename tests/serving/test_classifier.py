@@ -47,8 +47,8 @@ def test_the_table_says_what_the_network_says(
 def test_an_exemplar_is_known_and_what_differs_is_scored_by_distance(
     model: ServedModel, classifier: Classifier
 ) -> None:
-    assert model.known is not None
-    own = model.known.examples.numpy()
+    assert model.bank is not None
+    own = model.bank.examples.numpy()
     table = classifier.classify(own)
     assert (table["unknown_score"] < 1e-4).all()
     assert not table["is_unknown"].any()

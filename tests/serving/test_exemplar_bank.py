@@ -43,14 +43,14 @@ def test_examples_are_of_all_classes_alike(
 def test_files_of_earlier_versions_are_read_without_the_examples_classes(
     model: ServedModel,
 ) -> None:
-    assert model.known is not None
-    tensors = model.known.tensors()
+    assert model.bank is not None
+    tensors = model.bank.tensors()
     again = ExemplarBank.from_tensors(tensors)
     assert torch.equal(again.example_targets, torch.tensor([0, 0, 1, 1, 2]))
     del tensors["example_targets"]
     earlier = ExemplarBank.from_tensors(tensors)
     assert len(earlier.example_targets) == 0
-    assert torch.equal(earlier.examples, model.known.examples)
+    assert torch.equal(earlier.examples, model.bank.examples)
     del tensors["examples"]
     with pytest.raises(KeyError, match="examples"):
         ExemplarBank.from_tensors(tensors)

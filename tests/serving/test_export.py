@@ -165,7 +165,7 @@ def test_a_card_says_what_was_measured_on_and_how_the_method_is_called(
         "average_incremental_accuracy": 0.5,
         "forgetting": None,
     }
-    described = replace(model, facts={"settings": parameters, "metrics": metrics})
+    described = replace(model, metadata={"settings": parameters, "metrics": metrics})
     card = model_card(described, Classifier(described), CHECKS)
     assert f"## Results on {named}\n" in card
     assert f"- Measured on {named} of the same source" in card

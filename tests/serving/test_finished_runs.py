@@ -44,7 +44,7 @@ def test_the_newest_comes_first_and_unfinished_ones_do_not_count(
     found = read_newest_run(tmp_path)
     assert (found.name, found.origin) == ("new", "newest finished run")
     assert not found.is_calibrated
-    assert found.known is None
+    assert found.bank is None
     old = read_run(tmp_path, "old")
     assert old.name == "old"
     assert old.made == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)

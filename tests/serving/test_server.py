@@ -67,7 +67,7 @@ def test_all_forms_of_a_request_get_the_same_answer(
     address: str, digits: np.ndarray, finished: Any
 ) -> None:
     tested = finished.folder("07_model_output") / "task_02" / "predictions.parquet"
-    stored = pd.read_parquet(tested).set_index("index")["top_1"].astype(str)
+    stored = pd.read_parquet(tested).set_index("sample_index")["top_1"].astype(str)
     texts = [encoded(pixels) for pixels in digits]
     forms = [
         {"inputs": digits.tolist()},

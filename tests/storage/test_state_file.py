@@ -58,7 +58,7 @@ def test_a_full_disk_ends_no_training_and_keeps_the_last_state(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(state_file, "put_in_place", full)
+    monkeypatch.setattr(state_file, "replace_atomically", full)
     file.save({"epoch": 2})
     file.save({"epoch": 3})
     assert file.load() == {"epoch": 1}

@@ -23,7 +23,7 @@ def test_the_model_predicts_what_the_last_task_predicted(finished: Any) -> None:
     stored = pd.read_parquet(
         finished.folder("07_model_output") / "task_02" / "predictions.parquet"
     )
-    answers = model.predict(images[stored["index"]])
+    answers = model.predict(images[stored["sample_index"]])
     assert answers["class_name"].tolist() == stored["predicted"].astype(str).tolist()
     assert answers["probability"].between(0.1, 1).all()
     assert (answers["probability"] == answers["probability_1"]).all()

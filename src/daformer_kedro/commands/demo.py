@@ -55,7 +55,7 @@ def _listen(host: str, port: int) -> socket.socket:
     """Take the port before its address is printed.
 
     Raises:
-        InputError: it cannot be had.
+        InputError: it is out of range or not free.
     """
     if not 0 <= port <= _MOST_PORT:
         raise InputError(f"--port = {port}: must be from 0 (any free one) to 65535")

@@ -141,7 +141,7 @@ class _GridRun:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the results are there and no attempt at them is unfinished."""
+        """Return whether the results are there and no attempt at them is unfinished."""
         attempts = AttemptLog(self.state.journal, self.state.run_key)
         has_results = (self.folder / "metrics.json").exists()
         return has_results and attempts.unfinished({}) is None

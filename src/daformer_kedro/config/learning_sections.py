@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from daformer_kedro.errors import InputError
 from daformer_kedro.validation import (
     STRICT,
     Device,
@@ -195,6 +196,22 @@ class MemoryConfig:
                 "give exactly one of the two"
             )
         return self
+
+    def exemplars_per_class(self, num_classes: int) -> int:
+        """Return the quota of each class once ``num_classes`` share the memory.
+
+        Raises:
+            InputError: ``total`` is too small to give every class one exemplar.
+        """
+        if self.per_class is not None:
+            return self.per_class
+        total = self.total or 0
+        if total < num_classes:
+            raise InputError(
+                f"memory.total = {total} is smaller than the {num_classes} classes; "
+                "every class needs at least one exemplar"
+            )
+        return total // num_classes
 
 
 @dataclass(frozen=True, config=STRICT)

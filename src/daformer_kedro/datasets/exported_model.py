@@ -10,7 +10,7 @@ from kedro.io import AbstractDataset, DatasetError
 
 from daformer_kedro.datasets.local_path import local_path
 from daformer_kedro.serving.export import ExportedModel
-from daformer_kedro.storage.whole_files import beside, put_in_place
+from daformer_kedro.storage.atomic_files import replace_atomically, temporary_sibling
 
 
 class ExportedModelDataset(AbstractDataset[ExportedModel, Path]):
@@ -43,13 +43,13 @@ class ExportedModelDataset(AbstractDataset[ExportedModel, Path]):
         )
         text += "\n"
         try:
-            with beside(folder) as written:
+            with temporary_sibling(folder) as written:
                 written.mkdir()
                 (written / "model.onnx").write_bytes(data.onnx)
                 (written / "model.pt2").write_bytes(data.program)
                 (written / "metadata.json").write_text(text, encoding="utf-8")
                 (written / "MODEL_CARD.md").write_text(data.card, encoding="utf-8")
-                put_in_place(written, folder)
+                replace_atomically(written, folder)
         except OSError as error:
             raise DatasetError(f"cannot write {folder}: {error}") from error
         self.saved = folder

@@ -99,4 +99,4 @@ def _read_from_mlflow(reference: str) -> ServedModel:
     logged = datetime.fromisoformat(Model.load(str(downloaded)).utc_time_created)
     made = logged.replace(tzinfo=UTC)
     model = read_model(folder, reference, f"MLflow: {reference}", made)
-    return replace(model, name=str(model.facts.get("run_key", reference)))
+    return replace(model, name=str(model.metadata.get("run_key", reference)))

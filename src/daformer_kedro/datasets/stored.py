@@ -11,6 +11,7 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro.io.core import parse_dataset_definition
 
 from daformer_kedro.datasets.local_path import local_path
+from daformer_kedro.storage.atomic_files import replace_atomically, temporary_sibling
 from daformer_kedro.storage.checksum import checksum, size
 from daformer_kedro.storage.record import (
     Provenance,
@@ -20,7 +21,6 @@ from daformer_kedro.storage.record import (
     record_path,
     write_record,
 )
-from daformer_kedro.storage.whole_files import beside, put_in_place
 
 
 class StoredDataset(AbstractDataset[Any, Any]):
@@ -94,10 +94,10 @@ class StoredDataset(AbstractDataset[Any, Any]):
             DatasetError: it cannot be written; what was there before is kept.
         """
         try:
-            with beside(self.filepath) as written:
+            with temporary_sibling(self.filepath) as written:
                 self._inner(written).save(data)
                 content = Record(checksum(written), size(written), self.provenance)
-                self._put_in_place(written, content)
+                self._replace(written, content)
             write_record(self.filepath, content)
         except OSError as error:
             raise DatasetError(f"cannot write {self.filepath}: {error}") from error
@@ -105,7 +105,7 @@ class StoredDataset(AbstractDataset[Any, Any]):
             raise DatasetError(f"cannot write {self.filepath}: {error}") from error
         self.provenance = self.is_current = None
 
-    def _put_in_place(self, written: Path, content: Record) -> None:
+    def _replace(self, written: Path, content: Record) -> None:
         # Runs with other settings may be reading a shared folder, which cannot be
         # replaced in one step. If it holds the same, it stays.
         if self.filepath.is_dir() and checksum_matches(self.filepath, content):
@@ -113,7 +113,7 @@ class StoredDataset(AbstractDataset[Any, Any]):
         # Never a record of something else.
         self.forget_record()
         try:
-            put_in_place(written, self.filepath)
+            replace_atomically(written, self.filepath)
         except OSError:
             # Another run may have put the same folder there a moment ago.
             if not (

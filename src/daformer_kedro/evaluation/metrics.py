@@ -1,7 +1,7 @@
 """Measures of class-incremental learning, as fractions of 1.
 
 A *predictions table* holds one row for each test image of the classes seen after
-one task, with the columns ``index``, ``task`` (the task that brought the image's
+one task, with the columns ``sample_index``, ``task`` (the task that brought the image's
 class), ``target``, ``predicted`` and ``top_1`` … ``top_5`` (-1 where there are
 fewer classes). An *accuracy matrix* has one row per task: entry ``[t][j]`` is the
 accuracy on the classes of task ``j`` after task ``t``. Entries right of the diagonal

@@ -10,7 +10,7 @@ import pandas as pd
 
 from daformer_kedro.evaluation.percent import percent
 
-_ROWS_A_BLOCK = 10
+_ROWS_PER_BLOCK = 10
 _GAP = " " * 5
 
 
@@ -96,7 +96,7 @@ def _side_by_side(lines: list[str], width: int) -> list[str]:
     """Break the rows below the header into blocks that share the width."""
     header, rows = lines[0], lines[1:]
     fitting = max(1, (width + len(_GAP)) // (len(header) + len(_GAP)))
-    num_blocks = min(fitting, math.ceil(len(rows) / _ROWS_A_BLOCK))
+    num_blocks = min(fitting, math.ceil(len(rows) / _ROWS_PER_BLOCK))
     height = math.ceil(len(rows) / num_blocks)
     blocks = [rows[i : i + height] for i in range(0, len(rows), height)]
     printed = [_GAP.join([header] * len(blocks))]

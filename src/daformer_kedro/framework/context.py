@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from functools import cached_property
@@ -27,7 +26,7 @@ from daformer_kedro.config.run import (
     source_key,
 )
 from daformer_kedro.datasets.local_path import local_path
-from daformer_kedro.errors import InputError
+from daformer_kedro.errors import InputError, did_you_mean
 from daformer_kedro.model.encoders.defaults import fill_from_encoder
 from daformer_kedro.run_state import RunState
 from daformer_kedro.scenario.image_files import COPIES
@@ -86,8 +85,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
         known = sorted(
             Path(entry["name"]).name for entry in found if entry["type"] == "directory"
         )
-        close = difflib.get_close_matches(self.env, known, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
+        hint = did_you_mean(self.env, known)
         raise UsageError(
             f"--env {self.env}: there is no {folder}/{self.env}.{hint} "
             f"Allowed: {', '.join(known)}"

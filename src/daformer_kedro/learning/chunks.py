@@ -19,7 +19,7 @@ from daformer_kedro.model.task_batch import ALL_AT_ONCE, TaskChunks
 _LOGGER = logging.getLogger(__name__)
 # Bytes of activations, of which a third is in use at a time; the best of what was tried
 # with one thread and with two, whatever the caches of the processor.
-_CPU_BYTES, _BYTES_A_THREAD = 64 * 2**20, 32 * 2**20
+_CPU_BYTES, _BYTES_PER_THREAD = 64 * 2**20, 32 * 2**20
 _GPU_SHARE = 16  # of its memory
 _FEWEST_TASKS = 2  # a batched product of one task is computed twice
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
@@ -104,7 +104,7 @@ def _tasks_at_once(
 def _room(device: torch.device) -> int:
     """Bytes of activations to have at a time."""
     if device.type == "cpu":
-        return max(_CPU_BYTES, _BYTES_A_THREAD * torch.get_num_threads())
+        return max(_CPU_BYTES, _BYTES_PER_THREAD * torch.get_num_threads())
     return _memory(device) // _GPU_SHARE
 
 

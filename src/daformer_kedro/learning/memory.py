@@ -8,27 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from daformer_kedro.config import MemoryConfig
 from daformer_kedro.errors import InputError
 
 _MAX_HERDING_STEPS = 1000
-
-
-def exemplars_per_class(memory: MemoryConfig, num_classes_seen: int) -> int:
-    """Quota of each class once ``num_classes_seen`` classes share the memory.
-
-    Raises:
-        InputError: ``memory.total`` is too small to give every class one exemplar.
-    """
-    if memory.per_class is not None:
-        return memory.per_class
-    total = memory.total or 0
-    if total < num_classes_seen:
-        raise InputError(
-            f"memory.total = {total} is too small: {num_classes_seen} classes need "
-            "at least one exemplar each"
-        )
-    return total // num_classes_seen
 
 
 def herding_order(features: Tensor, num: int) -> Tensor:
@@ -95,11 +77,11 @@ def update_memory(
     """Cut the memory of old classes to the new quota and add the new classes.
 
     Args:
-        previous: exemplars so far: ``index`` (row of the training images),
+        previous: exemplars so far: ``sample_index`` (position in the training images),
             ``target`` and ``rank`` (0 is the best of its class); ``None`` at first.
-        candidates: the new classes' samples: ``index`` and ``target``.
+        candidates: the new classes' samples: ``sample_index`` and ``target``.
         features: (n, E), embeddings of the candidates, row by row.
-        quota: exemplars per class, see :func:`exemplars_per_class`.
+        quota: exemplars per class.
         selection: ``herding``, ``closest`` or ``random``.
         generator: used by ``random`` alone.
 
@@ -126,16 +108,18 @@ def update_memory(
                 "allowed: herding, closest, random"
             )
         chosen = candidates.iloc[rows[order.numpy()]]
-        tables.append(chosen[["index", "target"]].assign(rank=range(len(chosen))))
+        tables.append(
+            chosen[["sample_index", "target"]].assign(rank=range(len(chosen)))
+        )
     memory = pd.concat(tables, ignore_index=True)
     memory = memory.sort_values(["target", "rank"], ignore_index=True)
     largest = memory.groupby("target").size().max()
-    if largest > quota or memory["index"].duplicated().any():
+    if largest > quota or memory["sample_index"].duplicated().any():
         raise AssertionError(
             f"the rehearsal memory holds {largest} exemplars of a class, "
             f"quota {quota}, or one image twice"
         )
-    return memory.astype({"index": "int64", "target": "int64", "rank": "int64"})
+    return memory.astype({"sample_index": "int64", "target": "int64", "rank": "int64"})
 
 
 def keep_everything(
@@ -145,9 +129,9 @@ def keep_everything(
 
     Args:
         previous: the memory so far, ``None`` at first.
-        candidates: the new classes' samples: ``index`` and ``target``.
+        candidates: the new classes' samples: ``sample_index`` and ``target``.
     """
-    new = candidates[["index", "target"]]
+    new = candidates[["sample_index", "target"]]
     new = new.assign(rank=new.groupby("target").cumcount())
     tables = [new] if previous is None else [previous, new]
     return pd.concat(tables, ignore_index=True)

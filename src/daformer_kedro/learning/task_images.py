@@ -52,7 +52,7 @@ class TaskImages:
         """Yield the images of each batch, (B, C, H, W) uint8 on the device.
 
         Args:
-            rows: positions of each batch's images.
+            rows: positions of each batch's images in the task's data.
             generator: source of chance for files, of which another part is shown
                 each time.
         """
@@ -67,34 +67,33 @@ class TaskImages:
 def select_images(
     images: ImageArrays | ImageFiles | EmbeddedImages,
     split: Literal["train", "test"],
-    rows: pd.Series,
+    sample_index: pd.Series,
     area: tuple[float, float] | None = None,
 ) -> Tensor | FileImages:
     """Select some images of a split, to train on or to run a model on.
 
     Args:
-        images: arrays, possibly memory maps of which only ``rows`` are read, files, or
-            what an encoder made of either.
+        images: arrays, possibly memory maps of which only the chosen images are read,
+            files, or what an encoder made of either.
         split: ``train`` or ``test``.
-        rows: positions in the split.
+        sample_index: positions in the split.
         area: of files, range of the share of an image that training shows; see
             :class:`~daformer_kedro.augmentation.file_images.FileImages`.
 
     Returns:
-        (len(rows), C, H, W) uint8, files of as many images, or tokens
-        (len(rows), N, W) float16.
+        (N, C, H, W) uint8, files of as many images, or tokens (N, n, W) float16.
     """
     if isinstance(images, EmbeddedImages):
-        return torch.from_numpy(images.tokens(split, rows))
+        return torch.from_numpy(images.tokens(split, sample_index))
     if isinstance(images, ImageFiles):
         paths = images.train_paths if split == "train" else images.test_paths
         return FileImages(
             images.root,
-            paths[rows.to_numpy()],
+            paths[sample_index.to_numpy()],
             image_size=images.image_size,
             resize=images.resize,
             area=area,
         )
-    chosen = torch.from_numpy(np.ascontiguousarray(images.view(split, rows)))
+    chosen = torch.from_numpy(np.ascontiguousarray(images.view(split, sample_index)))
     # A clone, since with one channel `contiguous` would keep the permuted strides.
     return chosen.permute(0, 3, 1, 2).clone(memory_format=torch.contiguous_format)

@@ -24,15 +24,15 @@ class TaskFeatures:
     Attributes:
         features: (N, E) float32.
         targets: (N,) int64, their classes.
-        rows: (N,) int64, their positions among all training images of the source, the
-            same in whatever order classes arrive.
+        sample_index: (N,) int64, their positions among all training images of the
+            source, the same in whatever order classes arrive.
         num_classes: classes seen so far, this task's included.
         seed: the run's.
     """
 
     features: Tensor
     targets: Tensor
-    rows: Tensor
+    sample_index: Tensor
     num_classes: int
     seed: int
 

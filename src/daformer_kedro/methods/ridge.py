@@ -63,7 +63,7 @@ class Ridge(ClosedFormMethod):
         Which images of a class are held out depends on no other class.
         """
         projection = self._projection(before, task)
-        held = _held_out(task.targets, task.rows)
+        held = _held_out(task.targets, task.sample_index)
         added: dict[str, Tensor] = {}
         for name, chosen in (("fitted", ~held), ("held", held)):
             added |= _products(task, chosen, projection, name)
@@ -100,12 +100,12 @@ class Ridge(ClosedFormMethod):
         return torch.randn(task.features.shape[1], num_random, generator=generator)
 
 
-def _held_out(targets: Tensor, rows: Tensor) -> Tensor:
+def _held_out(targets: Tensor, sample_index: Tensor) -> Tensor:
     """Mask (N,) of every fifth image of each class, by position in the source."""
     held = torch.zeros(len(targets), dtype=torch.bool)
     for target in targets.unique():
         places = (targets == target).nonzero()[:, 0]
-        in_order = places[rows[places].argsort()]
+        in_order = places[sample_index[places].argsort()]
         held[in_order[_HELD_OUT // 2 :: _HELD_OUT]] = True
     return held
 

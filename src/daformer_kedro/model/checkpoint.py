@@ -1,4 +1,4 @@
-"""A model as plain data: weights and the facts needed to build it again."""
+"""A model as plain data: weights and metadata needed to build it again."""
 
 from __future__ import annotations
 

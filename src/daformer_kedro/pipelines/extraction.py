@@ -52,13 +52,13 @@ class Extractor:
         self,
         images: Images | EmbeddedImages,
         split: Literal["train", "test"],
-        rows: pd.Series,
+        sample_index: pd.Series,
     ) -> tuple[Tensor, Tensor]:
         """Return embeddings and logits of some images of a split.
 
         See :func:`~daformer_kedro.learning.extraction.extract`.
         """
-        chosen = select_images(images, split, rows)
+        chosen = select_images(images, split, sample_index)
         return extract(self.model, chosen, self.preprocessing, self.batch_size)
 
 

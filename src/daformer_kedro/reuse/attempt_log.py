@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from daformer_kedro.storage.atomic_files import write_text
 from daformer_kedro.storage.lock import Holder
-from daformer_kedro.storage.whole_files import write_text
 
 _SUFFIX = ".attempt"
 _SELECTION = (

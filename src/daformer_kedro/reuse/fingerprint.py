@@ -83,7 +83,7 @@ class Fingerprinter:
             found["source_files"] = self._source_files(node)
 
     def _code(self, node: Node) -> dict[str, str]:
-        """Of the function, and of what loads its inputs and stores its outputs."""
+        """Collect the code of the function and of its inputs' and outputs' datasets."""
         inputs = [n for n in node.inputs if not n.startswith(_PARAMETERS)]
         datasets = [self._catalog.get(name) for name in (*inputs, *node.outputs)]
         formats = {

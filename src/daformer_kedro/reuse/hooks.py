@@ -16,8 +16,8 @@ from daformer_kedro.reuse.attempt_log import Attempt, AttemptLog
 from daformer_kedro.reuse.node_files import training_states
 from daformer_kedro.reuse.planner import Mode, RunPlan
 from daformer_kedro.run_state import StateHooks
+from daformer_kedro.storage.atomic_files import remove_leftovers
 from daformer_kedro.storage.lock import Lock
-from daformer_kedro.storage.whole_files import remove_leftovers
 from daformer_kedro.usage import UsageError
 
 _LOGGER = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ class ReuseHooks(StateHooks):
 
 
 def _has_begun(plan: RunPlan, catalog: CatalogProtocol) -> bool:
-    """Whether any result or state of the attempt is stored."""
+    """Return whether any result or state of the attempt is stored."""
     reused = any(decision.is_reused for decision in plan.decisions)
     nodes = plan.pipeline.nodes
     states = [state for node in nodes for state in training_states(catalog, node)]

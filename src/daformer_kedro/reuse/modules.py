@@ -85,7 +85,7 @@ class Module:
 
     @property
     def digest(self) -> str:
-        """Of all its code."""
+        """Return the digest of all its code."""
         return self.digest_of(range(len(self.statements)), self.imports)
 
     def digest_of(self, statements: Iterable[int], imports: Iterable[str]) -> str:
@@ -97,7 +97,7 @@ class Module:
         return digest_of("\n".join(lines))
 
     def knows(self, name: str) -> bool:
-        """Whether the module binds ``name``."""
+        """Return whether the module binds ``name``."""
         return name in self.imports or name in self._values
 
     def values_of(self, name: str) -> list[int]:

@@ -26,7 +26,7 @@ Mode = Literal["all", "changed", "resumed"]
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a node's results are reused, and why.
+    """Decision whether a node's results are reused, and why.
 
     Attributes:
         node: name of the node.
@@ -119,7 +119,7 @@ class RunPlan:
         return decision
 
     def reuses(self, node: str) -> bool:
-        """Whether a node of this name was skipped."""
+        """Return whether a node of this name was skipped."""
         return any(d.is_reused for d in self.decisions if d.node == node)
 
     def outputs(self) -> Iterator[StoredDataset]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from daformer_kedro.datasets import StoredDataset
 from daformer_kedro.reuse.differences import differences
+from daformer_kedro.storage.atomic_files import replace_atomically, temporary_sibling
 from daformer_kedro.storage.record import (
     SUFFIX,
     Provenance,
@@ -19,7 +20,6 @@ from daformer_kedro.storage.record import (
     read_record,
     write_record,
 )
-from daformer_kedro.storage.whole_files import beside, put_in_place
 
 
 class ResultIndex:
@@ -69,10 +69,10 @@ class ResultIndex:
         record = read_record(found)
         if record is None:
             raise FileNotFoundError(found)
-        with beside(output.filepath) as written:
+        with temporary_sibling(output.filepath) as written:
             _link_or_copy(found, written)
             output.forget_record()
-            put_in_place(written, output.filepath)
+            replace_atomically(written, output.filepath)
         if record.provenance is not None:
             made = record.provenance
             now = replace(now, made=made.made, mlflow_run=made.mlflow_run)

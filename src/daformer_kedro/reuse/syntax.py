@@ -43,7 +43,7 @@ def _is_string(node: ast.stmt) -> bool:
 
 
 def is_main(node: ast.stmt) -> bool:
-    """Whether it is ``if __name__ == "__main__":``, which importing does not run."""
+    """Return whether it is ``if __name__ == "__main__":``, which imports do not run."""
     return isinstance(node, ast.If) and ast.unparse(node.test) in (
         "__name__ == '__main__'",
         "'__main__' == __name__",
@@ -63,14 +63,14 @@ def run_at_import(node: ast.stmt) -> list[ast.stmt]:
 
 
 def is_literal(node: ast.stmt) -> bool:
-    """Whether it gives a name a constant, whose methods are Python's own."""
+    """Return whether it gives a name a constant, whose methods are Python's own."""
     return isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(
         node.value, ast.Constant | ast.JoinedStr
     )
 
 
 def may_import(node: ast.stmt) -> bool:
-    """Whether running a top-level statement may bind imported names in the module."""
+    """Return whether a top-level statement may bind imported names in the module."""
     return isinstance(node, (ast.Import, ast.ImportFrom, *_COMPOUND))
 
 
@@ -176,7 +176,7 @@ def writes(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 def is_dynamic(node: ast.AST) -> bool:
-    """Whether it looks up names of its module, or runs code that is not there yet."""
+    """Return whether it looks up names of its module or runs code made later."""
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
         return False
     takes_own = node.func.id in _NAMESPACES and not node.args
@@ -184,7 +184,7 @@ def is_dynamic(node: ast.AST) -> bool:
 
 
 def registers(node: ast.AST, ours: set[str]) -> bool:
-    """Whether it is how classes come to be known by what they derive from."""
+    """Return whether it is how classes come to be known by what they derive from."""
     if isinstance(node, ast.ClassDef):
         return any(root(k.value) in ours for k in node.keywords)  # a metaclass
     if isinstance(node, ast.Attribute):
@@ -193,7 +193,7 @@ def registers(node: ast.AST, ours: set[str]) -> bool:
 
 
 def acts(node: ast.stmt, ours: set[str]) -> bool:
-    """Whether running a statement may do more than bind its names.
+    """Return whether running a statement may do more than bind its names.
 
     Values built by other packages' functions are taken to be values and no more;
     functions of the project (``ours``) may do anything.
@@ -235,7 +235,7 @@ def _assigns_elsewhere(node: ast.Assign | ast.AnnAssign) -> bool:
 
 
 def _calls(node: ast.AST, ours: set[str]) -> bool:
-    """Whether evaluating an expression calls something of the project."""
+    """Return whether evaluating an expression calls something of the project."""
     if isinstance(node, ast.Lambda):
         return False
     if isinstance(node, ast.Call) and root(node) in ours:

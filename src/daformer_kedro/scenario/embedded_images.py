@@ -27,13 +27,13 @@ class EmbeddedImages:
     num_channels: int
 
     def tokens(
-        self, split: Literal["train", "test"], rows: Iterable[int]
+        self, split: Literal["train", "test"], sample_index: Iterable[int]
     ) -> NDArray[np.float16]:
-        """Tokens of some images of a split; of a map only these are read.
+        """Return tokens of some images of a split; a map reads only these.
 
         Args:
             split: ``train`` or ``test``.
-            rows: positions in the split.
+            sample_index: positions in the split.
         """
         tokens = self.train_tokens if split == "train" else self.test_tokens
-        return np.asarray(tokens[np.asarray(rows)])
+        return np.asarray(tokens[np.asarray(sample_index)])

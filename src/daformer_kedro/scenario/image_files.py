@@ -96,16 +96,16 @@ class ImageFiles:
         return len(self.class_names)
 
     def view(
-        self, split: Literal["train", "test"], rows: Iterable[int]
+        self, split: Literal["train", "test"], sample_index: Iterable[int]
     ) -> NDArray[np.uint8]:
         """Decode some images as for testing: (n, S, S, 3) uint8.
 
         Args:
             split: ``train`` or ``test``.
-            rows: positions in the split.
+            sample_index: positions in the split.
         """
         paths = self.train_paths if split == "train" else self.test_paths
-        chosen = paths[np.asarray(rows)]
+        chosen = paths[np.asarray(sample_index)]
         pixels = np.empty((len(chosen), self.image_size, self.image_size, 3), np.uint8)
         for place, path in enumerate(chosen):
             image = open_rgb(self.root / str(path))

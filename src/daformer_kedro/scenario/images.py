@@ -50,16 +50,18 @@ class ImageArrays:
             )
 
     def view(
-        self, split: Literal["train", "test"], rows: Iterable[int]
+        self, split: Literal["train", "test"], sample_index: Iterable[int]
     ) -> NDArray[np.uint8]:
         """Return some images of a split, (n, H, W, C) uint8; a map reads only these.
 
         Args:
             split: ``train`` or ``test``.
-            rows: positions in the split.
+            sample_index: positions in the split.
         """
         images = self.train_images if split == "train" else self.test_images
-        return np.asarray(images[np.asarray(rows)])  # no map of what is in memory
+        return np.asarray(
+            images[np.asarray(sample_index)]
+        )  # no map of what is in memory
 
     @property
     def image_size(self) -> int:

@@ -61,20 +61,10 @@ def make_plan(config: Config, index: Path | None = None) -> TaskPlan:
             config.scenario.increment,
         ),
     )
-    _check_memory(config, source)
+    if config.memory.keep == "exemplars":
+        config.memory.exemplars_per_class(source.num_classes)  # raises if too few
     _check_images(config, source)
     return plan
-
-
-def _check_memory(config: Config, source: SourceDescription) -> None:
-    total = config.memory.total
-    if config.memory.keep != "exemplars" or total is None:
-        return
-    if total < source.num_classes:
-        raise InputError(
-            f"memory.total = {total} is smaller than the {source.num_classes} classes "
-            f"of {source.name}; every class needs at least one exemplar"
-        )
 
 
 def _check_images(config: Config, source: SourceDescription) -> None:

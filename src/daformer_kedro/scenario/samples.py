@@ -39,14 +39,19 @@ def assemble_task_data(
         exemplars: the rehearsal memory after the previous task; ``None`` without one.
 
     Returns:
-        ``index`` (row of the training images), ``target`` and ``is_exemplar``; the
-        new classes' samples first. Training shuffles; the order here is fixed.
+        ``sample_index`` (position in the training images), ``target`` and
+        ``is_exemplar``; the new classes' samples first. Training shuffles; the order
+        here is fixed.
     """
     tables = [of_split(samples, "train").assign(is_exemplar=False)]
     if exemplars is not None:
         tables.append(exemplars.assign(is_exemplar=True))
-    data = pd.concat(tables, ignore_index=True)[["index", "target", "is_exemplar"]]
-    return data.astype({"index": "int64", "target": "int64", "is_exemplar": "bool"})
+    data = pd.concat(tables, ignore_index=True)[
+        ["sample_index", "target", "is_exemplar"]
+    ]
+    return data.astype(
+        {"sample_index": "int64", "target": "int64", "is_exemplar": "bool"}
+    )
 
 
 def num_new_classes(samples: pd.DataFrame) -> int:

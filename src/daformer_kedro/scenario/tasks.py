@@ -180,7 +180,7 @@ def split_tasks(
 
     Returns:
         One row per sample, training rows first, each split in the order of its array:
-        ``split`` (category ``train`` or ``test``), ``index`` (row in that split's
+        ``split`` (category ``train`` or ``test``), ``sample_index`` (position in that
         array, int32), ``label`` (in the source, int16), ``target`` (position in the
         class order, int16), ``task`` (int16).
 
@@ -201,7 +201,7 @@ def split_tasks(
     return pd.DataFrame(
         {
             "split": pd.Categorical.from_codes(codes, pd.Index(["train", "test"])),
-            "index": rows,
+            "sample_index": rows,
             "label": labels.astype(np.int16),
             "target": targets,
             "task": tasks,

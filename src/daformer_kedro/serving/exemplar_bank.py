@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from daformer_kedro.errors import InputError
+from daformer_kedro.evaluation.thinning import evenly_spaced
 
 MOST_PER_CLASS = 50
 _MOST_EXAMPLES = 16
@@ -79,12 +80,12 @@ class ExemplarBank:
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> ExemplarBank:
         """Read what :meth:`tensors` returned."""
-        known = {
+        stored = {
             name: tensors[name]
             for name in (field.name for field in fields(cls))
             if name in tensors or name != "example_targets"
         }
-        return cls(**known)
+        return cls(**stored)
 
     @classmethod
     def read(cls, path: Path) -> ExemplarBank:
@@ -105,7 +106,7 @@ def best_exemplars(exemplars: pd.DataFrame) -> pd.DataFrame:
 
 
 def choose_examples(tests: pd.DataFrame) -> pd.DataFrame:
-    """Choose test images to try a model on: as many of each class, by class.
+    """Choose test images to try a model on, equally many of each class, by class.
 
     Args:
         tests: rows with ``target``.
@@ -115,10 +116,9 @@ def choose_examples(tests: pd.DataFrame) -> pd.DataFrame:
         class order, so that every part of it is there.
     """
     classes = np.unique(tests["target"])
-    num_classes = min(len(classes), _MOST_EXAMPLES)
-    spread = np.linspace(0, len(classes) - 1, num_classes).round().astype(int)
+    spread = evenly_spaced(len(classes), _MOST_EXAMPLES)
     chosen = tests[tests["target"].isin(classes[spread])]
-    per_class = _MOST_EXAMPLES // max(1, num_classes)
+    per_class = _MOST_EXAMPLES // max(1, len(spread))
     return (
         chosen.groupby("target", sort=True)
         .head(per_class)

@@ -124,7 +124,7 @@ def export_model(model: ServedModel) -> ExportedModel:
     program_bytes = _to_archive(program, metadata)
     checks = {
         "num_images": len(images),
-        "on_test_images": model.known is not None and len(model.known.examples) > 0,
+        "on_test_images": model.bank is not None and len(model.bank.examples) > 0,
         "onnx": _difference(_run_onnx(onnx_bytes, images), expected, "ONNX"),
         "program": _difference(
             _run_program(program_bytes, images), expected, "torch.export"
@@ -145,9 +145,9 @@ def _check_packages() -> None:
 
 
 def _test_images(classifier: Classifier) -> NDArray[np.uint8]:
-    known = classifier.model.known
-    if known is not None and len(known.examples):
-        return known.examples.numpy()
+    bank = classifier.model.bank
+    if bank is not None and len(bank.examples):
+        return bank.examples.numpy()
     shape = (_NUM_RANDOM, *classifier.image_shape)
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 

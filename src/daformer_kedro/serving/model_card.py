@@ -39,48 +39,47 @@ _UNKNOWN_LICENCE = "Whoever passes this model on must know the licence of the im
 
 
 def model_card(
-    model: ServedModel, classifier: Classifier, metadata: Mapping[str, Any]
+    model: ServedModel, classifier: Classifier, exported: Mapping[str, Any]
 ) -> str:
     """Write a model card in Markdown.
 
     Args:
-        model: with its facts, where they are known.
+        model: with its metadata, as far as it is known.
         classifier: of the model.
-        metadata: of the exported files.
+        exported: metadata of the exported files.
     """
-    facts = model.facts
-    about = model.checkpoint.description
+    metadata, about = model.metadata, model.checkpoint.description
     height, width, channels = classifier.image_shape
-    settings = facts.get("settings", {})
+    settings = metadata.get("settings", {})
     return render_template(
         "daformer_kedro.serving",
         "model_card.md.j2",
         autoescape=False,
-        title=_plain(facts.get("run_name", model.name)),
-        facts=facts,
+        title=_plain(metadata.get("run_name", model.name)),
+        metadata=metadata,
         network=_network(about["model"]),
         weights=_origin(about.get("encoder")),
         num_parameters=classifier.network.num_parameters,
-        run_key=facts.get("run_key", model.name),
+        run_key=metadata.get("run_key", model.name),
         height=height,
         width=width,
         colour="grey" if channels == 1 else "RGB",
         num_classes=len(classifier.class_names),
         tasks=_classes_of_tasks(classifier),
-        measured_on=measured_on(facts),
+        measured_on=measured_on(metadata),
         is_calibrated=model.is_calibrated,
         calibration=model.calibration,
         licence=_LICENCES.get(settings.get("source", {}).get("name"), _UNKNOWN_LICENCE),
-        metadata=metadata,
+        exported=exported,
         **_protocol(settings),
     )
 
 
 def _network(config: Mapping[str, Any]) -> str:
-    if config["decoder"] == "task_attention":
-        name = "DyTox (task attention)"
-    else:
-        name = f"DAFormer, edition {config['edition']}"
+    name = {
+        "task_attention": "DyTox (task attention)",
+        "mean": "mean of the encoder's tokens",
+    }.get(config["decoder"], f"DAFormer, edition {config['edition']}")
     encoder = config.get("encoder")
     is_of_timm = encoder is not None and encoder not in ENCODERS
     return f"{name}, encoder `{encoder}`" if is_of_timm else name
@@ -93,6 +92,23 @@ def _origin(encoder: Mapping[str, Any] | None) -> str | None:
     licence = encoder["licence"] or "not known; ask at the source"
     source = _plain(encoder["source"])
     return f"{_plain(licence)}. From {source}, SHA-256 `{encoder['sha256']}`."
+
+
+def method_label(settings: Mapping[str, Any]) -> str:
+    """Name the method as tables of runs call it."""
+    model = settings["model"]
+    return method_name(
+        model["edition"],
+        settings["baseline"],
+        settings["training"]["schedule"],
+        decoder=model["decoder"],
+    )
+
+
+def measured_on(metadata: Mapping[str, Any]) -> str:
+    """Name the images that a model was measured on: test or validation images."""
+    on_validation = is_on_validation(metadata.get("settings", {}))
+    return "validation images" if on_validation else "test images"
 
 
 def _protocol(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -109,22 +125,6 @@ def _protocol(settings: Mapping[str, Any]) -> dict[str, str]:
         "method": method_label(settings),
         "memory": kept,
     }
-
-
-def method_label(settings: Mapping[str, Any]) -> str:
-    """Return the name of the method in tables of runs."""
-    return method_name(
-        settings["model"]["edition"],
-        settings["baseline"],
-        settings["training"]["schedule"],
-        decoder=settings["model"]["decoder"],
-    )
-
-
-def measured_on(facts: Mapping[str, Any]) -> str:
-    """Name the images that a model was measured on: test or validation images."""
-    settings = facts.get("settings", {})
-    return "validation images" if is_on_validation(settings) else "test images"
 
 
 def _classes_of_tasks(classifier: Classifier) -> list[str]:

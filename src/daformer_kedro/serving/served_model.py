@@ -22,8 +22,8 @@ from daformer_kedro.serving.exemplar_bank import ExemplarBank
 
 CHECKPOINT = "checkpoint.safetensors"
 CALIBRATION = "calibration.json"
-KNOWN_IMAGES = "known_images.safetensors"
-FACTS = "model_facts.json"
+EXEMPLAR_BANK = "known_images.safetensors"  # a name that older models have too
+METADATA = "model_facts.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +35,8 @@ class ServedModel:
         checkpoint: the network.
         calibration: from logits to probabilities; the identity where it is not known.
         threshold: out-of-distribution score above which an image counts as unknown.
-        known: exemplars to compare with; ``None`` where they are not known.
-        facts: how it was made and how good it is, for the model card; may be empty.
+        bank: exemplars to compare with; ``None`` where they are not known.
+        metadata: how it was made and how good it is, for the model card; may be empty.
         origin: in a few words, where it was found.
         made: when its last task was learnt; ``None`` where that is not known.
     """
@@ -45,17 +45,17 @@ class ServedModel:
     checkpoint: Checkpoint
     calibration: Calibration = field(default_factory=Calibration)
     threshold: float | None = None
-    known: ExemplarBank | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    bank: ExemplarBank | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
     origin: str = ""
     made: datetime | None = None
 
     @property
     def exemplar_embeddings(self) -> Tensor | None:
         """Embeddings (M, E) float32 to compare with; ``None`` without exemplars."""
-        if self.known is None or not self.known.num_exemplars:
+        if self.bank is None or not self.bank.num_exemplars:
             return None
-        return self.known.embeddings.float()
+        return self.bank.embeddings.float()
 
     @property
     def is_calibrated(self) -> bool:
@@ -78,14 +78,14 @@ def read_model(
         InputError: a file is damaged, or the checkpoint is missing.
     """
     calibration = _read_json(folder / CALIBRATION)
-    known = folder / KNOWN_IMAGES
+    bank = folder / EXEMPLAR_BANK
     return ServedModel(
         name=name,
         checkpoint=read_checkpoint(folder / CHECKPOINT),
         calibration=Calibration.from_json(calibration),
         threshold=calibration.get("unknown_threshold"),
-        known=ExemplarBank.read(known) if known.exists() else None,
-        facts=_read_json(folder / FACTS),
+        bank=ExemplarBank.read(bank) if bank.exists() else None,
+        metadata=_read_json(folder / METADATA),
         origin=origin,
         made=made,
     )

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, that are known by their content, and locks.
+"""Atomic files, which are recognised by their checksum, and locks.
 
 Knows neither Kedro nor MLflow.
 """

@@ -41,10 +41,10 @@ def _files(path: Path) -> list[Path]:
 def _signature(path: Path) -> _Signature:
     entries = []
     for file in _files(path):
-        facts = file.stat()
+        stat = file.stat()
         name = file.relative_to(path).as_posix()
-        times = (facts.st_mtime_ns, facts.st_ctime_ns)
-        entries.append((name, facts.st_ino, facts.st_size, *times))
+        times = (stat.st_mtime_ns, stat.st_ctime_ns)
+        entries.append((name, stat.st_ino, stat.st_size, *times))
     return tuple(entries)
 
 

@@ -6,7 +6,7 @@ import os
 import socket
 from pathlib import Path
 
-from daformer_kedro.storage.whole_files import is_alive
+from daformer_kedro.storage.atomic_files import is_alive
 
 
 def identity() -> str:

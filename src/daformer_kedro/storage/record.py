@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from daformer_kedro.storage.atomic_files import write_text
 from daformer_kedro.storage.checksum import checksum
-from daformer_kedro.storage.whole_files import write_text
 
 SUFFIX = ".meta"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from daformer_kedro.storage.whole_files import beside, put_in_place
+from daformer_kedro.storage.atomic_files import replace_atomically, temporary_sibling
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -64,11 +64,11 @@ class StateFile:
         body = buffer.getvalue()
         facts = {"key": self.key, "sha256": hashlib.sha256(body).hexdigest()}
         try:
-            with beside(self.path) as written:
+            with temporary_sibling(self.path) as written:
                 written.write_bytes(
                     json.dumps(facts, allow_nan=False).encode() + b"\n" + body
                 )
-                put_in_place(written, self.path)
+                replace_atomically(written, self.path)
         except OSError as error:
             if not self._has_warned:
                 _LOGGER.warning(

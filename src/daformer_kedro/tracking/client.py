@@ -43,7 +43,7 @@ class TrackingClient:
         self._is_borrowed = False
 
     def is_open(self, namespace: str | None = None) -> bool:
-        """Whether a run has been opened and not closed."""
+        """Return whether a run has been opened and not closed."""
         return namespace in self._open
 
     def open_parent(self, name: str, tags: Mapping[str, str], run: str | None) -> None:

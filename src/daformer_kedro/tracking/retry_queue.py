@@ -107,7 +107,7 @@ class RetryQueue:
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether an error of MLflow's means "not now" rather than "not so"."""
+    """Return whether an error of MLflow's means "not now" rather than "not so"."""
     if isinstance(error, MlflowException):
         return error.get_http_status_code() >= 500
     return isinstance(error, ConnectionError | TimeoutError | OperationalError) or (

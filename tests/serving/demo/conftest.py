@@ -27,16 +27,16 @@ def client(classifier: Classifier) -> TestClient:
 @pytest.fixture(scope="session")
 def without_exemplars(model: ServedModel) -> Classifier:
     """A model of a method that keeps no image; test images are there to try."""
-    assert model.known is not None
+    assert model.bank is not None
     empty = torch.empty(0, 8, 8, 3, dtype=torch.uint8)
     known = ExemplarBank.of(
         torch.empty(0, 0),
         torch.empty(0),
         empty,
-        model.known.examples,
-        model.known.example_targets,
+        model.bank.examples,
+        model.bank.example_targets,
     )
-    return Classifier(replace(model, known=known, threshold=None))
+    return Classifier(replace(model, bank=known, threshold=None))
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,7 @@ def test_an_image_gets_classes_attention_and_exemplars(
 def test_attention_is_that_of_the_likeliest_task(
     classifier: Classifier, encoded: Encode
 ) -> None:
-    known = classifier.model.known
+    known = classifier.model.bank
     assert known is not None
     tasks = set()
     for pixels in known.thumbnails.numpy():
@@ -141,7 +141,7 @@ def test_a_file_that_is_no_image_is_named(classifier: Classifier) -> None:
 
 
 def test_a_test_image_is_classified_as_it_is(classifier: Classifier) -> None:
-    known = classifier.model.known
+    known = classifier.model.bank
     assert known is not None
     found = answer_example(classifier, 3)
     table = classifier.classify(known.examples[3:4].numpy())
@@ -151,7 +151,7 @@ def test_a_test_image_is_classified_as_it_is(classifier: Classifier) -> None:
 
 
 def test_an_exemplar_is_compared_with_the_others(classifier: Classifier) -> None:
-    known = classifier.model.known
+    known = classifier.model.bank
     assert known is not None
     found = answer_exemplar(classifier, 4)
     assert found.truth == "ärmel"

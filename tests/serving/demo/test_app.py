@@ -110,7 +110,7 @@ def test_an_upload_that_is_broken_off_raises_nothing(classifier: Classifier) -> 
 def test_images_to_try_are_shown_and_classified(
     client: TestClient, classifier: Classifier
 ) -> None:
-    known = classifier.model.known
+    known = classifier.model.bank
     assert known is not None
     for kind, pixels in (("examples", known.examples), ("exemplars", known.thumbnails)):
         response = client.get(f"/{kind}/2.png")

@@ -19,15 +19,15 @@ METRICS = {
 }
 
 
-def with_facts(classifier: Classifier, **facts: Any) -> Classifier:
+def with_metadata(classifier: Classifier, **metadata: Any) -> Classifier:
     model = replace(
-        classifier.model, facts=facts, made=datetime(2026, 3, 1, 12, tzinfo=UTC)
+        classifier.model, metadata=metadata, made=datetime(2026, 3, 1, 12, tzinfo=UTC)
     )
     return Classifier(model)
 
 
 def test_classes_come_by_task_with_the_final_accuracy(classifier: Classifier) -> None:
-    about = describe(with_facts(classifier, metrics=METRICS, run_key="key"))
+    about = describe(with_metadata(classifier, metrics=METRICS, run_key="key"))
     assert [task.accuracy for task in about.tasks] == [50.0, 75.0]
     assert about.accuracy == 62.5
     names = [[known.name for known in task.classes] for task in about.tasks]
@@ -49,10 +49,10 @@ def test_test_images_come_with_their_class_where_it_is_known(
         (1, "zebra"),
         (2, "ape"),
     ]
-    known = classifier.model.known
+    known = classifier.model.bank
     assert known is not None
     earlier = replace(known, example_targets=known.example_targets[:0])
-    older = Classifier(replace(classifier.model, known=earlier))
+    older = Classifier(replace(classifier.model, bank=earlier))
     assert [e.name for e in describe(older).examples] == [None] * 5
 
 
@@ -60,7 +60,7 @@ def test_results_of_another_number_of_tasks_are_left_out(
     classifier: Classifier,
 ) -> None:
     metrics = {**METRICS, "accuracy_matrix": [[1.0]]}
-    about = describe(with_facts(classifier, metrics=metrics))
+    about = describe(with_metadata(classifier, metrics=metrics))
     assert about.accuracy is None
     assert [task.accuracy for task in about.tasks] == [None, None]
 

@@ -15,7 +15,7 @@ from daformer_kedro.evaluation.figures.plain_text import as_lines
 from daformer_kedro.evaluation.thinning import evenly_spaced
 
 _NUM_SHOWN = 10
-_ROWS_A_BLOCK = 25
+_ROWS_PER_BLOCK = 25
 _LARGEST_SIDE = 64
 _ROW_INCHES = 0.36
 
@@ -40,7 +40,7 @@ def exemplar_sheet_figure(
     _check(images, class_names)
     shown = evenly_spaced(len(images), max_classes)
     num_columns = max(1, min(_NUM_SHOWN, max(len(images[i]) for i in shown)))
-    num_blocks = math.ceil(len(shown) / _ROWS_A_BLOCK)
+    num_blocks = math.ceil(len(shown) / _ROWS_PER_BLOCK)
     height = math.ceil(len(shown) / num_blocks)
     figure = style.new_figure(
         max(4.0, num_blocks * (_ROW_INCHES * num_columns + 1.2)),

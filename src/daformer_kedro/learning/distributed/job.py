@@ -30,8 +30,8 @@ from daformer_kedro.learning.training import (
 )
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
+from daformer_kedro.storage.atomic_files import replace_atomically, temporary_sibling
 from daformer_kedro.storage.state_file import StateFile
-from daformer_kedro.storage.whole_files import beside, put_in_place
 
 PhaseFunction = Callable[..., list[EpochRecord]]
 PHASES: Mapping[str, PhaseFunction] = {
@@ -199,9 +199,9 @@ class JobFolder:
         """Store the weights and the history, whole or not at all."""
         weights = {name: value.cpu() for name, value in model.state_dict().items()}
         history = [vars(record) for record in records]
-        with beside(self.path / _RESULT) as written:
+        with temporary_sibling(self.path / _RESULT) as written:
             torch.save({"weights": weights, "history": history}, written)
-            put_in_place(written, self.path / _RESULT)
+            replace_atomically(written, self.path / _RESULT)
 
     def read_result(self) -> tuple[dict[str, Tensor], list[EpochRecord]] | None:
         """Weights and history; ``None`` if no rank came to the end."""

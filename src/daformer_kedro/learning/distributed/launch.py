@@ -19,8 +19,8 @@ from daformer_kedro.learning.progress import EpochRecord
 from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.training import LearningSettings
 from daformer_kedro.model import DAFormer
+from daformer_kedro.storage.atomic_files import temporary_sibling
 from daformer_kedro.storage.state_file import StateFile
-from daformer_kedro.storage.whole_files import beside
 
 _POLL_SECONDS = 0.1
 _SECONDS_TO_END = 10
@@ -130,7 +130,7 @@ class _Thread(threading.Thread):
 
 @contextmanager
 def _job_folder(state: StateFile | None) -> Iterator[JobFolder]:
-    """A folder that goes with the block, beside the state where there is one.
+    """Make a folder, removed after the block, next to the state where there is one.
 
     There the next run finds and removes what a killed process left.
     """
@@ -138,6 +138,6 @@ def _job_folder(state: StateFile | None) -> Iterator[JobFolder]:
         with tempfile.TemporaryDirectory(prefix="daformer_") as name:
             yield JobFolder(Path(name))
         return
-    with beside(state.path.with_suffix(".job").absolute()) as path:
+    with temporary_sibling(state.path.with_suffix(".job").absolute()) as path:
         path.mkdir()
         yield JobFolder(path)

@@ -26,7 +26,7 @@ def draw_attention_node(
     from daformer_kedro.evaluation import figures
 
     tests = of_split(samples, "test").drop_duplicates("task")
-    shown = tests.iloc[evenly_spaced(len(tests), _NUM_ATTENTION_IMAGES)]["index"]
+    shown = tests.iloc[evenly_spaced(len(tests), _NUM_ATTENTION_IMAGES)]["sample_index"]
     pixels = images.view("test", shown)
     tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2)
     maps = attention_maps(

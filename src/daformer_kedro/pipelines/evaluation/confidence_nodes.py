@@ -63,21 +63,21 @@ def calibrate_node(
         best = best_exemplars(exemplars)
         num_exemplars = len(best)
         embeddings, own_logits = extractor.extract(
-            embedded or images, "train", best["index"]
+            embedded or images, "train", best["sample_index"]
         )
         own_targets = targets_of(best)
         calibration = fit_calibration(own_logits, own_targets, sizes)
         threshold = threshold_of(embeddings.half())
-        pixels = _pixels(images, "train", best["index"])
+        pixels = _pixels(images, "train", best["sample_index"])
         memory_errors["memory"] = _errors(calibration, own_logits, own_targets, sizes)
-    _, logits = extractor.extract(embedded or images, "test", tests["index"])
+    _, logits = extractor.extract(embedded or images, "test", tests["sample_index"])
     test_errors = _errors(calibration, logits, targets_of(tests), sizes)
     shown = choose_examples(tests)
     bank = ExemplarBank.of(
         embeddings,
         own_targets,
         pixels.to(torch.uint8),
-        examples=_pixels(images, "test", shown["index"]),
+        examples=_pixels(images, "test", shown["sample_index"]),
         example_targets=targets_of(shown),
     )
     about = {
@@ -105,13 +105,16 @@ def measure_unknown_node(
     extractor = Extractor.of(checkpoint, evaluation, device)
     num_tasks = extractor.model.num_tasks
     tests = of_split(samples, "test")
-    embeddings, logits = extractor.extract(embedded or images, "test", tests["index"])
+    embeddings, logits = extractor.extract(
+        embedded or images, "test", tests["sample_index"]
+    )
     later = torch.from_numpy((tests["task"] >= num_tasks).to_numpy(copy=True))
     if exemplars is None:
         found = measure_detection(energy(logits), later, None)
     else:
         best = best_exemplars(exemplars)
-        bank = extractor.extract(embedded or images, "train", best["index"])[0].half()
+        known, _ = extractor.extract(embedded or images, "train", best["sample_index"])
+        bank = known.half()
         scores = distance_to_bank(embeddings, bank)
         found = measure_detection(scores, later, threshold_of(bank))
     return {"task": num_tasks - 1, **found}
@@ -138,7 +141,7 @@ def describe_model_node(
     run_command: str,
     **settings: Any,
 ) -> dict[str, Any]:
-    """Collect a model card's facts: settings, results and how to repeat them."""
+    """Collect a model's metadata: settings, results and how to repeat them."""
     config = Config.from_parameters(settings)
     return {
         "run_key": run_key(config),
@@ -159,5 +162,7 @@ def _errors(
     }
 
 
-def _pixels(images: Images, split: Any, rows: pd.Series) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(images.view(split, rows.to_numpy())))
+def _pixels(images: Images, split: Any, sample_index: pd.Series) -> Tensor:
+    return torch.from_numpy(
+        np.ascontiguousarray(images.view(split, sample_index.to_numpy()))
+    )

@@ -22,7 +22,7 @@ from daformer_kedro.learning.growth import expand_model
 from daformer_kedro.methods import METHODS
 from daformer_kedro.methods.closed_form import ClosedFormMethod, TaskFeatures
 from daformer_kedro.model.checkpoint import Checkpoint
-from daformer_kedro.pipelines.extraction import Extractor
+from daformer_kedro.pipelines.extraction import Extractor, targets_of
 from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
 from daformer_kedro.scenario.samples import class_names, num_new_classes
@@ -57,16 +57,17 @@ def learn_task_node(
     used = validated(PreprocessingConfig, preprocessing, "preprocessing")
     batch_size = validated(EvaluationConfig, evaluation, "evaluation").batch_size
     extractor = Extractor(network.to(resolve_device(device)), used, batch_size)
-    features, _ = extractor.extract(images, "train", task_data["index"])
+    features, _ = extractor.extract(images, "train", task_data["sample_index"])
     method = METHODS[baseline](baseline_settings)
     assert isinstance(method, ClosedFormMethod)
-    targets, rows = (
-        torch.from_numpy(task_data[name].to_numpy(copy=True))
-        for name in ("target", "index")
+    task = TaskFeatures(
+        features=features,
+        targets=targets_of(task_data),
+        sample_index=torch.from_numpy(task_data["sample_index"].to_numpy(copy=True)),
+        num_classes=network.num_classes,
+        seed=seed,
     )
-    added = method.add_task(
-        statistics, TaskFeatures(features, targets, rows, network.num_classes, seed)
-    )
+    added = method.add_task(statistics, task)
     network.closed_form = method.classifier(added).to(network.device)
     learned = Checkpoint.of(
         network, preprocessing=used, class_names=class_names(samples)

@@ -36,11 +36,11 @@ def evaluate_task_node(
     extractor = Extractor.of(checkpoint, evaluation, device)
     model = extractor.model
     seen = of_split(samples, "test")
-    _, logits = extractor.extract(images, "test", seen["index"])
+    _, logits = extractor.extract(images, "test", seen["sample_index"])
     predictions = prediction_table(logits, seen)
     preservation = None
     if neighbourhood is not None and task_data is not None:
-        features, _ = extractor.extract(images, "train", task_data["index"])
+        features, _ = extractor.extract(images, "train", task_data["sample_index"])
         known = features[:, : neighbourhood["features"].shape[1]]
         preservation = neighbourhood_preservation(neighbourhood["neighbours"], known)
     metrics = evaluate_predictions(

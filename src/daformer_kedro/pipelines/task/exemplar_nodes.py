@@ -19,5 +19,5 @@ def draw_exemplars_node(
     from daformer_kedro.evaluation.figures import exemplar_sheet_figure
 
     groups = exemplars.sort_values(["target", "rank"]).groupby("target")
-    chosen = [images.view("train", rows["index"]) for _, rows in groups]
+    chosen = [images.view("train", rows["sample_index"]) for _, rows in groups]
     return exemplar_sheet_figure(chosen, class_names(samples))

@@ -27,7 +27,7 @@ def finish_task_node(
 ) -> Checkpoint:
     """Change the learned model as its method does, such as aligning its heads."""
     extractor = Extractor.of(learned, evaluation, device)
-    features, _ = extractor.extract(images, "train", exemplars["index"])
+    features, _ = extractor.extract(images, "train", exemplars["sample_index"])
     method = METHODS[baseline](baseline_settings)
     method.finish(extractor.model, features, targets_of(exemplars))
     return Checkpoint.of(

@@ -26,7 +26,6 @@ from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.distributed.launch import run_phase
 from daformer_kedro.learning.growth import expand_model
 from daformer_kedro.learning.memory import (
-    exemplars_per_class,
     keep_everything,
     update_memory,
 )
@@ -74,7 +73,7 @@ def find_teacher_neighbours_node(
     """Find each sample's nearest neighbours under the model of the task before."""
     config = validated(KNNDistillation, knn_distillation, "losses.knn_distillation")
     extractor = Extractor.of(teacher, evaluation, device)
-    features, _ = extractor.extract(images, "train", task_data["index"])
+    features, _ = extractor.extract(images, "train", task_data["sample_index"])
     neighbours = find_neighbours(features, config.num_neighbours)
     return {"features": features, "neighbours": neighbours}
 
@@ -138,12 +137,12 @@ def select_exemplars_node(
         return keep_everything(exemplars, candidates)
     extractor = Extractor.of(trained, evaluation, device)
     model = extractor.model
-    features, _ = extractor.extract(images, "train", candidates["index"])
+    features, _ = extractor.extract(images, "train", candidates["sample_index"])
     return update_memory(
         exemplars,
         candidates,
         features,
-        exemplars_per_class(config, model.num_classes),
+        config.exemplars_per_class(model.num_classes),
         config.selection,
         make_generator(seed, model.num_tasks - 1, "selection"),
     )
@@ -206,7 +205,7 @@ def _task_images(
     settings: LearningSettings,
 ) -> TaskImages:
     area = settings.augmentation.random_resized_crop
-    chosen = select_images(images, "train", rows["index"], area)
+    chosen = select_images(images, "train", rows["sample_index"], area)
     return TaskImages(
         images=chosen.to(device) if isinstance(chosen, Tensor) else chosen,
         targets=targets_of(rows).to(device),

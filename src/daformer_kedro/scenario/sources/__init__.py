@@ -46,7 +46,7 @@ _Images = TypeVar("_Images", ImageArrays, ImageFiles)
 
 @dataclass(frozen=True)
 class SourceDescription:
-    """Facts that a run needs of its source before it reads images.
+    """Metadata of a source that a run needs before it reads images.
 
     Attributes:
         name: kind of source.
@@ -88,7 +88,7 @@ def describe_source(
         known = _indexed(config, image_size, stream, index)
         if known is not None:
             return known
-        files = FILE_SOURCES[config.name].facts(config, stream)
+        files = FILE_SOURCES[config.name].metadata(config, stream)
         labels = resolve_classes(config.classes, files.class_names, config.name)
         if stream is not None and config.classes is not None:
             raise InputError(
@@ -104,13 +104,13 @@ def describe_source(
         )
     source = _source_of(config)
     _refuse_file_settings(config, image_size, stream)
-    facts = source.facts(config)
-    labels = resolve_classes(config.classes, facts.class_names, config.name)
+    metadata = source.metadata(config)
+    labels = resolve_classes(config.classes, metadata.class_names, config.name)
     return SourceDescription(
         name=config.name,
         num_classes=len(labels),
-        image_size=facts.image_size,
-        num_channels=facts.num_channels,
+        image_size=metadata.image_size,
+        num_channels=metadata.num_channels,
     )
 
 
@@ -194,7 +194,7 @@ def _evaluated(images: _Images, config: SourceConfig) -> _Images:
 
 
 def _read_arrays(source: Source, config: SourceConfig) -> ImageArrays:
-    class_names = source.facts(config).class_names
+    class_names = source.metadata(config).class_names
     labels = resolve_classes(config.classes, class_names, config.name)
     train, test = (keep_classes(part, labels) for part in source.read(config))
     try:

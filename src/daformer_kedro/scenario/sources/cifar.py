@@ -23,7 +23,7 @@ from daformer_kedro.scenario.sources.parquet_images import (
     find_parquet_files,
     read_parquet,
 )
-from daformer_kedro.scenario.sources.source import LabelledImages, SourceFacts
+from daformer_kedro.scenario.sources.source import LabelledImages, SourceMetadata
 
 _SIZE = 32
 
@@ -53,9 +53,9 @@ class Cifar:
         """Names of the classes, in label order (alphabetical)."""
         return packaged_list("class_names", self.name)
 
-    def facts(self, config: SourceConfig) -> SourceFacts:
+    def metadata(self, config: SourceConfig) -> SourceMetadata:
         """Return class names and image size, which are the same wherever it lies."""
-        return SourceFacts(self.class_names, image_size=_SIZE, num_channels=3)
+        return SourceMetadata(self.class_names, image_size=_SIZE, num_channels=3)
 
     def read(self, config: SourceConfig) -> tuple[LabelledImages, LabelledImages]:
         """Read training and test set from ``config.path``, in whatever layout.

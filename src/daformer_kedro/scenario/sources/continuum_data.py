@@ -9,17 +9,17 @@ import numpy as np
 
 from daformer_kedro.config import SourceConfig
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario.sources.source import LabelledImages, SourceFacts
+from daformer_kedro.scenario.sources.source import LabelledImages, SourceMetadata
 
 
 class ContinuumData:
     """Images of ``continuum.datasets.<source.dataset>``, if these are pixels."""
 
-    def facts(self, config: SourceConfig) -> SourceFacts:
+    def metadata(self, config: SourceConfig) -> SourceMetadata:
         """Return classes, image size and channels; the data is read once for it."""
         train, _ = _read(*_arguments(config))
         num_classes = int(train.labels.max()) + 1
-        return SourceFacts(
+        return SourceMetadata(
             class_names=tuple(str(label) for label in range(num_classes)),
             image_size=train.images.shape[1],
             num_channels=train.images.shape[3],

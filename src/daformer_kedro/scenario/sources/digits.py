@@ -6,7 +6,7 @@ import numpy as np
 
 from daformer_kedro.config import SourceConfig
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario.sources.source import LabelledImages, SourceFacts
+from daformer_kedro.scenario.sources.source import LabelledImages, SourceMetadata
 
 _HIGHEST_VALUE = 16
 
@@ -14,9 +14,9 @@ _HIGHEST_VALUE = 16
 class Digits:
     """1,797 images without a test set; a stratified share is held out as one."""
 
-    def facts(self, config: SourceConfig) -> SourceFacts:
+    def metadata(self, config: SourceConfig) -> SourceMetadata:
         """Return ten classes of 8 × 8 grey images."""
-        return SourceFacts(
+        return SourceMetadata(
             class_names=tuple(str(digit) for digit in range(10)),
             image_size=8,
             num_channels=1,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from daformer_kedro.config import SourceConfig
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario.sources.source import LabelledImages, SourceFacts
+from daformer_kedro.scenario.sources.source import LabelledImages, SourceMetadata
 
 _CLASS_NAMES = (
     "T-shirt/top",
@@ -39,9 +39,9 @@ class FashionMNIST:
     ``dataset-fashion-mnist`` puts them.
     """
 
-    def facts(self, config: SourceConfig) -> SourceFacts:
+    def metadata(self, config: SourceConfig) -> SourceMetadata:
         """Return ten classes of 28 × 28 grey images."""
-        return SourceFacts(_CLASS_NAMES, image_size=_SIDE, num_channels=1)
+        return SourceMetadata(_CLASS_NAMES, image_size=_SIDE, num_channels=1)
 
     def read(self, config: SourceConfig) -> tuple[LabelledImages, LabelledImages]:
         """Read the four files.

@@ -49,8 +49,8 @@ def index_files(
             folders do not fit.
     """
     root = folder_of(config)
-    facts = source.facts(config, stream)
-    names = facts.class_names
+    metadata = source.metadata(config, stream)
+    names = metadata.class_names
     kept = resolve_classes(config.classes, names, config.name)
     listing = source.list_files(config, stream)
     train, test = (keep_files(part, kept) for part in (listing.train, listing.test))
@@ -70,7 +70,7 @@ def index_files(
         class_names=tuple(names[label] for label in kept),
         image_size=image_size,
         resize=resize,
-        task_sizes=facts.task_sizes,
+        task_sizes=metadata.task_sizes,
         cache_size=config.cache_size,
     )
     return images, LeftOut(sorted(faults.items()), dict(listing.passed_over))

@@ -14,7 +14,7 @@ from daformer_kedro.scenario.sources.class_tree import LabelledPaths
 
 
 @dataclass(frozen=True)
-class FileFacts:
+class FileMetadata:
     """Class names and task sizes, as the names of folders give them.
 
     Attributes:
@@ -37,7 +37,9 @@ class FileListing(NamedTuple):
 class FileSource(Protocol):
     """A kind of source whose images stay files."""
 
-    def facts(self, config: SourceConfig, stream: Sequence[str] | None) -> FileFacts:
+    def metadata(
+        self, config: SourceConfig, stream: Sequence[str] | None
+    ) -> FileMetadata:
         """Return what is known without listing files.
 
         Raises:
@@ -47,7 +49,7 @@ class FileSource(Protocol):
     def list_files(
         self, config: SourceConfig, stream: Sequence[str] | None
     ) -> FileListing:
-        """List training and test images; labels as in ``facts``.
+        """List training and test images; labels as in ``metadata``.
 
         Raises:
             InputError: folders are missing, empty or do not fit.

@@ -20,8 +20,8 @@ from daformer_kedro.scenario.sources.class_tree import (
     subfolders,
 )
 from daformer_kedro.scenario.sources.file_source import (
-    FileFacts,
     FileListing,
+    FileMetadata,
     folder_of,
 )
 from daformer_kedro.scenario.sources.folder_warnings import (
@@ -42,7 +42,9 @@ class ImageFolder:
     arrival.
     """
 
-    def facts(self, config: SourceConfig, stream: Sequence[str] | None) -> FileFacts:
+    def metadata(
+        self, config: SourceConfig, stream: Sequence[str] | None
+    ) -> FileMetadata:
         """Return class names from the folders' names."""
         root = folder_of(config)
         names: list[str] = []
@@ -61,7 +63,7 @@ class ImageFolder:
             sizes.append(len(found))
         if len(names) == 1:
             _refuse_single(root / home[names[0]], names[0])
-        return FileFacts(tuple(names), None if stream is None else tuple(sizes))
+        return FileMetadata(tuple(names), None if stream is None else tuple(sizes))
 
     def list_files(
         self, config: SourceConfig, stream: Sequence[str] | None
@@ -69,7 +71,7 @@ class ImageFolder:
         """List training and test images."""
         root = folder_of(config)
         parts = [_list_tree(root, folder, config) for folder in _checked(stream)]
-        warn_of_lookalikes(root, self.facts(config, stream).class_names)
+        warn_of_lookalikes(root, self.metadata(config, stream).class_names)
         return FileListing(
             _joined([p.train for p in parts]),
             _joined([p.test for p in parts]),

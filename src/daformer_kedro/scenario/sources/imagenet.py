@@ -18,8 +18,8 @@ from daformer_kedro.scenario.sources.class_tree import (
     list_split,
 )
 from daformer_kedro.scenario.sources.file_source import (
-    FileFacts,
     FileListing,
+    FileMetadata,
     folder_of,
     refuse_stream,
 )
@@ -41,10 +41,12 @@ class ImageNet:
     num_classes: int
     wnids: tuple[str, ...] | None = None
 
-    def facts(self, config: SourceConfig, stream: Sequence[str] | None) -> FileFacts:
+    def metadata(
+        self, config: SourceConfig, stream: Sequence[str] | None
+    ) -> FileMetadata:
         """Return the WordNet ids, from the folders' names."""
         refuse_stream(config, stream)
-        return FileFacts(self._classes(folder_of(config)))
+        return FileMetadata(self._classes(folder_of(config)))
 
     def list_files(
         self, config: SourceConfig, stream: Sequence[str] | None

@@ -62,8 +62,8 @@ def make_copies(
 def _copy(root: Path, copies: Path, size: int, path: str) -> str | None:
     file, copy = root / path, copies / copy_name(path)
     try:
-        facts = file.stat()
-        note = f"{facts.st_size} {facts.st_mtime_ns} {_COLOURS}".encode()
+        stat = file.stat()
+        note = f"{stat.st_size} {stat.st_mtime_ns} {_COLOURS}".encode()
         if _note_of(copy) == note:
             return None
         image = open_rgb(file)

@@ -13,8 +13,8 @@ from daformer_kedro.config import SourceConfig
 
 
 @dataclass(frozen=True)
-class SourceFacts:
-    """Facts of a source before its ``classes`` setting and without its data.
+class SourceMetadata:
+    """Metadata of a source before its ``classes`` setting and without its data.
 
     Attributes:
         class_names: names of all classes, in label order.
@@ -45,11 +45,11 @@ class LabelledImages(NamedTuple):
 class Source(Protocol):
     """A kind of source; a new one is one file and a line in ``SOURCES``."""
 
-    def facts(self, config: SourceConfig) -> SourceFacts:
+    def metadata(self, config: SourceConfig) -> SourceMetadata:
         """Return what is known without reading images."""
 
     def read(self, config: SourceConfig) -> tuple[LabelledImages, LabelledImages]:
-        """Read training and test set, with all classes; labels as in ``facts``.
+        """Read training and test set, with all classes; labels as in ``metadata``.
 
         Raises:
             InputError: the data is missing or damaged.

@@ -114,13 +114,13 @@ def answer_example(classifier: Classifier, row: int) -> ImageAnswer:
     Raises:
         InputError: there is no such row.
     """
-    known = classifier.model.known
-    if known is None or row >= len(known.examples):
+    bank = classifier.model.bank
+    if bank is None or row >= len(bank.examples):
         raise InputError(f"example {row}: the model's file has no such test image")
     truth = None
-    if len(known.example_targets):
-        truth = classifier.class_names[int(known.example_targets[row])]
-    return _answer(classifier, known.examples[row].numpy(), truth=truth)
+    if len(bank.example_targets):
+        truth = classifier.class_names[int(bank.example_targets[row])]
+    return _answer(classifier, bank.examples[row].numpy(), truth=truth)
 
 
 def answer_exemplar(classifier: Classifier, row: int) -> ImageAnswer:
@@ -131,11 +131,11 @@ def answer_exemplar(classifier: Classifier, row: int) -> ImageAnswer:
     Raises:
         InputError: there is no such row.
     """
-    known = classifier.model.known
-    if known is None or row >= known.num_exemplars:
+    bank = classifier.model.bank
+    if bank is None or row >= bank.num_exemplars:
         raise InputError(f"exemplar {row}: the model's file has no such exemplar")
-    thumbnail = known.thumbnails[row].numpy()
-    truth = classifier.class_names[int(known.targets[row])]
+    thumbnail = bank.thumbnails[row].numpy()
+    truth = classifier.class_names[int(bank.targets[row])]
     pixels = _resized(thumbnail, classifier.image_shape)
     return _answer(classifier, pixels, truth=truth, left_out=row)
 
@@ -181,12 +181,12 @@ def _nearest(
 ) -> list[NearExemplar]:
     num = _NUM_NEAREST if left_out is None else _NUM_NEAREST + 1
     nearest = classifier.nearest_exemplars(embeddings, num)
-    known = classifier.model.known
-    if nearest is None or known is None:
+    bank = classifier.model.bank
+    if nearest is None or bank is None:
         return []
     found = [
         NearExemplar(
-            name=classifier.class_names[int(known.targets[row])],
+            name=classifier.class_names[int(bank.targets[row])],
             row=row,
             # Rounding may make the distance to the same image less than 0.
             distance=max(0.0, float(distance)),

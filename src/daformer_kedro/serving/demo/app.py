@@ -100,10 +100,10 @@ class _Demo:
 
     async def picture(self, request: Request) -> Response:
         kind, row = request.path_params["kind"], request.path_params["row"]
-        known = self._classifier.model.known
+        bank = self._classifier.model.bank
         pictures: Any = ()
-        if known is not None and kind in _KNOWN:
-            pictures = known.examples if kind == "examples" else known.thumbnails
+        if bank is not None and kind in _KNOWN:
+            pictures = bank.examples if kind == "examples" else bank.thumbnails
         if row >= len(pictures):
             return _fault(f"{kind}/{row}.png: the model's file has no such image", 404)
         return Response(png(pictures[row].numpy()), media_type="image/png")

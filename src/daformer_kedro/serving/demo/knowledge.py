@@ -10,7 +10,7 @@ from typing import Any
 from daformer_kedro.serving.classifier import Classifier
 from daformer_kedro.serving.model_card import measured_on, method_label
 
-Facts = Mapping[str, Any]
+Metadata = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -75,23 +75,23 @@ class Knowledge:
 def describe(classifier: Classifier) -> Knowledge:
     """Collect what is known of a model; results that are not its own are left out."""
     model = classifier.model
-    metrics = model.facts.get("metrics")
+    metrics = model.metadata.get("metrics")
     matrix = metrics["accuracy_matrix"] if metrics else []
     if len(matrix) != len(classifier.task_sizes):
         metrics, matrix = None, []
-    settings = model.facts.get("settings")
+    settings = model.metadata.get("settings")
     title = model.name
     if settings:
         title = f"{method_label(settings)} on {settings['protocol']}"
     return Knowledge(
         title=title,
-        key=str(model.facts.get("run_key", model.name)),
+        key=str(model.metadata.get("run_key", model.name)),
         made=model.made,
         tasks=tuple(_tasks(classifier, matrix[-1] if matrix else None)),
         accuracy=100 * metrics["last_accuracy"] if metrics else None,
-        measured_on=measured_on(model.facts),
+        measured_on=measured_on(model.metadata),
         examples=_examples(classifier),
-        has_exemplars=model.known is not None and model.known.num_exemplars > 0,
+        has_exemplars=model.bank is not None and model.bank.num_exemplars > 0,
         is_calibrated=model.is_calibrated,
         details=tuple(_details(classifier, metrics)),
     )
@@ -100,9 +100,9 @@ def describe(classifier: Classifier) -> Knowledge:
 def _tasks(
     classifier: Classifier, accuracies: list[float] | None
 ) -> Iterator[KnownTask]:
-    known = classifier.model.known
+    bank = classifier.model.bank
     exemplars: dict[int, int] = {}
-    for row, target in enumerate([] if known is None else known.targets.tolist()):
+    for row, target in enumerate([] if bank is None else bank.targets.tolist()):
         exemplars.setdefault(target, row)
     start = 0
     for number, size in enumerate(classifier.task_sizes):
@@ -119,23 +119,23 @@ def _tasks(
 
 
 def _examples(classifier: Classifier) -> tuple[Example, ...]:
-    known = classifier.model.known
-    if known is None:
+    bank = classifier.model.bank
+    if bank is None:
         return ()
-    targets = known.example_targets.tolist() or [None] * len(known.examples)
+    targets = bank.example_targets.tolist() or [None] * len(bank.examples)
     names = (None if t is None else classifier.class_names[t] for t in targets)
     return tuple(Example(row, name) for row, name in enumerate(names))
 
 
 def _details(
-    classifier: Classifier, metrics: Facts | None
+    classifier: Classifier, metrics: Metadata | None
 ) -> Iterator[tuple[str, str]]:
-    facts = classifier.model.facts
+    metadata = classifier.model.metadata
     height, width, channels = classifier.image_shape
     colour = "grey" if channels == 1 else "RGB"
     yield "Reads", f"{height} × {width} pixels, {colour}"
     yield "Parameters", f"{classifier.network.num_parameters:,}"
-    if settings := facts.get("settings"):
+    if settings := metadata.get("settings"):
         yield "Source of images", str(settings["source"]["name"])
         yield "Class order", str(settings["scenario"]["class_order"])
         yield "Seed", str(settings["seed"])
@@ -144,7 +144,7 @@ def _details(
         yield "Average incremental accuracy", _percent(average)
         if metrics["forgetting"] is not None:
             yield "Forgetting", f"{100 * metrics['forgetting']:.1f} points"
-    if confidence := facts.get("confidence"):
+    if confidence := metadata.get("confidence"):
         errors = confidence["calibration"]["expected_calibration_error"]["test"]
         yield "Calibration error", _percent(errors["after"])
         area = confidence["unknown"]["average_auroc"]

@@ -1,4 +1,4 @@
-"""Writing whole files or none: a temporary name, a flush to the disk, a rename."""
+"""Atomic writes: a temporary name, a flush to disk, a rename."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ _SUFFIX = ".part"
 
 
 @contextmanager
-def beside(target: Path) -> Iterator[Path]:
-    """A path in a temporary folder beside ``target``, which goes with the block.
+def temporary_sibling(target: Path) -> Iterator[Path]:
+    """Make a temporary folder next to ``target``; it is removed after the block.
 
     The file name stays, since some writers choose the format by its suffix. The
-    folder's name holds the process, so that a later one can tell what a killed one
+    folder's name holds the process, so that a later one recognises what a killed one
     left: see :func:`remove_leftovers`.
+
+    Yields:
+        A path of the target's name in that folder, to write to.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(4)
@@ -30,8 +33,8 @@ def beside(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def put_in_place(written: Path, target: Path) -> None:
-    """Flush what was written :func:`beside` the target, then rename it over."""
+def replace_atomically(written: Path, target: Path) -> None:
+    """Flush what was written as a temporary sibling, then rename it over the target."""
     flush(written)
     if target.is_dir():
         # A folder cannot be renamed over another: the former one steps aside first.
@@ -42,14 +45,14 @@ def put_in_place(written: Path, target: Path) -> None:
 
 
 def write_text(target: Path, text: str) -> None:
-    """Write a small text file whole.
+    """Write a small text file atomically.
 
     Raises:
-        OSError: it could not be written; what was there before is still there.
+        OSError: it could not be written; what was there before is kept.
     """
-    with beside(target) as written:
+    with temporary_sibling(target) as written:
         written.write_text(text, encoding="utf-8")
-        put_in_place(written, target)
+        replace_atomically(written, target)
 
 
 def remove_leftovers(folder: Path, *, is_ours: bool) -> None:

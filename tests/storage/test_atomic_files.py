@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from daformer_kedro.storage.whole_files import (
-    beside,
-    put_in_place,
+from daformer_kedro.storage.atomic_files import (
     remove_leftovers,
+    replace_atomically,
+    temporary_sibling,
     write_text,
 )
 
@@ -22,7 +22,7 @@ def test_an_error_while_writing_leaves_the_former_file(tmp_path: Path) -> None:
     write_text(target, "before")
 
     def fail() -> None:
-        with beside(target) as written:
+        with temporary_sibling(target) as written:
             written.write_text("half")
             raise RuntimeError
 
@@ -35,10 +35,10 @@ def test_an_error_while_writing_leaves_the_former_file(tmp_path: Path) -> None:
 def test_a_folder_takes_the_place_of_the_former_folder(tmp_path: Path) -> None:
     target = tmp_path / "images"
     for content in ("one", "two"):
-        with beside(target) as written:
+        with temporary_sibling(target) as written:
             written.mkdir()
             (written / f"{content}.txt").write_text(content)
-            put_in_place(written, target)
+            replace_atomically(written, target)
     assert [p.name for p in target.iterdir()] == ["two.txt"]
     assert [p.name for p in tmp_path.iterdir()] == ["images"]
 
@@ -46,7 +46,7 @@ def test_a_folder_takes_the_place_of_the_former_folder(tmp_path: Path) -> None:
 def test_the_temporary_file_keeps_the_name_and_lies_on_the_same_disk(
     tmp_path: Path,
 ) -> None:
-    with beside(tmp_path / "figure.png") as written:
+    with temporary_sibling(tmp_path / "figure.png") as written:
         assert written.name == "figure.png"
         assert written.parent.parent == tmp_path
 
