@@ -1,4 +1,4 @@
-"""Images a second of the batched augmentation beside timm's, on the same cores.
+"""Images per second of the batched augmentation and of timm's, on the same cores.
 
 The recipe is that of CIFAR-100: crop with padding 4, flip, RandAugment, normalise; at
 batch size 128. Run ``python benchmarks/augmentation.py``; each figure is the median

@@ -1,15 +1,15 @@
-"""Choice of the shares of calibration, on training images held out.
+"""Choice of the shrinkage of calibration, on training images held out.
 
     python benchmarks/calibration.py digits cifar100_mini=DIR --seeds 10,11 --store DIR
 
-The network was trained on its memory, so what the memory asks for is too much; which
-share of it suits new images must be learnt from new images, and those of the test set
-are for measuring. Each run here trains without a fifth of the training images of every
-class, which then stand in for new ones. Printed is the log-loss on them, a column for
-each share of the temperature's logarithm and a row for each share of the biases, as a
-mean over all runs; then the pair of least log-loss, with the expected calibration error
-run by run. The log-loss chooses, since it is a proper score and smooth; the calibration
-error is neither.
+The network was trained on its memory, so what is fitted there is too much; which part
+of it suits new images must be learnt from new images, and those of the test set are for
+measuring. Each run here trains without a fifth of the training images of every class,
+which then stand in for new ones. The first table gives the log-loss on them, with a
+column for each factor of the temperature's logarithm and a row for each factor of the
+biases, as a mean over all runs; the second the expected calibration error of each run
+with the pair of least log-loss. The log-loss chooses, since it is a proper score and
+smooth; the calibration error is neither.
 
 With ``--store``, logits of finished runs are kept, and none is trained again.
 """
@@ -36,7 +36,7 @@ from torch.nn import functional as F
 
 from daformer_kedro.evaluation.calibration import (
     Calibration,
-    Shares,
+    Shrinkage,
     expected_calibration_error,
     fit_calibration,
 )
@@ -46,8 +46,8 @@ from daformer_kedro.scenario.images import ImageArrays
 
 ROOT = Path(__file__).parents[1]
 _HELD_OUT = 5  # one training image in so many
-_TEMPERATURE_SHARES = (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 1.0)
-_BIAS_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_TEMPERATURE_FACTORS = (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 1.0)
+_BIAS_FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _VARIANTS: dict[str, dict[str, Any]] = {
     "S": {},
     "M": {"model": {"edition": "M"}},
@@ -106,18 +106,20 @@ def train(parameters: dict[str, Any]) -> dict[str, Tensor]:
     return found
 
 
-def scores_of(run: dict[str, Tensor], shares: Shares | None) -> tuple[float, float]:
-    """Log-loss, and calibration error in %, on the images held out.
+def scores_of(
+    run: dict[str, Tensor], shrinkage: Shrinkage | None
+) -> tuple[float, float]:
+    """Return log-loss and calibration error in % on the images held out.
 
     Args:
         run: see :func:`train`.
-        shares: ``None`` for probabilities as the network gives them.
+        shrinkage: ``None`` for probabilities as the network gives them.
     """
     sizes, targets = run["task_sizes"].tolist(), run["new_targets"].long()
     calibration = Calibration()
-    if shares is not None:
+    if shrinkage is not None:
         calibration = fit_calibration(
-            run["memory"], run["memory_targets"], sizes, shares
+            run["memory"], run["memory_targets"], sizes, shrinkage
         )
     logits = calibration.logits(run["new"].double(), sizes)
     loss = float(F.cross_entropy(logits, targets))
@@ -164,21 +166,21 @@ def _logits(
 
 
 def _tables(runs: dict[str, dict[str, Tensor]]) -> Iterator[str]:
-    pairs = [Shares(*p) for p in itertools.product(_TEMPERATURE_SHARES, _BIAS_SHARES)]
-    scores = {
-        shares: [scores_of(run, shares) for run in runs.values()] for shares in pairs
-    }
+    pairs = [
+        Shrinkage(*p) for p in itertools.product(_TEMPERATURE_FACTORS, _BIAS_FACTORS)
+    ]
+    scores = {pair: [scores_of(run, pair) for run in runs.values()] for pair in pairs}
     losses = {
-        shares: statistics.fmean(loss for loss, _ in found)
-        for shares, found in scores.items()
+        pair: statistics.fmean(loss for loss, _ in found)
+        for pair, found in scores.items()
     }
-    columns = " | ".join(map(str, _TEMPERATURE_SHARES))
+    columns = " | ".join(map(str, _TEMPERATURE_FACTORS))
     yield f"| biases \\ log temperature | {columns} |"
-    yield "| ---: " * (len(_TEMPERATURE_SHARES) + 1) + "|"
-    for bias in _BIAS_SHARES:
-        cells = (f"{losses[Shares(t, bias)]:.4f}" for t in _TEMPERATURE_SHARES)
+    yield "| ---: " * (len(_TEMPERATURE_FACTORS) + 1) + "|"
+    for bias in _BIAS_FACTORS:
+        cells = (f"{losses[Shrinkage(t, bias)]:.4f}" for t in _TEMPERATURE_FACTORS)
         yield f"| {bias} | " + " | ".join(cells) + " |"
-    best = min(pairs, key=lambda shares: losses[shares])
+    best = min(pairs, key=lambda pair: losses[pair])
     yield ""
     yield f"Best: {best.log_temperature} of the log temperature, {best.bias} of biases."
     yield ""

@@ -1,4 +1,4 @@
-"""Kills and corrupts many times, goes on each time, and compares with no disturbance.
+"""Kill and corrupt runs many times, resume each time, and compare with no disturbance.
 
     python benchmarks/crash.py --kills 50 --corruptions 50 --seed 0
 

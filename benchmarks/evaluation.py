@@ -1,4 +1,4 @@
-"""Images a second of evaluation, and seconds of herding, beside the textbook's way.
+"""Images per second of evaluation, and seconds of herding, against the textbook's way.
 
     python benchmarks/evaluation.py
     python benchmarks/evaluation.py --device cuda --images 10000 --batch-size 512
@@ -6,7 +6,7 @@
 Evaluation classifies images with CIFAR-100's network after T tasks: the textbook's
 model of ``benchmarks/baseline.py`` batch by batch with ``.item()`` after each, and the
 package's ``extract``, which also returns the embeddings. Herding takes 20 of 500 images
-of each of ten classes: the textbook forms every candidate's mean anew at each step, as
+of each of ten classes: the textbook forms every candidate's mean again at each step, as
 algorithm 4 of iCaRL is written; the package updates one direction. Both take turns, and
 what they return is compared.
 """

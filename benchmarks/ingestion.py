@@ -31,7 +31,7 @@ _NUM_TASKS = 10
 
 
 def make_tree(root: Path, num_files: int, num_classes: int) -> None:
-    """``train`` and ``test`` with a folder a class."""
+    """``train`` and ``test`` with one folder per class."""
     generator = np.random.default_rng(0)
     encoded = []
     for _ in range(_NUM_DISTINCT):

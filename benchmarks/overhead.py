@@ -1,4 +1,4 @@
-"""Cost of Kedro, MLflow and stored results beside the bare computation.
+"""Cost of Kedro, MLflow and stored results, compared with the bare computation.
 
     python benchmarks/overhead.py                      # the default run, the digits
     python benchmarks/overhead.py --env test

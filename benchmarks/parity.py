@@ -58,7 +58,7 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """Whether the error is small enough; not a number is not."""
+        """Return whether the error is small enough; not a number is not."""
         return self.error <= self.tolerance
 
 
@@ -184,9 +184,9 @@ class Parity:
         yield from self._outputs("", output)
         if self.fixture.group("teacher"):
             with torch.no_grad():
-                taught = self._load("teacher")(self.fixture["x"])
-            self.teacher_logits = taught.logits
-            yield from self._outputs("teacher_", taught)
+                teacher_output = self._load("teacher")(self.fixture["x"])
+            self.teacher_logits = teacher_output.logits
+            yield from self._outputs("teacher_", teacher_output)
         else:
             yield "teacher"
         self.student.freeze_for_training()

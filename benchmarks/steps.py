@@ -1,4 +1,4 @@
-"""Seconds and memory of one optimisation step, as tasks grow, beside the textbook's.
+"""Seconds and memory of one optimisation step, as tasks grow, against the textbook's.
 
     python benchmarks/steps.py                            # 32 x 32, batch 32
     python benchmarks/steps.py --image-size 224 --patch-size 16 --batch-size 4
@@ -6,7 +6,7 @@
     python benchmarks/steps.py --device cuda --batch-size 128
     python benchmarks/steps.py --profile                  # where the time goes
 
-For each number of tasks T, steps of the package (``daformer_kedro.learning.fitting``,
+For each number of tasks T, steps of the package (``daformer_kedro.learning.trainer``,
 without augmentation and mixing) and of ``benchmarks/baseline.py`` take turns on the
 same weights and images; both have a teacher where T > 1. Memory is what the step takes
 above the resident set before it, each measured in a process of its own.
@@ -111,17 +111,17 @@ def _own_step(
     )
 
     def step() -> float:
-        taught = None
+        teacher_output = None
         with torch.inference_mode(), context:
             if teacher is not None:
-                taught = teacher(images, chunks=teacher_chunks).float()
+                teacher_output = teacher(images, chunks=teacher_chunks).float()
         with context:
             student = model(images, chunks=chunks)
         batch = Batch.unmixed(
             student.float(),
             targets,
             rows,
-            teacher=taught,
+            teacher=teacher_output,
             num_old_classes=sum(model.task_sizes[:-1]),
             num_old_tasks=model.num_tasks - 1,
         )

@@ -12,10 +12,10 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from daformer_kedro.config import ModelConfig
-from daformer_kedro.learning.fitting import (
-    Fitting,
-)
 from daformer_kedro.learning.task_images import TaskImages
+from daformer_kedro.learning.trainer import (
+    Trainer,
+)
 from daformer_kedro.model import DAFormer
 from on_gpu.recipe import configuration, learning_settings
 from on_gpu.report import Report, listed
@@ -88,15 +88,15 @@ class Bench:
             divergence=num_tasks > 1,
         ).to(self.device)
 
-    def fitting(
+    def trainer(
         self,
         num_tasks: int,
         *,
-        kind: type[Fitting] = Fitting,
+        kind: type[Trainer] = Trainer,
         compiled: str = "off",
         rho: float = 0.0,
         precision: str = "bfloat16",
-    ) -> Fitting:
+    ) -> Trainer:
         """Return the published recipe's training loop, ready to step."""
         training = {
             "precision": precision,
@@ -119,9 +119,9 @@ class Bench:
             kind,
         )
 
-    def step(self, fitting: Fitting) -> Action:
+    def step(self, trainer: Trainer) -> Action:
         """Return one optimisation step as an action."""
-        return lambda: fitting._step(self.rows, self.pixels)
+        return lambda: trainer._step(self.rows, self.pixels)
 
     def kernels(self, action: Action, steps: int = 1) -> dict[str, float]:
         """Return kernels of a step, their time and copies, as the profiler sees them.

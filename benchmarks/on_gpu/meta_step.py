@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from daformer_kedro.learning import chunks, fitting, training
-from daformer_kedro.learning.fitting import (
-    Fitting,
-)
+from daformer_kedro.learning import chunks, trainer, training
 from daformer_kedro.learning.task_images import TaskImages
+from daformer_kedro.learning.trainer import (
+    Trainer,
+)
 from daformer_kedro.learning.training import finetune_on_memory, train_task
 from daformer_kedro.model import DAFormer
 from on_gpu.recipe import configuration, learning_settings
@@ -90,7 +90,9 @@ class _MetaGenerator(torch.Generator):
 class _FusedAdamW:
     """Stands for the fused optimiser, whose two kernels a step have no meta form."""
 
-    def __init__(self, parameters: Iterable[Tensor], rate: float, decay: float) -> None:
+    def __init__(
+        self, parameters: Iterable[Tensor], rate: float, decay: float, *_: object
+    ) -> None:
         self._parameters = [p for p in parameters if p.requires_grad]
         self.param_groups = [{"lr": rate, "weight_decay": decay}]
 
@@ -181,9 +183,9 @@ def run_epoch(
 def _imitated(step: AbstractContextManager[Any]) -> Iterator[None]:
     """Replace what needs a device or values."""
     cuda = ImitatedCuda()
-    ordinary = Fitting._step
+    ordinary = Trainer._step
 
-    def entered(self: Fitting, rows: Tensor, images: Tensor) -> dict[str, Tensor]:
+    def entered(self: Trainer, rows: Tensor, images: Tensor) -> dict[str, Tensor]:
         with step:
             return ordinary(self, rows, images)
 
@@ -196,9 +198,9 @@ def _imitated(step: AbstractContextManager[Any]) -> Iterator[None]:
             (training, "make_schedule", lambda *_: None),
             (training, "_generator", lambda *_: _MetaGenerator()),
             (chunks, "_memory", lambda _: _GPU_MEMORY),
-            (fitting, "autocast", autocast),
-            (Fitting, "_check_finite", lambda *_: None),
-            (Fitting, "_step", entered),
+            (trainer, "autocast", autocast),
+            (Trainer, "_check_finite", lambda *_: None),
+            (Trainer, "_step", entered),
             (torch.Tensor, "tolist", lambda tensor: [0.5] * len(tensor)),
         ):
             stack.enter_context(mock.patch.object(owner, name, stand_in))

@@ -36,16 +36,16 @@ def synchronisation(bench: Bench) -> None:
         return
     found: Counter[str] = Counter()
     for rho, num_tasks in ((0.0, 1), (3.0, 3)):
-        fitting = bench.fitting(num_tasks, rho=rho)
-        step = bench.step(fitting)
+        trainer = bench.trainer(num_tasks, rho=rho)
+        step = bench.step(trainer)
         step()
         bench.wait()
         with _waits(found):
             step()
-    batches = fitting.data.images.split(bench.batch_size)
-    list(fitting.augmentation.batches(batches, fitting.generator))
+    batches = trainer.data.images.split(bench.batch_size)
+    list(trainer.augmentation.batches(batches, trainer.generator))
     with _waits(found):
-        list(fitting.augmentation.batches(batches, fitting.generator))
+        list(trainer.augmentation.batches(batches, trainer.generator))
     bench.report.keep("synchronisation", found)
     places = listed(dict(found)) or "none"
     bench.report.row(f"places that wait for the device in a step: {places}")

@@ -31,7 +31,7 @@ class Pace:
         return self.early + (self.late - self.early) * task / _LATER_TASKS
 
     def epochs_within(self, seconds: float, most: int) -> int:
-        """Return epochs a task with which all ten tasks end in time."""
+        """Return epochs per task with which all ten tasks end in time."""
         if math.isnan(self.late):
             return most
         later = sum(self.step(task) for task in range(1, 1 + _LATER_TASKS))

@@ -17,10 +17,10 @@ import torch
 from steps import make_steps
 from torch.utils.flop_counter import FlopCounterMode
 
-from daformer_kedro.learning.fitting import Fitting
+from daformer_kedro.learning.trainer import Trainer
 from on_gpu.bench import Bench
 from on_gpu.report import listed
-from on_gpu.trainers import GraphedFitting
+from on_gpu.trainers import GraphedTrainer
 
 _PRODUCTS = {
     "fc1": (8192, 384, 1536),
@@ -135,8 +135,8 @@ def float32(bench: Bench) -> None:
     """Time the step in float32, which is what the released code trains with."""
     found = {}
     for num_tasks, rho in ((1, 0.0),) if bench.tiny else ((1, 0.0), (10, 3.0)):
-        fitting = bench.fitting(num_tasks, rho=rho, precision="float32")
-        found[_case(num_tasks, rho)] = bench.milliseconds(bench.step(fitting), 5)
+        trainer = bench.trainer(num_tasks, rho=rho, precision="float32")
+        found[_case(num_tasks, rho)] = bench.milliseconds(bench.step(trainer), 5)
     bench.report.keep("float32", found)
     bench.report.row(f"float32 eager, ms a step: {listed(found)}")
 
@@ -145,15 +145,15 @@ def float32(bench: Bench) -> None:
 class StepPlan:
     """A way to take a step."""
 
-    kind: type[Fitting] = Fitting
+    kind: type[Trainer] = Trainer
     compiled: str = "off"
 
 
 PLANS = {
     "eager": StepPlan(),
-    "graph": StepPlan(GraphedFitting),
+    "graph": StepPlan(GraphedTrainer),
     "compiled": StepPlan(compiled="auto"),
-    "compiled graph": StepPlan(GraphedFitting, compiled="auto"),
+    "compiled graph": StepPlan(GraphedTrainer, compiled="auto"),
 }
 
 
@@ -193,10 +193,10 @@ def _timed_step(
     if bench.on_gpu:
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
-    fitting = bench.fitting(num_tasks, rho=rho, kind=plan.kind, compiled=plan.compiled)
-    if isinstance(fitting, GraphedFitting):
-        fitting.set_rates([1e-5] * 2)
-    step = bench.step(fitting)
+    trainer = bench.trainer(num_tasks, rho=rho, kind=plan.kind, compiled=plan.compiled)
+    if isinstance(trainer, GraphedTrainer):
+        trainer.set_rates([1e-5] * 2)
+    step = bench.step(trainer)
     for _ in range(1 if bench.tiny else 5):
         step()
     bench.wait()
@@ -205,7 +205,7 @@ def _timed_step(
     found["host_ms"] = bench.host_milliseconds(step, 1 if bench.tiny else 3)
     if bench.on_gpu:
         found["peak_GiB"] = torch.cuda.max_memory_allocated() / 2**30
-    if plan.kind is Fitting:
+    if plan.kind is Trainer:
         found |= bench.kernels(step)
     if teraflop is None:
         teraflop = _flop(bench, num_tasks, rho) / 1e12
@@ -218,7 +218,7 @@ def _timed_step(
 
 def _flop(bench: Bench, num_tasks: int, rho: float) -> float:
     """Return FLOP of one step; in float32, as the counter does not see autocast."""
-    fitting = bench.fitting(num_tasks, rho=rho, precision="float32")
+    trainer = bench.trainer(num_tasks, rho=rho, precision="float32")
     with FlopCounterMode(display=False) as counter:
-        bench.step(fitting)()
+        bench.step(trainer)()
     return float(counter.get_total_flops())

@@ -17,7 +17,7 @@ from daformer_kedro.config.run import Config
 from daformer_kedro.evaluation.metrics import evaluate_predictions
 from daformer_kedro.evaluation.predictions import prediction_table
 from daformer_kedro.learning.extraction import extract
-from daformer_kedro.learning.growth import model_for_task
+from daformer_kedro.learning.growth import expand_model
 from daformer_kedro.learning.memory import exemplars_per_class, update_memory
 from daformer_kedro.learning.progress import history_table
 from daformer_kedro.learning.seeding import make_generator
@@ -65,7 +65,7 @@ class Stored:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the task need not be run again."""
+        """Return whether the task need not be run again."""
         return self.path("metrics.json").exists()
 
     def save(self, checkpoint: Checkpoint, kind: str) -> None:
@@ -156,7 +156,7 @@ class TaskRun:
     ) -> Checkpoint:
         if stored.path("trained").exists():
             return stored.load("trained")
-        student = model_for_task(
+        student = expand_model(
             previous,
             self.config.model,
             image_size=self.data.images.image_size,

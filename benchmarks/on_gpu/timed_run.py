@@ -52,7 +52,7 @@ def train(options: argparse.Namespace) -> None:
     kind = PLANS[pace.plan].kind
     with ExitStack() as stack:
         stack.enter_context(observed_by(_Watch(report)))
-        stack.enter_context(mock.patch.object(training, "Fitting", kind))
+        stack.enter_context(mock.patch.object(training, "Trainer", kind))
         metrics = _all_tasks(run, data.tasks, options.tasks)
     _store(run, metrics, options, pace)
 

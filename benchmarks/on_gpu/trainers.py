@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from daformer_kedro.learning import training
-from daformer_kedro.learning.fitting import (
-    Fitting,
-)
 from daformer_kedro.learning.progress import EpochRecord
 from daformer_kedro.learning.task_images import TaskImages
+from daformer_kedro.learning.trainer import (
+    Trainer,
+)
 from daformer_kedro.learning.training import LearningSettings, train_task
 from daformer_kedro.model import DAFormer
 
@@ -25,23 +25,23 @@ def ready_to_step(
     data: TaskImages,
     settings: LearningSettings,
     teacher: DAFormer | None,
-    kind: type[Fitting] = Fitting,
-) -> Fitting:
+    kind: type[Trainer] = Trainer,
+) -> Trainer:
     """Return the loop that ``train_task`` makes of these, before its first epoch."""
-    made: list[Fitting] = []
+    made: list[Trainer] = []
 
     class NotRun(kind):  # type: ignore[valid-type, misc]
         def run(self, *_: Any) -> list[EpochRecord]:
             made.append(self)
             return []
 
-    with mock.patch.object(training, "Fitting", NotRun):
+    with mock.patch.object(training, "Trainer", NotRun):
         train_task(model, data, settings, teacher=teacher)
     model.train()
     return made[0]
 
 
-class GraphedFitting(Fitting):
+class GraphedTrainer(Trainer):
     """A candidate: the whole optimisation step is one CUDA graph.
 
     Batches that are not whole, and all on a CPU, take the ordinary step.

@@ -14,8 +14,10 @@ from daformer_kedro.augmentation.transform import Augmentation
 from daformer_kedro.config.run import Config, result_overrides, run_key
 from daformer_kedro.datasets.images import index_in
 from daformer_kedro.learning.distributed.launch import check_launch
+from daformer_kedro.model import check_model
+from daformer_kedro.pipelines.ingestion.embedding_checks import check_embedding
 from daformer_kedro.pipelines.naming import STANDALONE
-from daformer_kedro.scenario.plan import Plan, make_plan
+from daformer_kedro.scenario.plan import TaskPlan, make_plan
 from daformer_kedro.usage import run_command
 
 
@@ -44,7 +46,7 @@ class RunState:
         return run_key(self.config)
 
     @cached_property
-    def tasks(self) -> Plan:
+    def tasks(self) -> TaskPlan:
         """Source, class order and task sizes, worked out at first use.
 
         Raises:
@@ -77,6 +79,8 @@ class RunState:
         if not self.needs_source:
             return
         image_size = self.tasks.source.image_size
+        check_model(self.config.model, image_size)
+        check_embedding(self.config)
         check_launch(self.config.training)
         Augmentation(
             self.config.augmentation,

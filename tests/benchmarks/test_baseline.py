@@ -58,12 +58,12 @@ def test_the_fast_and_the_plain_path_compute_the_same(
     given = {"divergence_head", "teacher"} if own_teacher else set()
     objective = Objective(terms, frozenset(given))
     with torch.no_grad():
-        taught = None if own_teacher is None else own_teacher(images)
+        teacher_output = None if own_teacher is None else own_teacher(images)
     batch = Batch.unmixed(
         own(images),
         targets,
         torch.arange(5),
-        teacher=taught,
+        teacher=teacher_output,
         num_old_classes=sum(task_sizes[:-1]),
         num_old_tasks=len(task_sizes) - 1,
     )

@@ -1,4 +1,4 @@
-"""What is held out to choose the shares of calibration."""
+"""Images held out to choose the shrinkage of calibration."""
 
 from __future__ import annotations
 

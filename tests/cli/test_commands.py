@@ -130,7 +130,7 @@ def test_registry_list_shows_the_pipelines_of_the_environment(untouched: Any) ->
             "--env tset: there is no .* Did you mean test",
         ),
         (["registry", "list"], "tset", "--env tset: there is no .*/conf/tset"),
-        (["registry", "list"], "image_folder", "source.path = .*: is no folder"),
+        (["registry", "list"], "image_folder", "source.path = .*: is not a folder"),
         (
             ["run", "--env", "test", "--runner", "ThredRunner"],
             "",

@@ -107,7 +107,7 @@ def test_a_mistake_in_any_run_ends_it_before_the_first(
     project: Any, kedro: Kedro
 ) -> None:
     specs = [RunSpec("cifar100_10-10", {"scenario.class_order": n}) for n in ("1", "4")]
-    with pytest.raises(InputError, match="class_order = 4 is no published order"):
+    with pytest.raises(InputError, match="class_order = 4 is not a published order"):
         Grid(project.path, specs)
     with pytest.raises(InputError, match=r"^sed is not a parameter"):
         Grid(project.path, [RunSpec("test", {"sed": "1"})]).finish()

@@ -54,7 +54,7 @@ def test_a_device_that_is_none_is_named(
     digits: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([digits["[b]0.png"], "--device", "gpu"]) == 1
-    assert "--device = 'gpu' is none" in capsys.readouterr().err
+    assert "--device = 'gpu' is not a device" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("top", ["0", "6"])

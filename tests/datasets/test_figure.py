@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from kedro.io import DataCatalog
 from kedro_datasets._typing import ImagePreview
 from matplotlib.figure import Figure
 from PIL import Image
@@ -28,7 +29,7 @@ def test_a_figure_comes_back_as_its_png(tmp_path: Path) -> None:
     dataset.save(make_figure())
     assert dataset.exists()
     image = Image.open(io.BytesIO(dataset.load()))
-    assert image.size == (240, 120)  # 120 dots an inch
+    assert image.size == (240, 120)  # 120 dots per inch
     assert len(np.unique(np.asarray(image))) > 2
 
 
@@ -50,3 +51,10 @@ def test_kedro_viz_is_shown_the_image(tmp_path: Path) -> None:
     assert inspect.signature(stored.preview, eval_str=True).return_annotation is (
         ImagePreview
     )
+
+
+def test_kedro_learns_the_arguments_that_a_dataset_was_made_of(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.png")
+    catalog = DataCatalog({"figure": FigureDataset(filepath=path)})
+    kind = "daformer_kedro.datasets.figure.FigureDataset"
+    assert catalog.to_config()[0] == {"figure": {"type": kind, "filepath": path}}

@@ -62,7 +62,7 @@ def test_an_index_comes_back_whole(tmp_path: Path) -> None:
     ):
         assert getattr(loaded, name) == getattr(files, name)
     (tmp_path / "images" / "test.parquet").unlink()
-    with pytest.raises(DatasetError, match="is not whole"):
+    with pytest.raises(DatasetError, match="is incomplete"):
         dataset.load()
 
 
@@ -78,5 +78,5 @@ def test_copies_are_found_wherever_the_project_lies(tmp_path: Path) -> None:
     assert dataset.load().root == moved / "resized"
     assert dataset.load().cache_size == 16
     (moved / "resized").rmdir()
-    with pytest.raises(DatasetError, match="run --nodes read_images makes them anew"):
+    with pytest.raises(DatasetError, match="run --nodes read_images makes them again"):
         dataset.load()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -71,7 +72,7 @@ def _run(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_a_loss_term_is_a_file_an_entry_and_a_block(extended: Path) -> None:
-    first, second, _ = COMMANDS
+    first, second = COMMANDS[:2]
     only = ["--to-nodes", "task_01.train_task"]
     done = _run(extended, *shlex.split(first), *only)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -98,3 +99,36 @@ def test_a_method_is_a_file_and_an_entry(extended: Path) -> None:
     assert torch.allclose(weight.norm(dim=1), torch.ones(4))
     before = load_file(folder / "trained.safetensors")["heads.0.linear.weight"]
     assert not torch.allclose(before.norm(dim=1), torch.ones(4))
+
+
+@pytest.mark.slow
+def test_an_encoder_is_a_file_and_an_entry(extended: Path) -> None:
+    done = _run(extended, *shlex.split(COMMANDS[3]), "--to-nodes", "task_00.train_task")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = [
+        load_file(path)
+        for path in extended.glob("data/06_models/test_S_*/task_00/*.s*")
+    ]
+    layers = {
+        name.split(".")[2] for w in found for name in w if "encoder.layers" in name
+    }
+    assert layers == {"0", "1", "2"}
+
+
+@pytest.mark.slow
+def test_a_source_is_a_file_and_an_entry(extended: Path) -> None:
+    generator = np.random.default_rng(0)
+    arrays = {
+        f"{split}_{what}": generator.integers(0, high, shape, np.uint8)
+        for split, number in (("train", 40), ("test", 20))
+        for what, high, shape in (
+            ("images", 256, (number, 28, 28)),
+            ("labels", 2, (number, 1)),
+        )
+    }
+    np.savez(extended / "pneumoniamnist.npz", **arrays)
+    done = _run(extended, *shlex.split(COMMANDS[4]), "--to-nodes", "split_tasks")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = extended.glob("data/02_intermediate/medmnist_*/images")
+    stored = np.load(folder / "train_images.npy")
+    assert np.array_equal(stored[..., 0], arrays["train_images"])

@@ -50,7 +50,7 @@ def process(started: Any, command: str, cwd: Path, **options: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def cifar(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Noise in the hub's layout of parquet files: four images a class, two to test."""
+    """Noise in the layout of the hub's parquet files: six images per class."""
     folder = tmp_path_factory.mktemp("cifar100")
     generator = np.random.default_rng(0)
     for split, count in (("train", 4), ("test", 2)):

@@ -9,7 +9,7 @@ import torch
 
 from daformer_kedro.evaluation.calibration import (
     Calibration,
-    Shares,
+    Shrinkage,
     expected_calibration_error,
     fit_calibration,
 )
@@ -36,7 +36,7 @@ def test_of_the_temperatures_logarithm_a_share_is_taken() -> None:
     targets = (torch.arange(400) % 4 == 0).long()
     likeliest = 8 / math.log(3)
     for share in (0.0, 0.25, 1.0):
-        found = fit_calibration(logits, targets, [2], Shares(share, 1.0))
+        found = fit_calibration(logits, targets, [2], Shrinkage(share, 1.0))
         assert found.task_biases is None
         assert found.temperature == pytest.approx(likeliest**share, rel=2e-2)
 
@@ -47,7 +47,7 @@ def test_a_task_that_shouts_gets_a_bias() -> None:
     logits = torch.randn(400, 4, generator=chance)
     logits[torch.arange(400), targets] += 1.5
     logits[:, 2:] += 2
-    found = fit_calibration(logits, targets, [2, 2], Shares(0.25, 0.5))
+    found = fit_calibration(logits, targets, [2, 2], Shrinkage(0.25, 0.5))
     assert found.task_biases is not None
     first, second = found.task_biases
     assert first == pytest.approx(-second)

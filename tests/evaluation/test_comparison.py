@@ -184,10 +184,10 @@ def test_markdown() -> None:
 
 
 def test_latex_is_escaped() -> None:
-    compared = compare(table(run(0.5, protocol="digits", memory="5 a class & 1_2")))
+    compared = compare(table(run(0.5, protocol="digits", memory="5 per class & 1_2")))
     lines = to_latex(compared).splitlines()
     assert lines[1] == r"\begin{tabular}{lrrrrrll}"
     assert lines[5] == (
-        r"DAFormer-S & 75.00 & 50.00 & 25.00 & -- & 1 & 5 a class \& 1\_2 & -- \\"
+        r"DAFormer-S & 75.00 & 50.00 & 25.00 & -- & 1 & 5 per class \& 1\_2 & -- \\"
     )
     assert lines[-1] == r"\end{tabular}"

@@ -79,7 +79,7 @@ def test_figures_are_embedded_as_they_are(metrics, png):
     head, _, data = image["src"].partition(",")
     assert head == "data:image/png;base64"
     assert base64.b64decode(data) == png
-    # 6.4 by 3.6 inches at 20 dots an inch.
+    # 6.4 by 3.6 inches at 20 dots per inch.
     assert (image["width"], image["height"]) == ("128", "72")
     assert image["alt"] == "Forgetting"
 

@@ -24,7 +24,7 @@ def make(num_tasks=3, width=24, image_size=16, **form):
 
 
 def bytes_of(model, itemsize=4):
-    return model.decoder.bytes_per_task(model.pos_embed.shape[1], itemsize)
+    return model.decoder.bytes_per_task(model.encoder.num_tokens, itemsize)
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,13 @@ from daformer_kedro.config import (
     TrainingConfig,
 )
 from daformer_kedro.config.run import LossesConfig
-from daformer_kedro.learning import fitting
+from daformer_kedro.learning import trainer
 from daformer_kedro.learning.extraction import extract
-from daformer_kedro.learning.fitting import (
-    DivergenceError,
-)
 from daformer_kedro.learning.progress import EpochRecord, observed_by
 from daformer_kedro.learning.task_images import TaskImages
+from daformer_kedro.learning.trainer import (
+    DivergenceError,
+)
 from daformer_kedro.learning.training import (
     LearningSettings,
     finetune_on_memory,
@@ -76,7 +76,7 @@ def weights(model: DAFormer) -> dict[str, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def taught() -> DAFormer:
+def teacher() -> DAFormer:
     model = new_model([2])
     long = replace(SETTINGS, training=replace(SETTINGS.training, epochs=25))
     train_task(model, images_of([0, 1]), long)
@@ -89,23 +89,23 @@ def grown(teacher: DAFormer) -> DAFormer:
     return model
 
 
-def test_the_first_task_is_learnt(taught: DAFormer) -> None:
+def test_the_first_task_is_learnt(teacher: DAFormer) -> None:
     data = images_of([0, 1])
-    _, logits = extract(taught, data.images, SETTINGS.preprocessing)
+    _, logits = extract(teacher, data.images, SETTINGS.preprocessing)
     assert float((logits.argmax(1) == data.targets).float().mean()) > 0.95
 
 
 @pytest.mark.parametrize("scope", ["batch", "dataset"])
-def test_a_second_task_trains_beside_its_teacher(taught: DAFormer, scope: str) -> None:
+def test_a_second_task_trains_beside_its_teacher(teacher: DAFormer, scope: str) -> None:
     data = images_of([0, 1, 2, 3], each=8)
-    features, _ = extract(taught, data.images, SETTINGS.preprocessing)
+    features, _ = extract(teacher, data.images, SETTINGS.preprocessing)
     bank = {"features": features, "neighbours": find_neighbours(features, 3)}
-    before, model = weights(taught), grown(taught)
+    before, model = weights(teacher), grown(teacher)
     records = train_task(
         model,
         data,
         SETTINGS,
-        teacher=taught,
+        teacher=teacher,
         **(bank if scope == "dataset" else {}),
     )
     assert set(records[0].losses) == {
@@ -115,7 +115,7 @@ def test_a_second_task_trains_beside_its_teacher(taught: DAFormer, scope: str) -
         "divergence",
         "total",
     }
-    after = weights(taught)
+    after = weights(teacher)
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
@@ -164,7 +164,7 @@ def test_equal_models_have_no_knn_loss_whatever_the_augmentation(
 
 
 def test_finetuning_sees_each_exemplar_once_an_epoch_whatever_the_repeats(
-    taught: DAFormer, monkeypatch: pytest.MonkeyPatch
+    teacher: DAFormer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = images_of([0, 1, 2, 3], each=8)
     seen: list[list[int]] = []
@@ -176,21 +176,21 @@ def test_finetuning_sees_each_exemplar_once_an_epoch_whatever_the_repeats(
 
     monkeypatch.setattr(TaskImages, "batches", watched)
     often = replace(SETTINGS, augmentation=replace(SETTINGS.augmentation, repeats=3))
-    model = grown(taught)
+    model = grown(teacher)
     model.remove_divergence_head()
     finetuning = FinetuningConfig(epochs=2, batch_size=16)
     finetune_on_memory(model, data, often, finetuning)
     assert [sorted(epoch) for epoch in seen] == [list(range(32))] * 2
     assert seen[0] != seen[1]
     seen.clear()
-    train_task(grown(taught), data, often, teacher=taught)
+    train_task(grown(teacher), data, often, teacher=teacher)
     assert all(len(set(epoch)) <= 11 for epoch in seen)  # a third, three times each
 
 
-def test_keys_and_heads_of_old_tasks_stay_and_the_rest_moves(taught: DAFormer) -> None:
-    model = grown(taught)
+def test_keys_and_heads_of_old_tasks_stay_and_the_rest_moves(teacher: DAFormer) -> None:
+    model = grown(teacher)
     before = weights(model)
-    train_task(model, images_of([2, 3]), SETTINGS, teacher=taught)
+    train_task(model, images_of([2, 3]), SETTINGS, teacher=teacher)
     frozen = {
         name
         for name, value in weights(model).items()
@@ -206,8 +206,8 @@ def test_keys_and_heads_of_old_tasks_stay_and_the_rest_moves(taught: DAFormer) -
     }
 
 
-def test_finetuning_moves_decoder_and_heads_alone(taught: DAFormer) -> None:
-    model = grown(taught)
+def test_finetuning_moves_decoder_and_heads_alone(teacher: DAFormer) -> None:
+    model = grown(teacher)
     model.remove_divergence_head()
     before = weights(model)
     records = finetune_on_memory(
@@ -290,7 +290,7 @@ def test_every_epoch_is_announced_with_what_it_did() -> None:
 def test_a_loss_that_is_not_finite_ends_training_by_name() -> None:
     model = new_model([2])
     with torch.no_grad():
-        model.pos_embed.fill_(float("nan"))
+        model.encoder.pos_embed.fill_(float("nan"))
     with pytest.raises(
         DivergenceError, match=r"task 0, train epoch 0: the loss is not"
     ):
@@ -304,25 +304,25 @@ def test_an_interrupted_phase_goes_on_to_the_bit(
     train_task(whole, images_of([0, 1]), SETTINGS)
 
     states: list[dict[str, object]] = []
-    epoch = fitting.Fitting._run_epoch
+    epoch = trainer.Trainer._run_epoch
 
-    def stopping(self: fitting.Fitting, number: int) -> EpochRecord:
+    def stopping(self: trainer.Trainer, number: int) -> EpochRecord:
         if number == 2 and not states:
             states.append(copy.deepcopy(self.state_dict()))
             raise KeyboardInterrupt
         return epoch(self, number)
 
-    monkeypatch.setattr(fitting.Fitting, "_run_epoch", stopping)
+    monkeypatch.setattr(trainer.Trainer, "_run_epoch", stopping)
     with pytest.raises(KeyboardInterrupt):
         train_task(new_model([2]), images_of([0, 1]), SETTINGS)
 
-    run = fitting.Fitting.run
+    run = trainer.Trainer.run
 
-    def continuing(self: fitting.Fitting, *arguments: object) -> list[EpochRecord]:
+    def continuing(self: trainer.Trainer, *arguments: object) -> list[EpochRecord]:
         self.load_state_dict(states[0])
         return run(self, *arguments)
 
-    monkeypatch.setattr(fitting.Fitting, "run", continuing)
+    monkeypatch.setattr(trainer.Trainer, "run", continuing)
     resumed = new_model([2])
     records = train_task(resumed, images_of([0, 1]), SETTINGS)
     assert len(records) == 4

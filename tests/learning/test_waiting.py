@@ -31,10 +31,10 @@ from daformer_kedro.config import (
 )
 from daformer_kedro.config.run import LossesConfig
 from daformer_kedro.learning import chunks, training
-from daformer_kedro.learning.fitting import (
-    Fitting,
-)
 from daformer_kedro.learning.task_images import TaskImages
+from daformer_kedro.learning.trainer import (
+    Trainer,
+)
 from daformer_kedro.learning.training import (
     LearningSettings,
     finetune_on_memory,
@@ -88,7 +88,7 @@ def backward(total):
 def reads(monkeypatch):
     """Inside, tensors are fake and epochs are watched; lists what is read."""
     shapes = []
-    run_epoch, make_tensor = Fitting._run_epoch, torch.tensor
+    run_epoch, make_tensor = Trainer._run_epoch, torch.tensor
 
     def tolist(tensor):
         shapes.append(tuple(tensor.shape))
@@ -103,10 +103,10 @@ def reads(monkeypatch):
             return run_epoch(self, epoch)
 
     monkeypatch.setattr(FakeTensor, "tolist", tolist)
-    monkeypatch.setattr(Fitting, "_check_finite", lambda self, record: None)
+    monkeypatch.setattr(Trainer, "_check_finite", lambda self, record: None)
     monkeypatch.setattr(torch.Tensor, "backward", backward)
     monkeypatch.setattr(torch, "tensor", tensor)
-    monkeypatch.setattr(Fitting, "_run_epoch", watched)
+    monkeypatch.setattr(Trainer, "_run_epoch", watched)
     monkeypatch.setattr(training, "_generator", lambda *args: FakeGenerator())
     monkeypatch.setattr(chunks, "_memory", lambda device: 2**30)
     # what turns autocast off on a machine without a GPU
@@ -219,14 +219,14 @@ def test_finetuning_reads_once_an_epoch(reads):
     ],
 )
 def test_waiting_would_be_noticed(reads, monkeypatch, wait, error):
-    step = Fitting._step
+    step = Trainer._step
 
     def waits(self, rows, images):
         result = step(self, rows, images)
         wait(result["total"])
         return result
 
-    monkeypatch.setattr(Fitting, "_step", waits)
+    monkeypatch.setattr(Trainer, "_step", waits)
     with pytest.raises(error):
         train(edition="S")
 

@@ -7,7 +7,7 @@ from daformer_kedro.config import ModelConfig
 from daformer_kedro.errors import InputError
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.attention_maps import attention_maps
-from daformer_kedro.model.dual_attention import DualAttention
+from daformer_kedro.model.decoders.dual_attention import DualAttention
 
 
 def make_model(edition="S", attention=("external", "internal"), **config):

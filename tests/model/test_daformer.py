@@ -6,9 +6,10 @@ import itertools
 import pytest
 import torch
 
-from daformer_kedro.config import ModelConfig
+from daformer_kedro.config import ModelConfig, PreprocessingConfig
 from daformer_kedro.errors import InputError
 from daformer_kedro.model import DAFormer
+from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.model.task_batch import TaskChunks
 
 SMALL = {"embed_dim": 24, "num_heads": 3, "depth": 3, "patch_size": 4}
@@ -93,7 +94,8 @@ def test_shapes(form, batch, channels):
     model = make(channels=channels, divergence=True, **form).eval()
     output = model(images(batch, channels), return_blocks=True)
     assert output.logits.shape == (batch, 5)
-    assert output.embeddings.shape == (2, batch, 24)
+    num_embeddings = 1 if form == {"attention": ("external",)} else 2
+    assert output.embeddings.shape == (num_embeddings, batch, 24)
     assert output.divergence_logits.shape == (batch, 3)
     assert [block.shape for block in output.blocks] == [(batch, 4, 24)] * 2
     assert (model.task_sizes, model.num_tasks, model.num_classes) == ((3, 2), 2, 5)
@@ -211,7 +213,7 @@ def test_randomness_comes_from_the_generator_alone():
     assert torch.equal(torch.get_rng_state(), state)
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, other)
-    assert not torch.equal(first.pos_embed, third.pos_embed)
+    assert not torch.equal(first.encoder.pos_embed, third.encoder.pos_embed)
 
 
 def test_stochastic_depth_is_repeatable_and_off_in_evaluation():
@@ -229,7 +231,7 @@ def test_stochastic_depth_is_repeatable_and_off_in_evaluation():
 
 def test_stochastic_depth_keeps_by_its_rate_and_for_each_task():
     model = make(stochastic_depth=0.4, depth=3)
-    blocks, decoder = model._draw_keep(20_000, torch.Generator().manual_seed(0))
+    blocks, decoder = model.draw_keep(20_000, torch.Generator().manual_seed(0))
     # Rates 0, 0.2 and 0.4 for two encoder blocks and the decoder.
     assert (blocks[0] == 1).all()
     assert blocks[1].unique().tolist() == pytest.approx([0, 1.25])
@@ -275,7 +277,10 @@ def test_one_graph_without_breaks(form):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"image_size": 10}, r"model\.patch_size = 4 must divide .* 10 pixels"),
+        (
+            {"image_size": 10},
+            r"model\.patch_size = 4 does not divide .* 10 pixels; allowed: 1, 2, 5",
+        ),
         ({"sizes": ()}, r"task_sizes = \[\]"),
         ({"sizes": (3, 0)}, "num_classes = 0"),
         ({"channels": 0}, "in_channels = 0"),
@@ -353,3 +358,30 @@ def test_recomputing_keeps_activations_of_no_task():
     }
     kept, recomputed = growth.values()
     assert recomputed < kept / 10  # heads are left
+
+
+def test_checkpoints_from_before_the_encoder_was_a_module_load():
+    model = disturb(make())
+    checkpoint = Checkpoint.of(
+        model, preprocessing=PreprocessingConfig(), class_names=tuple("abcde")
+    )
+    older = {
+        name.replace("encoder.blocks.", "encoder.")
+        .replace("encoder.patch_embed", "patch_embed")
+        .replace("encoder.pos_embed", "pos_embed"): weight
+        for name, weight in checkpoint.weights.items()
+    }
+    assert {"patch_embed.bias", "pos_embed", "encoder.1.attn.v.weight"} <= older.keys()
+    description = dict(checkpoint.description)
+    description["model"] = {
+        name: value for name, value in description["model"].items() if name != "encoder"
+    }
+    loaded = Checkpoint(older, description).build()
+    for name, weight in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], weight), name
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_unknown_parts_of_the_model(part):
+    with pytest.raises(InputError, match=rf"model\.{part} = 'x' .* [aA]llowed: \w+_at"):
+        make(**{part: "x"})

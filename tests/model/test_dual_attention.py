@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from daformer_kedro.model.dual_attention import DualAttention
+from daformer_kedro.model.decoders.dual_attention import DualAttention
 
 BOTH = ("external", "internal")
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from daformer_kedro.model.gated_attention import (
+from daformer_kedro.model.encoders.gated_attention import (
     GatedPositionalAttention,
     locality_weights,
     relative_offsets,

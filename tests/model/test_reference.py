@@ -50,7 +50,7 @@ def test_a_checkpoint_with_its_arguments(tmp_path, weights, stored):
 def test_names():
     assert own_name("duals.0.attn.to_q.weight") == "decoder.attn.query.weight"
     assert own_name("duals.0.attn.proj.bias") is None
-    assert own_name("sabs.1.attn.proj.bias") == "encoder.1.attn.proj.bias"
+    assert own_name("sabs.1.attn.proj.bias") == "encoder.blocks.1.attn.proj.bias"
     assert own_name("head.10.head.bias") == "heads.10.linear.bias"
 
 
@@ -71,7 +71,7 @@ def test_sizes_that_contradict_the_weights(weights, size, message):
     ("changes", "message"),
     [
         ({"pos_embed": None}, "pos_embed"),
-        ({"sabs.1.norm2.bias": None}, r"encoder\.1\.norm2\.bias"),
+        ({"sabs.1.norm2.bias": None}, r"encoder\.blocks\.1\.norm2\.bias"),
         ({"keys.2.bias": torch.zeros(3)}, r"internal_biases\.2"),
         ({"patch_embed.proj.weight": torch.zeros(3)}, "shapes"),
         ({"surprise": torch.zeros(3)}, "surprise"),

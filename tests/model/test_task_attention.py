@@ -2,12 +2,15 @@
 
 import torch
 
-from daformer_kedro.model.task_attention import TaskAttentionDecoder
+from daformer_kedro.config import ModelConfig
+from daformer_kedro.model.decoders.task_attention import TaskAttentionDecoder
 
 
 def test_each_token_attends_to_itself_and_the_patches():
     generator = torch.Generator().manual_seed(0)
-    decoder = TaskAttentionDecoder(8, 2, 2.0, generator=generator)
+    decoder = TaskAttentionDecoder(
+        ModelConfig(embed_dim=8, num_heads=2, mlp_ratio=2.0), 5, generator=generator
+    )
     decoder.add_task(generator)
     with torch.no_grad():
         for parameter in decoder.parameters():

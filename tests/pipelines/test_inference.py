@@ -98,8 +98,8 @@ def test_a_model_is_named_by_run_key_or_by_its_run_in_mlflow(
     ("settings", "message"),
     [
         ({"model": "nothing"}, "no finished run of that key"),
-        ({"model": "models:/nothing/1"}, "cannot be had from MLflow"),
-        ({"model": "0" * 32}, "cannot be had from MLflow"),
+        ({"model": "models:/nothing/1"}, "could not be loaded from MLflow"),
+        ({"model": "0" * 32}, "could not be loaded from MLflow"),
         ({"images": None}, "inference.images is not set"),
         ({"images": "absent"}, "absent: is not there"),
     ],

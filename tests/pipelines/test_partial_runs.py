@@ -124,7 +124,7 @@ def test_the_nearest_mean_classifies_from_the_first_task_to_the_served_model(
     models = project.folder("06_models")
     for task, classes in enumerate((4, 7, 10)):
         weights = load_file(models / f"task_0{task}" / "checkpoint.safetensors")
-        means = weights["class_means"]
+        means = weights["closed_form.means"]
         assert means.shape == (classes, 16 * (task + 1))
         assert torch.allclose(means.norm(dim=1), torch.ones(classes))
     predictions = pd.read_parquet(

@@ -24,7 +24,7 @@ SMALL = {
 
 
 def deliver(folder: Path, *classes: str) -> None:
-    """Twelve images a class, of mixed sizes; one file is no image."""
+    """Twelve images per class, of mixed sizes; one file is no image."""
     generator = np.random.default_rng(len(classes[0]))
     for name in classes:
         (folder / name).mkdir(parents=True)
@@ -61,7 +61,6 @@ EVALUATION = {
     "draw_accuracy",
     "draw_confusion",
     "draw_training",
-    "draw_exemplars",
     "draw_attention",
     "write_report",
     "calibrate",

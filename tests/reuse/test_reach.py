@@ -189,8 +189,8 @@ def trainings() -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     "change",
     [
-        "config/result_sections.py: batch_size: PositiveInt = 64 → batch_size: int = 1",
-        "config/result_sections.py: strict: bool = False → strict: bool = True",
+        "config/output_sections.py: batch_size: PositiveInt = 64 → batch_size: int = 1",
+        "config/output_sections.py: strict: bool = False → strict: bool = True",
         "config/learning_sections.py: batch_size: PositiveInt = 512 → batch_size: int",
         "config/learning_sections.py: selection: → chosen_by:",
         "config/data_sections.py: split_seed: NonNegativeInt = 0 → split_seed: int = 1",
@@ -227,8 +227,8 @@ def test_no_training_depends_on_what_it_does_not_use(edit: Edit, change: str) ->
         ("objectives/divergence.py: class Divergence → class Other", True, True),
         ("learning/training.py: def _fit( → def _fit(more, ", True, True),
         ("learning/training.py: def finetune_on_memory( → def f(", False, True),
-        ("learning/growth.py: def model_for_task( → def f(", True, False),
-        ("model/dual_attention.py: def share( → def share(more, ", True, True),
+        ("learning/growth.py: def expand_model( → def f(", True, False),
+        ("model/dual_attention.py: def shard( → def share(more, ", True, True),
         ("config/learning_sections.py: rho: NonNegative → rho: Positive", True, True),
         ("config/learning_sections.py: = 5e-5 → = 5e-4", False, True),
         ("config/__init__.py: import validated → import validated as f", True, True),

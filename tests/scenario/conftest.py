@@ -70,7 +70,7 @@ def cifar10_pickles(
     flat_rows: Callable[[np.ndarray], np.ndarray],
     write_pickle: Callable[..., None],
 ) -> Path:
-    """Return the parent of a ``cifar-10-batches-py``, four images a batch."""
+    """Return the parent of a ``cifar-10-batches-py``, four images per batch."""
     folder = tmp_path / "pickles" / "cifar-10-batches-py"
     for batch in range(5):
         rows = slice(4 * batch, 4 * batch + 4)

@@ -66,7 +66,7 @@ def test_published_orders_are_permutations(
 def test_unknown_number_lists_the_published_ones() -> None:
     with pytest.raises(
         InputError,
-        match=r"scenario.class_order = 4 is no published order of cifar100; "
+        match=r"scenario.class_order = 4 is not a published order of cifar100; "
         r"published: 1, 2, 3\.",
     ):
         _resolve(4, 100, source_name="cifar100")
@@ -87,12 +87,12 @@ def test_published_order_does_not_fit_a_subset() -> None:
 @pytest.mark.parametrize(
     ("class_order", "message"),
     [
-        ([0, 1, 2, 3], r"\[0, 1, 2, 3\] is no permutation of 0..4 \(missing: 4\)"),
+        ([0, 1, 2, 3], r"\[0, 1, 2, 3\] is not a permutation of 0..4 \(missing: 4\)"),
         ([0, 1, 2, 2, 4], r"\(missing: 3; given more than once: 2\)"),
         ([0, 1, 2, 3, 5], r"\(missing: 4; out of range: 5\)"),
         ([0, 1, 2, 3, 4, -1], r"\(out of range: -1\)"),
-        ([], r"\[\] is no permutation of 0..4 \(missing: 0, 1, 2, 3, 4\)"),
-        (range(30), r"18, 19, … 30 entries\] is no permutation"),
+        ([], r"\[\] is not a permutation of 0..4 \(missing: 0, 1, 2, 3, 4\)"),
+        (range(30), r"18, 19, … 30 entries\] is not a permutation"),
         ("sorted", "scenario.class_order = 'sorted' is not known; allowed: identity"),
     ],
 )

@@ -7,25 +7,24 @@ import pytest
 from PIL import Image
 
 from daformer_kedro.scenario import image_decoding
-from daformer_kedro.scenario.image_decoding import random_view
-from daformer_kedro.scenario.image_decoding import test_view as central_view
+from daformer_kedro.scenario.image_decoding import eval_view, random_view
 
 RED = (200, 30, 60)
 
 
-def test_the_test_view_is_the_middle() -> None:
+def test_the_eval_view_is_the_middle() -> None:
     pixels = np.zeros((4, 8, 3), np.uint8)
     pixels[:, 2:6] = 255
-    view = central_view(Image.fromarray(pixels), resize=4, size=4)
+    view = eval_view(Image.fromarray(pixels), resize=4, size=4)
     assert view.shape == (4, 4, 3)
     assert view.min() == 255
-    smaller = central_view(Image.new("RGB", (30, 50), RED), resize=8, size=6)
+    smaller = eval_view(Image.new("RGB", (30, 50), RED), resize=8, size=6)
     assert smaller.shape == (6, 6, 3)
     assert (smaller == RED).all()
 
 
 @pytest.mark.parametrize("size", [(50, 37), (37, 50), (61, 40), (40, 40), (33, 90)])
-def test_the_test_view_is_torchvision_s(size: tuple[int, int]) -> None:
+def test_the_eval_view_is_torchvision_s(size: tuple[int, int]) -> None:
     from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
     noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
@@ -33,15 +32,15 @@ def test_the_test_view_is_torchvision_s(size: tuple[int, int]) -> None:
     for resize, side in ((32, 28), (32, 27), (45, 32), (20, 20)):
         scaled = Resize(resize, InterpolationMode.BICUBIC)(image)
         expected = np.asarray(CenterCrop(side)(scaled))
-        np.testing.assert_array_equal(central_view(image, resize, side), expected)
+        np.testing.assert_array_equal(eval_view(image, resize, side), expected)
 
 
 @pytest.mark.parametrize("size", [(1, 20_000_000), (20_000_001, 1), (2, 65)])
-def test_the_test_view_of_a_line_is_its_middle(size: tuple[int, int]) -> None:
+def test_the_eval_view_of_a_line_is_its_middle(size: tuple[int, int]) -> None:
     image = Image.new("L", size)
     across, down = (side // 2 for side in size)
     image.paste(200, (across - 4, down - 4, across + 5, down + 5))
-    view = central_view(image, resize=8, size=8)
+    view = eval_view(image, resize=8, size=8)
     assert view.shape == (8, 8)
     assert view.min() == 200
 

@@ -104,7 +104,7 @@ def test_scenario_survives_json(scenario: Scenario) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"class_order": [0, 1, 2, 3, 3]}, "is no permutation of 0..4"),
+        ({"class_order": [0, 1, 2, 3, 3]}, "is not a permutation of 0..4"),
         ({"task_sizes": [2, 2]}, r"task_sizes = \[2, 2\] must be"),
         ({"task_sizes": [5, 0]}, r"task_sizes = \[5, 0\] must be at least 1"),
         ({"class_names": ["a"]}, "class_order has 5 entries for the 1 classes"),
@@ -121,7 +121,7 @@ def test_faulty_json_is_refused(
 
 
 def _images(train_labels: list[int], test_labels: list[int]) -> ImageArrays:
-    # A view of one byte that would fill 10 GB an image if anything copied it.
+    # A view of one byte that would fill 10 GB per image if anything copied it.
     pixel = np.zeros((), np.uint8)
     return ImageArrays(
         train_images=np.broadcast_to(pixel, (len(train_labels), 60000, 60000, 3)),
@@ -181,7 +181,7 @@ def test_split_is_continuums(seed: int) -> None:
     ("class_order", "task_sizes", "message"),
     [
         ((0, 1, 2, 3), (2, 2), "class_order has 4 entries for the 5 classes"),
-        ((0, 1, 2, 3, 3), (5,), "is no permutation of 0..4"),
+        ((0, 1, 2, 3, 3), (5,), "is not a permutation of 0..4"),
         ((0, 1, 2, 3, 4), (2, 2), r"task_sizes = \[2, 2\] must"),
     ],
 )

@@ -10,7 +10,7 @@ from daformer_kedro.config import ModelConfig, PreprocessingConfig
 from daformer_kedro.evaluation.calibration import Calibration
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
-from daformer_kedro.serving import Classifier, KnownImages, ServedModel
+from daformer_kedro.serving import Classifier, ExemplarBank, ServedModel
 
 NAMES = ("zebra", "ape", "ärmel", "cat", "dog", "eel", "fox")
 
@@ -43,7 +43,7 @@ def model() -> ServedModel:
         checkpoint,
         Calibration(0.5, (0.25, -0.25)),
         threshold=0.1,
-        known=KnownImages.of(embeddings, targets, pixels, pixels[:5]),
+        known=ExemplarBank.of(embeddings, targets, pixels, pixels[:5]),
     )
 
 

@@ -53,7 +53,7 @@ def test_other_keys_are_refused_with_those_there_are(
 ) -> None:
     store(tmp_path, "old", model, learnt=1, tested=2)
     store(tmp_path, "going_on", model, learnt=9, tested=8)
-    with pytest.raises(InputError, match="There are: old"):
+    with pytest.raises(InputError, match="Finished runs: old"):
         read_run(tmp_path, key)
 
 

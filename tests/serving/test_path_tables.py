@@ -65,7 +65,7 @@ def test_what_is_not_clear_is_refused(
 
 def test_a_table_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.csv")
-    with pytest.raises(InputError, match="is no regular file"):
+    with pytest.raises(InputError, match="is not a regular file"):
         find_images(tmp_path / "pipe.csv")
 
 
@@ -87,4 +87,4 @@ def test_a_folder_s_other_files_are_counted(
         (tmp_path / name).touch()
     found = [path.name for path in find_images(tmp_path)]
     assert found == ["a.jfif", "b.HEIC", "c.nef", "d.webp"]
-    assert "passed over, no images by their names: 1 .mp4, 1 .txt" in caplog.text
+    assert "passed over, not named like images: 1 .mp4, 1 .txt" in caplog.text

@@ -92,12 +92,12 @@ def test_tables_may_be_written_in_many_ways(
 
 
 def test_what_holds_no_image_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no image"):
+    with pytest.raises(InputError, match="has no image"):
         find_images(tmp_path)
     with pytest.raises(InputError, match="is not there"):
         find_images(tmp_path / "absent")
     (tmp_path / "empty.csv").write_text("")
-    with pytest.raises(InputError, match="holds no image"):
+    with pytest.raises(InputError, match="has no image"):
         find_images(tmp_path / "empty.csv")
     with pytest.raises(InputError, match="is not there"):
         find_images(tmp_path / ("a" * 300))
@@ -118,7 +118,7 @@ def test_a_pipe_is_no_image_and_is_not_waited_for(
 ) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     table = predict_files(classifier, [tmp_path / "pipe.png"])
-    assert table["error"].tolist() == ["is no regular file"]
+    assert table["error"].tolist() == ["is not a regular file"]
 
 
 def test_a_home_folder_that_nobody_has_is_not_there(model: ServedModel) -> None:

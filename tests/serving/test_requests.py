@@ -61,7 +61,7 @@ def test_files_in_base64_may_have_any_size(classifier: Classifier, given: Any) -
     ("given", "message"),
     [
         ([], "no image was given"),
-        (["!"], "image 0 is no base64"),
+        (["!"], "image 0 is not base64"),
         ([encoded(), "bm90aGluZw=="], "image 1: cannot be read as an image"),
         ([encoded()[:60]], "image 0: cannot be read as an image"),
         (np.zeros((2, 9, 8, 3)), r"shape \(2, 9, 8, 3\)"),
@@ -71,9 +71,9 @@ def test_files_in_base64_may_have_any_size(classifier: Classifier, given: Any) -
         ([[[1, 2], [3]]], "ragged"),
         ([None], "image 0 is None"),
         (7, "7 must be images"),
-        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "names; there are: a, a"),
-        ({"image": [encoded()], "x": [1, 2]}, "rows each; there are: image 1, x 2"),
-        ({"a": [1], "b": [2]}, "must be in the field 'image'; there are: a, b"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "names; found: a, a"),
+        ({"image": [encoded()], "x": [1, 2]}, "equally many rows; found: image 1, x 2"),
+        ({"a": [1], "b": [2]}, "must be in the field 'image'; found: a, b"),
     ],
 )
 def test_what_is_wrong_is_said(

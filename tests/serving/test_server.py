@@ -92,7 +92,7 @@ def test_all_forms_of_a_request_get_the_same_answer(
     ("content", "reason"),
     [
         ({"inputs": ["bm90aGluZw=="]}, "image 0: cannot be read as an image"),
-        ({"inputs": ["!"]}, "image 0 is no base64"),
+        ({"inputs": ["!"]}, "image 0 is not base64"),
         ({"inputs": [[1, 2], [3, 4]]}, "shape (2, 2)"),
         ({"inputs": np.full((1, 8, 8, 1), 256).tolist()}, "values from 256 to 256"),
         ({"inputs": []}, "no image was given"),

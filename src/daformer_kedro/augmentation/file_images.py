@@ -16,14 +16,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario.image_decoding import open_rgb, random_view, test_view
+from daformer_kedro.scenario.image_decoding import eval_view, open_rgb, random_view
 
 _MOST_WORKERS = 16
 _FEW_IMAGES = 256  # starting workers would take longer than decoding these
 _BATCHES_AHEAD = 4
 _LARGEST_SEED = 2**62
 _SECONDS_TO_END = 5
-_TEST_VIEW = -1
+_EVAL_VIEW = -1
 
 Order = list[list[tuple[int, int]]]
 """For each batch, rows and the seeds of their random views."""
@@ -41,7 +41,7 @@ class FileImages:
         resize: short side before the centre crop of the test view.
         area: range of the share of the image that a random view shows; ``None`` for
             the test view in training too.
-        num_workers: processes that decode; ``None`` for one a core, none for a few
+        num_workers: processes that decode; ``None`` for one per core, none for a few
             images.
     """
 
@@ -80,7 +80,7 @@ class FileImages:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> FileImages:
-        """From what :meth:`to_plain` gave."""
+        """Read what :meth:`to_plain` returned."""
         root, paths = Path(plain["root"]), np.array(plain["paths"], np.str_)
         options = {name: plain[name] for name in ("image_size", "resize", "area")}
         return cls(root, paths, **options)
@@ -115,7 +115,7 @@ class FileImages:
         rows = range(len(self))
         yield from self._read(
             [
-                [(row, _TEST_VIEW) for row in rows[start : start + batch_size]]
+                [(row, _EVAL_VIEW) for row in rows[start : start + batch_size]]
                 for start in range(0, len(self), batch_size)
             ]
         )
@@ -142,7 +142,7 @@ class FileImages:
 
 
 def _leave_ending_to_parent(worker: int) -> None:
-    """In a worker: go on for a moment after a signal to end, until the parent ends it.
+    """Let a worker outlive a signal to end for a moment, until its parent ends it.
 
     Terminals and schedulers send their signals to all processes of a job. A worker that
     ended at once would be an error in its parent, often before that has the signal.
@@ -182,8 +182,8 @@ class _Files(Dataset[Tensor]):
     def __getitem__(self, row_and_seed: tuple[int, int]) -> Tensor:
         row, seed = row_and_seed
         image = open_rgb(self.root / str(self.paths[row]))
-        if self.area is None or seed == _TEST_VIEW:
-            pixels = test_view(image, self.resize, self.image_size)
+        if self.area is None or seed == _EVAL_VIEW:
+            pixels = eval_view(image, self.resize, self.image_size)
         else:
             pixels = random_view(image, self.area, self.image_size, seed)
         return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))

@@ -187,7 +187,7 @@ def _square_taps(images: Tensor, corner: Tensor, cubic: bool) -> list[Tensor]:
     place = place[:, :, None] + planes.view(batch, channels, 1, 1)
     runs = _quads(images).view(-1).index_select(0, place.view(-1))
     rows = runs.view(torch.uint8).view(*place.shape, 4)
-    # one by one: a single large result is paged in anew each time on a CPU
+    # one by one: a single large result is paged in again each time on a CPU
     return [row.to(torch.float32) for row in rows]
 
 
@@ -197,7 +197,7 @@ def rotation_matrices(degrees: Tensor, height: int, width: int) -> Tensor:
     Args:
         degrees: (B,) float64.
         height: of the images, in pixels.
-        width: likewise.
+        width: of an image, in pixels.
     """
     zero, one = torch.zeros_like(degrees), torch.ones_like(degrees)
     return affine_matrices(degrees.neg(), (zero, zero), one, zero, height, width)
@@ -219,7 +219,7 @@ def affine_matrices(
         scale: (B,) float64 zoom factors.
         shear: (B,) float64 horizontal shear, degrees.
         height: of the images, in pixels.
-        width: likewise.
+        width: of an image, in pixels.
 
     Returns:
         (B, 2, 3) float64 maps from output points to source points.

@@ -97,9 +97,9 @@ class Mixing:
     """Soft targets, and mixup or CutMix of each image with one of the same batch.
 
     mixup (Zhang et al., ICLR 2018) adds the images with one weight λ ~ Beta(α, α) a
-    batch. CutMix (Yun et al., ICCV 2019) pastes one box a batch, of the share 1 - λ
+    batch. CutMix (Yun et al., ICCV 2019) pastes one box per batch, of the share 1 - λ
     of the image before it is cut at the borders; λ is then the share that is left.
-    Partners are the batch reversed. With both on, each batch takes one of them with
+    Partners are the batch reversed. With both on, each batch takes one with
     equal chance. At α = 0 for both, only the targets are smoothed.
 
     Raises:
@@ -133,7 +133,8 @@ class Mixing:
         """Mix a batch.
 
         Args:
-            images: (B, C, H, W) floating-point, on the generator's device.
+            images: (B, C, H, W), or without CutMix (B, N, W), floating-point, on the
+                generator's device.
             targets: (B,) int64.
             generator: source of λ, the box and the choice between the two.
         """
@@ -141,7 +142,7 @@ class Mixing:
         if not (self.mixup_alpha or self.cutmix_alpha):
             whole = torch.ones((), device=images.device)
             return Mixed(images, soft, whole, is_mixture=False)
-        height, width = images.shape[2:]
+        height, width = images.shape[-2:]
         own = self._own_share(height, width, generator)
         weight = own.mean()
         own = own.to(images.dtype)

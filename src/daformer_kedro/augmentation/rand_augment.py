@@ -100,7 +100,7 @@ def _bad_policy(text: str, reason: str) -> InputError:
 
 @dataclass(frozen=True)
 class _Scale:
-    """From a level in [0, 1] to an operation's argument.
+    """Map from a level in [0, 1] to an operation's argument.
 
     The argument is ``offset ± min(span * level, limit)``, at least ``least``.
 

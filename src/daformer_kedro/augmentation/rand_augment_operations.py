@@ -63,7 +63,7 @@ def equalize(images: Tensor) -> Tensor:
     counts.scatter_add_(2, values, torch.ones_like(values))
     num_pixels = values.shape[2]
     highest = values.amax(dim=2, keepdim=True)
-    # pixels a level; 0 where one level holds nearly all of them, which then stay
+    # pixels per level; 0 where one level holds nearly all of them, which then stay
     step = (num_pixels - counts.gather(2, highest)) // 255
     below = counts.cumsum(dim=2) - counts
     safe = step.clamp(min=1)

@@ -41,7 +41,7 @@ def normalise(images: Tensor, preprocessing: PreprocessingConfig) -> Tensor:
 
     Args:
         images: (B, C, H, W) uint8.
-        preprocessing: mean and deviation, one number a channel.
+        preprocessing: mean and deviation, one number per channel.
 
     Returns:
         (B, C, H, W) float32.
@@ -59,7 +59,7 @@ def _check_channels(images: Tensor, preprocessing: PreprocessingConfig) -> None:
         raise InputError(
             f"preprocessing.mean = {list(preprocessing.mean)} has "
             f"{len(preprocessing.mean)} channels and the images have "
-            f"{images.shape[1]}; give one number a channel"
+            f"{images.shape[1]}; give one number per channel"
         )
 
 
@@ -83,7 +83,7 @@ def _check_config(config: AugmentationConfig) -> None:
     if area is not None and config.crop_padding:
         raise InputError(
             f"augmentation.crop_padding = {config.crop_padding} and "
-            f"augmentation.random_resized_crop = {list(area)}: give one of them; "
+            f"augmentation.random_resized_crop = {list(area)}: set only one; "
             "0 and null turn them off"
         )
     if area is not None and not 0 < area[0] <= area[1]:
@@ -105,7 +105,7 @@ class Augmentation:
     Args:
         config: which operations, and how strong.
         image_size: side S of the result.
-        preprocessing: normalisation, one number a channel.
+        preprocessing: normalisation, one number per channel.
         device: of images and generators.
 
     Raises:

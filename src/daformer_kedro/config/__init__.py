@@ -15,7 +15,7 @@ from daformer_kedro.config.learning_sections import (
     SharpnessConfig,
     TrainingConfig,
 )
-from daformer_kedro.config.result_sections import (
+from daformer_kedro.config.output_sections import (
     CacheConfig,
     ComparisonConfig,
     ExportConfig,

@@ -22,12 +22,13 @@ class SourceConfig:
     """Source of the images.
 
     Attributes:
-        name: kind of source; ``digits`` is embedded, the others need ``path``.
+        name: kind of source, see :mod:`daformer_kedro.scenario.sources`; ``digits`` is
+            embedded, the others need ``path``.
         path: folder of the data set; relative paths start at the working
             directory.
         test_fraction: share of each class held out, for sources without a test set.
         validation_fraction: share of each class's training images that takes the place
-            of the test images, so that settings are chosen without these; ``None``
+            of the test images, so that settings are chosen without them; ``None``
             evaluates on the test images.
         split_seed: seed of these two splits; it is apart from the training seed, so
             that runs with several seeds are tested on the same images.
@@ -40,16 +41,7 @@ class SourceConfig:
             they are listed, and read those; ``None`` reads the files themselves.
     """
 
-    name: Literal[
-        "digits",
-        "cifar10",
-        "cifar100",
-        "fashion_mnist",
-        "continuum",
-        "image_folder",
-        "imagenet100",
-        "imagenet1000",
-    ] = "digits"
+    name: str = "digits"
     path: str | None = None
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -59,6 +51,11 @@ class SourceConfig:
     dataset: str | None = None
     on_error: Literal["fail", "skip"] = "fail"
     cache_size: PositiveInt | None = None
+
+    @property
+    def on_validation(self) -> bool:
+        """Return whether held-out training images replace the test images."""
+        return self.validation_fraction is not None
 
     @field_validator("classes", mode="before")
     @classmethod
@@ -81,7 +78,7 @@ class ScenarioConfig:
             seed), the number of a published order of the source, or an explicit
             permutation of the labels.
         initial_increment: classes of the first task; ``None`` means ``increment``.
-        increment: classes of every later task, or one number a later task.
+        increment: classes of every later task, or one number per later task.
         tasks: of source ``image_folder``, the folders that arrived one after another;
             each is a task, and classes go by arrival, whatever the settings above.
     """
@@ -103,11 +100,11 @@ class ScenarioConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class PreprocessingConfig:
-    """From an image to what the network reads.
+    """Steps from an image to what the network reads.
 
     Attributes:
-        mean: of ``(x / 255 - mean) / std``, one number a channel.
-        std: likewise.
+        mean: of ``(x / 255 - mean) / std``, one number per channel.
+        std: its divisor, one number per channel.
         image_size: side of the square that is cut from images that are files; images
             in arrays have a size of their own.
         resize: short side of such an image before the centre crop of the test

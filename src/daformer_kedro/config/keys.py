@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from daformer_kedro.config.sections import SETTINGS, Config
 
-PLACES = ("device", "devices", "engine", "nnodes", "rendezvous")
+HARDWARE_SETTINGS = ("device", "devices", "engine", "nnodes", "rendezvous")
 """Settings of ``training`` that say where to train."""
 
-_NO_RESULT = (*PLACES, "save_every")
+_NO_RESULT = (*HARDWARE_SETTINGS, "save_every")
 """Settings of ``training`` that change no result."""
 
 
@@ -27,6 +28,19 @@ def source_key(config: Config) -> str:
         settings["scenario"]["tasks"],
     ]
     return f"{config.source.name}_{_digest(parts)}"
+
+
+def embedding_key(config: Config) -> str:
+    """Folder of images as a fixed encoder embeds them, shared by all runs with it."""
+    model = asdict(config.model)
+    parts = [
+        source_key(config),
+        asdict(config.preprocessing),
+        model["encoder_settings"],
+        model["decoder"],  # which may want no more than the mean over the tokens
+    ]
+    encoder = re.sub(r"[^\w.-]", "-", config.model.encoder)
+    return f"{config.source.name}_{encoder}_{_digest(parts)}"
 
 
 def result_settings(config: Config) -> dict[str, Any]:
@@ -59,7 +73,7 @@ def result_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
 def _folder_settings(config: Config) -> dict[str, Any]:
     """The settings that say in which folder results lie.
 
-    Of folders that arrive over time the first one stands for all, so that what was
+    Of folders that arrive over time only the first one counts, so that what was
     learnt from it stays where it is when another one comes.
     """
     settings = result_settings(config)
@@ -84,7 +98,7 @@ def run_key(config: Config) -> str:
         config.model.edition,
         *([] if config.baseline == "none" else [config.baseline]),
         *([] if schedule == "published" else [schedule]),
-        *([] if config.source.validation_fraction is None else ["validation"]),
+        *(["validation"] if config.source.on_validation else []),
         f"order-{order if isinstance(order, str | int) else 'custom'}",
         f"seed{config.seed}",
         _digest(settings),

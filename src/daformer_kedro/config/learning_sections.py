@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
@@ -24,9 +24,12 @@ class ModelConfig:
     """The network. Image size, channels and task sizes come from the data.
 
     Attributes:
-        edition: ``S`` shares the external-key map over tasks, ``M`` has one a task.
+        edition: ``S`` shares the external-key map over tasks, ``M`` has one per task.
         attention: parts of dual attention in use; leave one out for an ablation.
-        decoder: ``dual_attention`` (DAFormer) or ``task_attention`` (DyTox).
+        encoder: which of :data:`~daformer_kedro.model.encoders.ENCODERS`.
+        encoder_settings: of encoders that have more than the sizes below.
+        decoder: which of :data:`~daformer_kedro.model.decoders.DECODERS`:
+            ``dual_attention`` (DAFormer) or ``task_attention`` (DyTox).
         patch_size: side of a square patch, in pixels.
         embed_dim: width D of a token; a multiple of ``num_heads``.
         depth: encoder blocks plus the one decoder block.
@@ -38,7 +41,9 @@ class ModelConfig:
 
     edition: Literal["S", "M"] = "S"
     attention: tuple[AttentionPart, ...] = ("external", "internal")
-    decoder: Literal["dual_attention", "task_attention"] = "dual_attention"
+    encoder: str = "gated_attention"
+    encoder_settings: dict[str, Any] = Field(default_factory=dict)
+    decoder: str = "dual_attention"
     patch_size: PositiveInt = 4
     embed_dim: PositiveInt = 384
     depth: Annotated[int, Field(ge=2)] = 6
@@ -83,9 +88,9 @@ class TrainingConfig:
 
     Attributes:
         schedule: which of :data:`SCHEDULES` the parameters were made for.
-        epochs: epochs a task.
+        epochs: epochs per task.
         initial_epochs: epochs of the first task, ``None`` for ``epochs``.
-        batch_size: images a step.
+        batch_size: images per step.
         learning_rate: peak rate for a batch of 512; it is scaled linearly.
         min_learning_rate: end of the cosine, not scaled.
         warmup_epochs: epochs of linear warm-up.
@@ -100,7 +105,7 @@ class TrainingConfig:
         compile: ``auto`` compiles the encoder's blocks on GPUs (``torch.compile``).
         save_every: epochs between two savings of the whole state of an unfinished
             training, from which it can go on; no result depends on it.
-        devices: ranks on each machine, one a device; they share every batch.
+        devices: ranks on each machine, one per device; they share every batch.
         engine: who starts the ranks: ``torch`` (PyTorch's elastic launcher) or ``ray``.
         nnodes: machines that take part.
         rendezvous: ``HOST:PORT`` of this machine where the others find it; with
@@ -135,7 +140,7 @@ class TrainingConfig:
 
     @property
     def starts_ranks(self) -> bool:
-        """Whether training leaves this process."""
+        """Return whether training leaves this process."""
         return self.num_ranks > 1 or self.engine == "ray"
 
     @model_validator(mode="after")
@@ -171,7 +176,7 @@ class MemoryConfig:
     Attributes:
         keep: ``exemplars`` (the rehearsal memory), ``nothing`` or ``everything``.
         total: exemplars in all, shared evenly by the classes seen so far.
-        per_class: exemplars a class; give this or ``total``.
+        per_class: exemplars per class; give this or ``total``.
         selection: how exemplars are chosen.
     """
 

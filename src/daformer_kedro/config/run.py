@@ -5,6 +5,7 @@ half second and the memory of PyTorch: the terms of the loss bring their setting
 """
 
 from daformer_kedro.config.keys import (
+    embedding_key,
     result_overrides,
     result_settings,
     run_key,
@@ -23,6 +24,7 @@ __all__ = [
     "Config",
     "LossesConfig",
     "apply_overlays",
+    "embedding_key",
     "lay_over",
     "merge",
     "result_overrides",

@@ -27,14 +27,14 @@ from daformer_kedro.config.learning_sections import (
     TrainingConfig,
     check_batch_size,
 )
-from daformer_kedro.config.result_sections import (
+from daformer_kedro.config.output_sections import (
     CacheConfig,
     ComparisonConfig,
     ExportConfig,
     InferenceConfig,
     MlflowConfig,
 )
-from daformer_kedro.methods import METHODS, Method
+from daformer_kedro.methods import METHODS, ClosedFormMethod, Method
 from daformer_kedro.objectives import LossesConfig, terms_of
 from daformer_kedro.validation import STRICT, NonNegativeInt, validated
 
@@ -50,11 +50,13 @@ class Config:
         seed: seed of weights, class shuffles, augmentation and batch order.
         baseline: which of
             :data:`~daformer_kedro.methods.METHODS` the parameters were made for.
+        baseline_settings: of methods that have settings of their own.
     """
 
     protocol: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]+$")] = "digits"
     seed: NonNegativeInt = 0
     baseline: _MethodName = "none"
+    baseline_settings: dict[str, Any] = Field(default_factory=dict)
     source: SourceConfig = Field(default_factory=SourceConfig)
     scenario: ScenarioConfig = Field(default_factory=ScenarioConfig)
     model: ModelConfig = Field(default_factory=ModelConfig)
@@ -102,10 +104,15 @@ class Config:
     @property
     def method(self) -> Method:
         """The method that the parameters were made for."""
-        return METHODS[self.baseline]()
+        return METHODS[self.baseline](self.baseline_settings)
+
+    @property
+    def trains(self) -> bool:
+        """Return whether tasks are learnt by training, and not in closed form."""
+        return not issubclass(METHODS[self.baseline], ClosedFormMethod)
 
     def finetunes(self, task: int) -> bool:
-        """Whether balanced finetuning follows the training of ``task``."""
+        """Return whether balanced finetuning follows the training of ``task``."""
         has_memory = self.memory.keep != "nothing"
         return has_memory and task > 0 and self.finetuning.epochs > 0
 

@@ -1,6 +1,7 @@
 """Kedro datasets of this project."""
 
 from daformer_kedro.datasets.checkpoint import CheckpointDataset
+from daformer_kedro.datasets.embedded_images import EmbeddedImagesDataset
 from daformer_kedro.datasets.exported_model import ExportedModelDataset
 from daformer_kedro.datasets.figure import FigureDataset
 from daformer_kedro.datasets.images import ImagesDataset
@@ -13,6 +14,7 @@ from daformer_kedro.datasets.training_state import TrainingStateDataset
 
 __all__ = [
     "CheckpointDataset",
+    "EmbeddedImagesDataset",
     "ExportedModelDataset",
     "FigureDataset",
     "ImagesDataset",

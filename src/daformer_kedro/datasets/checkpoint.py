@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-from typing import Any
-
 from kedro.io import AbstractDataset, DatasetError
 
-from daformer_kedro.datasets.local_path import local_path
+from daformer_kedro.datasets.local_file import LocalFile
 from daformer_kedro.errors import InputError
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.model.checkpoint_file import read_checkpoint, write_checkpoint
 
 
-class CheckpointDataset(AbstractDataset[Checkpoint, Checkpoint]):
+class CheckpointDataset(LocalFile, AbstractDataset[Checkpoint, Checkpoint]):
     """A :class:`~daformer_kedro.model.checkpoint.Checkpoint`, without pickled code.
 
     Args:
@@ -21,25 +18,13 @@ class CheckpointDataset(AbstractDataset[Checkpoint, Checkpoint]):
         metadata: for plugins such as Kedro-Viz.
     """
 
-    def __init__(
-        self, *, filepath: str, metadata: dict[str, Any] | None = None
-    ) -> None:
-        self._filepath = local_path(filepath)
-        self.metadata = metadata
-
     def load(self) -> Checkpoint:
         """Load weights onto the CPU, and the description."""
         try:
-            return read_checkpoint(self._filepath)
+            return read_checkpoint(self.filepath)
         except InputError as error:
             raise DatasetError(str(error)) from error
 
     def save(self, data: Checkpoint) -> None:
         """Write weights and description."""
-        write_checkpoint(data, self._filepath)
-
-    def _exists(self) -> bool:
-        return self._filepath.exists()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": PurePosixPath(self._filepath)}
+        write_checkpoint(data, self.filepath)

@@ -14,7 +14,7 @@ from daformer_kedro.storage.whole_files import beside, put_in_place
 
 
 class ExportedModelDataset(AbstractDataset[ExportedModel, Path]):
-    """Writes ``<path>/<name of the model>/export``, whole or not at all.
+    """Writes ``<path>/<name of the model>/export`` atomically.
 
     Args:
         path: folder of models.
@@ -30,7 +30,7 @@ class ExportedModelDataset(AbstractDataset[ExportedModel, Path]):
         self.saved: Path | None = None
 
     def load(self) -> Path:
-        """The folder written last."""
+        """Return the folder written last."""
         if self.saved is None:
             raise DatasetError("no model was exported in this session")
         return self.saved

@@ -1,9 +1,9 @@
-"""All images of a source in a folder: memory-mapped arrays, or an index of files."""
+"""All images of a source in one folder: memory-mapped arrays, or an index of files."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
 from daformer_kedro.config.run import Config, source_key
-from daformer_kedro.datasets.local_path import local_path
+from daformer_kedro.datasets.local_file import LocalFile
 from daformer_kedro.scenario.image_files import COPIES, ImageFiles
 from daformer_kedro.scenario.images import ImageArrays, Images
 
@@ -33,56 +33,50 @@ def index_in(project: Path, config: Config) -> Path:
     return folder / "images" / _ABOUT
 
 
-class ImagesDataset(AbstractDataset[Images, Images]):
+class ImagesDataset(LocalFile, AbstractDataset[Images, Images]):
     """Stores what a source gives.
 
     :class:`~daformer_kedro.scenario.images.ImageArrays` become ``.npy`` files, which
     loading maps, so that several processes share one copy in memory. Of
     :class:`~daformer_kedro.scenario.image_files.ImageFiles` the index alone is stored,
-    as a parquet table a split; the images stay where they are. Smaller copies of them
-    lie in the folder ``resized`` beside the index, or beside a folder around it, and
-    are looked for there, wherever the project has been moved.
+    as one parquet table per split; the images stay where they are. Smaller copies are
+    in the folder ``resized`` next to the index, or next to a folder around it, and are
+    found there, wherever the project has been moved.
 
     Args:
         filepath: local path of the folder.
         metadata: for plugins such as Kedro-Viz.
     """
 
-    def __init__(
-        self, *, filepath: str, metadata: dict[str, Any] | None = None
-    ) -> None:
-        self._folder = local_path(filepath)
-        self.metadata = metadata
-
     def load(self) -> Images:
         """Map the arrays, or read the index."""
         try:
-            if (self._folder / _ABOUT).exists():
+            if (self.filepath / _ABOUT).exists():
                 return self._load_index()
-            names = json.loads((self._folder / _NAMES).read_text(encoding="utf-8"))
+            names = json.loads((self.filepath / _NAMES).read_text(encoding="utf-8"))
             arrays = {
-                name: np.load(self._folder / f"{name}.npy", mmap_mode="r")
+                name: np.load(self.filepath / f"{name}.npy", mmap_mode="r")
                 for name in _ARRAYS
             }
         except (OSError, ValueError, KeyError) as error:
-            raise DatasetError(f"{self._folder} is not whole: {error}") from error
+            raise DatasetError(f"{self.filepath} is incomplete: {error}") from error
         return ImageArrays(**arrays, class_names=tuple(names))
 
     def save(self, data: Images) -> None:
-        """Write one file an array and the class names, or the index."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        """Write one file per array and the class names, or the index."""
+        self.filepath.mkdir(parents=True, exist_ok=True)
         if isinstance(data, ImageFiles):
             self._save_index(data)
             return
         for name in _ARRAYS:
-            np.save(self._folder / f"{name}.npy", getattr(data, name))
+            np.save(self.filepath / f"{name}.npy", getattr(data, name))
         self._write_json(_NAMES, list(data.class_names))
 
     def _load_index(self) -> ImageFiles:
-        about = json.loads((self._folder / _ABOUT).read_text(encoding="utf-8"))
+        about = json.loads((self.filepath / _ABOUT).read_text(encoding="utf-8"))
         arrays: dict[str, Any] = {}
         for split in _SPLITS:
-            table = pd.read_parquet(self._folder / f"{split}.parquet")
+            table = pd.read_parquet(self.filepath / f"{split}.parquet")
             arrays |= {
                 f"{split}_{name}": table[column].to_numpy()
                 for column, name in _COLUMNS.items()
@@ -104,7 +98,7 @@ class ImagesDataset(AbstractDataset[Images, Images]):
             table = pd.DataFrame(
                 {k: getattr(data, f"{split}_{v}") for k, v in _COLUMNS.items()}
             )
-            table.to_parquet(self._folder / f"{split}.parquet")
+            table.to_parquet(self.filepath / f"{split}.parquet")
         about = {
             "root": data.root.as_posix() if data.cache_size is None else None,
             "class_names": list(data.class_names),
@@ -116,21 +110,18 @@ class ImagesDataset(AbstractDataset[Images, Images]):
         self._write_json(_ABOUT, about)
 
     def _folder_of_copies(self) -> Path:
-        above = [folder / COPIES for folder in self._folder.absolute().parents]
+        above = [folder / COPIES for folder in self.filepath.absolute().parents]
         found = next((folder for folder in above if folder.is_dir()), None)
         if found is None:
             raise DatasetError(
                 f"{above[0]} is not there, which held smaller copies of the images; "
-                "kedro run --nodes read_images makes them anew"
+                "kedro run --nodes read_images makes them again"
             )
         return found
 
     def _write_json(self, name: str, content: Any) -> None:
         text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)
-        (self._folder / name).write_text(text + "\n", encoding="utf-8")
+        (self.filepath / name).write_text(text + "\n", encoding="utf-8")
 
     def _exists(self) -> bool:
-        return any((self._folder / name).exists() for name in (_NAMES, _ABOUT))
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": PurePosixPath(self._folder)}
+        return any((self.filepath / name).exists() for name in (_NAMES, _ABOUT))

@@ -12,7 +12,7 @@ _LOCAL = ("file", "local")
 
 
 def local_path(filepath: str | Path) -> Path:
-    """The path that a catalog entry gives, ``file://`` being understood.
+    """Return the path that a catalog entry gives; ``file://`` is understood.
 
     Raises:
         InputError: it has another protocol, such as ``s3://``, which would become a
@@ -26,7 +26,7 @@ def local_path(filepath: str | Path) -> Path:
         return Path(text[found.end() :])
     raise InputError(
         f"filepath = {text!r}: the datasets of this project keep local files, which "
-        "are written whole or not at all and known again; allowed are paths, also "
+        "are written atomically and recognised later; allowed are paths, also "
         "after file://. Reports, tables and metrics can lie elsewhere with Kedro's own "
         "types, such as text.TextDataset, pandas.CSVDataset and json.JSONDataset"
     )

@@ -55,7 +55,7 @@ class MlflowRunsDataset(AbstractDataset[None, pd.DataFrame]):
         """Search the experiment.
 
         Raises:
-            InputError: there is no such experiment, MLflow does not understand the
+            InputError: the experiment is not found, MLflow does not understand the
                 filter, or no finished run matches it.
         """
         # MLflow takes more than a second to import, also for predict.
@@ -155,7 +155,7 @@ def _memory(keep: str, params: dict[str, str]) -> str:
     total = params.get("memory.total", "None")
     if total != "None":
         return total
-    return f"{params.get('memory.per_class', '?')} a class"
+    return f"{params.get('memory.per_class', '?')} per class"
 
 
 def _series(client: MlflowClient, run_id: str, name: str) -> list[float]:

@@ -1,20 +1,19 @@
-"""A JSON file of another run, which may not be there."""
+"""A JSON file of another run, which may be missing."""
 
 from __future__ import annotations
 
 import json
-from pathlib import PurePosixPath
 from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
-from daformer_kedro.datasets.local_path import local_path
+from daformer_kedro.datasets.local_file import LocalFile
 
 
-class OptionalJSONDataset(AbstractDataset[None, Any]):
-    """Loads a JSON file, or ``None`` where there is none; read only.
+class OptionalJSONDataset(LocalFile, AbstractDataset[None, Any]):
+    """Loads a JSON file, or ``None`` where it is missing; read only.
 
-    For what makes a result richer and is not needed for it.
+    For what enriches a result and is not necessary.
 
     Args:
         filepath: local path of the file.
@@ -23,12 +22,6 @@ class OptionalJSONDataset(AbstractDataset[None, Any]):
     Attributes:
         filepath: the same, as a path.
     """
-
-    def __init__(
-        self, *, filepath: str, metadata: dict[str, Any] | None = None
-    ) -> None:
-        self.filepath = local_path(filepath)
-        self.metadata = metadata
 
     def load(self) -> Any:
         """Read the file, if it is there.
@@ -51,6 +44,3 @@ class OptionalJSONDataset(AbstractDataset[None, Any]):
 
     def _exists(self) -> bool:
         return True
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": PurePosixPath(self.filepath)}

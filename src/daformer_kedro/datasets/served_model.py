@@ -43,7 +43,7 @@ class ServedModelDataset(AbstractDataset[None, ServedModel]):
         """Find and read the model.
 
         Raises:
-            InputError: there is no such model, or a file of it is damaged.
+            InputError: the model is not found, or one of its files is damaged.
         """
         return find_model(self._model, self._path)
 
@@ -59,7 +59,7 @@ class ServedModelDataset(AbstractDataset[None, ServedModel]):
 
 
 def is_in_mlflow(reference: str | None) -> bool:
-    """Whether a model is named by something that MLflow knows."""
+    """Return whether a reference names a model in MLflow."""
     return reference is not None and (
         reference.startswith(_MLFLOW_SCHEMES) or bool(_MLFLOW_RUN.fullmatch(reference))
     )
@@ -69,7 +69,7 @@ def find_model(reference: str | None, data: Path) -> ServedModel:
     """Find a model, see :class:`ServedModelDataset`.
 
     Raises:
-        InputError: there is no such model, or a file of it is damaged.
+        InputError: the model is not found, or one of its files is damaged.
     """
     if reference is None:
         return read_newest_run(data)
@@ -88,10 +88,10 @@ def _read_from_mlflow(reference: str) -> ServedModel:
         folder = Path(mlflow.artifacts.download_artifacts(uri)) / "artifacts"
     except (MlflowException, OSError) as error:
         raise InputError(
-            f"model = {reference!r} cannot be had from MLflow at "
+            f"model = {reference!r} could not be loaded from MLflow at "
             f"{mlflow.get_tracking_uri()}: {getattr(error, 'message', error)}"
         ) from error
     if not (folder / CHECKPOINT).exists():
-        raise InputError(f"model = {reference!r} is no model of this project")
+        raise InputError(f"model = {reference!r} is not a model of this project")
     model = read_model(folder, reference, f"MLflow: {reference}")
     return replace(model, name=str(model.facts.get("run_key", reference)))

@@ -1,4 +1,4 @@
-"""A wrapper that makes any file dataset write whole files and know them again."""
+"""A wrapper that makes any file dataset write atomically and recognise its files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from daformer_kedro.storage.whole_files import beside, put_in_place
 
 
 class StoredDataset(AbstractDataset[Any, Any]):
-    """Stores what another dataset writes, whole or not at all, with a record of it.
+    """Stores what another dataset writes, atomically, with a record of it.
 
     In the catalog::
 
@@ -33,7 +33,7 @@ class StoredDataset(AbstractDataset[Any, Any]):
           filepath: data/08_reporting/metrics.json
           dataset: json.JSONDataset
 
-    Beside the file lies ``metrics.json.meta``: its checksum, and how it was made.
+    Next to the file is ``metrics.json.meta``: its checksum, and how it was made.
 
     Args:
         filepath: local file, or folder for datasets that write several files.
@@ -42,12 +42,12 @@ class StoredDataset(AbstractDataset[Any, Any]):
         metadata: for plugins such as Kedro-Viz.
 
     Attributes:
-        filepath: where the whole file or folder lies.
+        filepath: where the file or folder is.
         format: what ``dataset`` says, as a mapping.
         format_class: the class of the inner dataset.
         provenance: how what is saved next was made; ``None`` outside a run.
         is_current: whether what is stored is what the run would make; ``None`` where
-            nobody asked, and being there is enough.
+            existing is enough.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class StoredDataset(AbstractDataset[Any, Any]):
         return inner
 
     def load(self) -> Any:
-        """Load through the inner dataset what has the recorded checksum.
+        """Load through the inner dataset, if the checksum is the recorded one.
 
         Raises:
             DatasetError: the file is damaged; the message names it.
@@ -88,10 +88,10 @@ class StoredDataset(AbstractDataset[Any, Any]):
         return self._inner(self.filepath).load()
 
     def save(self, data: Any) -> None:
-        """Write beside the target, flush to the disk, rename over it, then record.
+        """Write a temporary sibling, flush it to disk, rename it over, then record it.
 
         Raises:
-            DatasetError: it cannot be written; what was there before still is.
+            DatasetError: it cannot be written; what was there before is kept.
         """
         try:
             with beside(self.filepath) as written:
@@ -110,7 +110,7 @@ class StoredDataset(AbstractDataset[Any, Any]):
         # replaced in one step. If it holds the same, it stays.
         if self.filepath.is_dir() and checksum_matches(self.filepath, content):
             return
-        # Never a record beside something else.
+        # Never a record of something else.
         self.forget_record()
         try:
             put_in_place(written, self.filepath)

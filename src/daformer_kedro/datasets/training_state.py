@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
-from daformer_kedro.datasets.local_path import local_path
+from daformer_kedro.datasets.local_file import LocalFile
 from daformer_kedro.storage.state_file import StateFile
 
 
-class TrainingStateDataset(AbstractDataset[NoReturn, StateFile]):
+class TrainingStateDataset(LocalFile, AbstractDataset[NoReturn, StateFile]):
     """Hands out a :class:`~daformer_kedro.storage.state_file.StateFile`.
 
-    It is no data: it is always there, and no result depends on it.
+    It is not data: it always exists, and no result depends on it.
 
     Args:
-        filepath: local path of the state; the file is there while training is
+        filepath: local path of the state; the file exists while training is
             unfinished.
         metadata: for plugins such as Kedro-Viz.
 
@@ -29,8 +28,7 @@ class TrainingStateDataset(AbstractDataset[NoReturn, StateFile]):
     def __init__(
         self, *, filepath: str, metadata: dict[str, Any] | None = None
     ) -> None:
-        self.filepath = local_path(filepath)
-        self.metadata = metadata
+        super().__init__(filepath=filepath, metadata=metadata)
         self.key = ""
         self.may_resume = False
 
@@ -39,7 +37,7 @@ class TrainingStateDataset(AbstractDataset[NoReturn, StateFile]):
         return StateFile(self.filepath, self.key, may_resume=self.may_resume)
 
     def save(self, data: NoReturn) -> None:
-        """Not for nodes to write: the training does."""
+        """Refuse: the training itself writes its state."""
         raise DatasetError("the state of a training is saved by the training itself")
 
     def remove(self) -> None:
@@ -48,6 +46,3 @@ class TrainingStateDataset(AbstractDataset[NoReturn, StateFile]):
 
     def _exists(self) -> bool:
         return True
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": PurePosixPath(self.filepath)}

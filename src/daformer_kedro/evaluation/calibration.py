@@ -1,9 +1,9 @@
-"""From logits to probabilities that can be believed.
+"""Calibration: from logits to probabilities that can be relied on.
 
-The training loss is a binary cross-entropy a class, over heads learnt at different
-times, so a softmax of the logits is no probability. A temperature, and a bias for each
-task where it helps, mend that (Guo et al., "On Calibration of Modern Neural Networks",
-ICML 2017), fitted on the rehearsal memory.
+The training loss is one binary cross-entropy per class, over heads learnt at different
+times, so a softmax of the logits is not a probability. A temperature, and a bias for
+each task where it helps, correct that (Guo et al., "On Calibration of Modern Neural
+Networks", ICML 2017), fitted on the rehearsal memory.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _LEAST_GAIN = 0.005  # of cross-validated log-likelihood, for biases to be used
 
 
 @dataclass(frozen=True)
-class Shares:
-    """Shares that are taken of what the memory asks for.
+class Shrinkage:
+    """Factors from 0 to 1 that shrink what was fitted on the memory.
 
     The network was trained on its memory and is surer of it than of new images. The
     defaults were chosen on training images held out by ``benchmarks/calibration.py``;
     see docs/decisions/0030-using-a-model.md.
 
     Attributes:
-        log_temperature: of the temperature's logarithm, from 0 to 1.
-        bias: of each bias, from 0 to 1.
+        log_temperature: for the temperature's logarithm.
+        bias: for each task's bias.
     """
 
     log_temperature: float = 0.375
@@ -51,23 +51,23 @@ class Calibration:
     task_biases: tuple[float, ...] | None = None
 
     def logits(self, logits: Tensor, task_sizes: Sequence[int]) -> Tensor:
-        """Calibrated logits (N, C) of logits (N, C) in task order."""
+        """Return calibrated logits (N, C) of logits (N, C) in task order."""
         scaled = logits / self.temperature
         if self.task_biases is None:
             return scaled
         return scaled + _by_class(torch.tensor(self.task_biases), task_sizes).to(scaled)
 
     def probabilities(self, logits: Tensor, task_sizes: Sequence[int]) -> Tensor:
-        """Probabilities (N, C); the rows sum to 1."""
+        """Return probabilities (N, C); the rows sum to 1."""
         return self.logits(logits, task_sizes).softmax(dim=1)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values."""
+        """Return the values that JSON stores."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Calibration:
-        """The same from JSON values; further keys are left aside."""
+        """Read what :meth:`to_json` returned; other keys are ignored."""
         biases = values.get("task_biases")
         temperature = float(values.get("temperature", 1.0))
         return cls(temperature, None if biases is None else tuple(biases))
@@ -77,30 +77,30 @@ def fit_calibration(
     logits: Tensor,
     targets: Tensor,
     task_sizes: Sequence[int],
-    shares: Shares = Shares(),
+    shrinkage: Shrinkage = Shrinkage(),
 ) -> Calibration:
-    """Fit on images of the rehearsal memory.
+    """Fit a calibration on images of the rehearsal memory.
 
     The temperature that makes the memory likeliest is far too small for new images, so
-    its logarithm is taken in part, and so are the biases. Biases are used only where
-    they raise the log-likelihood of folds of the memory that they were not fitted on.
+    its logarithm is shrunk, and so are the biases. Biases are used only where they
+    raise the log-likelihood of folds of the memory that they were not fitted on.
 
     Args:
         logits: (N, C) of the memory's images.
         targets: (N,) their classes.
         task_sizes: classes of each task.
-        shares: how much of it to take.
+        shrinkage: how far to shrink what was fitted.
     """
     logits, targets = logits.double(), targets.long()
     with_biases = len(task_sizes) > 1 and _biases_help(logits, targets, task_sizes)
     log_temperature, biases = _fit(logits, targets, task_sizes, with_biases)
-    temperature = float((shares.log_temperature * log_temperature).exp())
-    kept = tuple(float(b) for b in shares.bias * biases)
+    temperature = float((shrinkage.log_temperature * log_temperature).exp())
+    kept = tuple(float(b) for b in shrinkage.bias * biases)
     return Calibration(temperature, kept if with_biases else None)
 
 
 def expected_calibration_error(probabilities: Tensor, targets: Tensor) -> float:
-    """Mean gap between confidence and accuracy, over 15 bins of equal width.
+    """Return the mean gap between confidence and accuracy, over 15 equal bins.
 
     Args:
         probabilities: (N, C).
@@ -141,7 +141,7 @@ def _biases_help(logits: Tensor, targets: Tensor, task_sizes: Sequence[int]) -> 
 def _fit(
     logits: Tensor, targets: Tensor, task_sizes: Sequence[int], with_biases: bool
 ) -> tuple[Tensor, Tensor]:
-    """Log temperature and a bias a task (their mean is 0) of highest likelihood."""
+    """Return the likeliest log temperature and biases per task, whose mean is 0."""
     with torch.inference_mode(False), torch.enable_grad():
         logits, targets = logits.clone(), targets.clone()
         log_scale = torch.zeros((), dtype=torch.float64, requires_grad=True)

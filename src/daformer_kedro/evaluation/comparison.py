@@ -1,4 +1,4 @@
-"""Finished runs beside each other: repeats averaged, published results below.
+"""Comparison of finished runs: repeats averaged, published results below.
 
 A *run* is a row with ``run_id``, ``protocol``, ``edition``, ``baseline``,
 ``schedule``, ``settings_key``, ``run_key``, ``start_time``, ``memory`` (exemplars in
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from daformer_kedro.config.keys import PLACES
+from daformer_kedro.config.keys import HARDWARE_SETTINGS
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.published import published_for
 from daformer_kedro.methods import METHODS
@@ -32,7 +32,7 @@ _PUBLISHED_MEASURES = {
     "average_incremental_accuracy": "average_incremental_top1",
     "last_accuracy": "last_top1",
 }
-# What repeats may differ in, where they lie or ran, and what the label says.
+# Where repeats may differ: seeds, places, and what the label already mentions.
 _NOT_A_DIFFERENCE = (
     "seed",
     "baseline",
@@ -42,17 +42,17 @@ _NOT_A_DIFFERENCE = (
     "scenario.class_order",
     "source.path",
     "source.download",
-    *(f"training.{name}" for name in PLACES),
+    *(f"training.{name}" for name in HARDWARE_SETTINGS),
     "model.edition",
 )
 
 
 def check_runs(runs: pd.DataFrame) -> str:
-    """The one protocol of the runs.
+    """Return the one protocol of the runs.
 
     Raises:
         InputError: there are no runs, or they are of several protocols or divide the
-            classes into other tasks; such numbers must not stand side by side.
+            classes into other tasks; such numbers must not be compared.
     """
     if runs.empty:
         raise InputError("runs is empty: at least one finished run is needed")
@@ -82,13 +82,13 @@ def check_runs(runs: pd.DataFrame) -> str:
 
 
 def latest_of_each(runs: pd.DataFrame) -> pd.DataFrame:
-    """One run a configuration: the same run made again is no repeat of it."""
+    """Keep the latest run of each configuration: running it again is not a repeat."""
     ordered = runs.sort_values("start_time", kind="stable")
     return ordered.drop_duplicates("run_key", keep="last").reset_index(drop=True)
 
 
 def compare(runs: pd.DataFrame) -> pd.DataFrame:
-    """Mean and deviation over repeats, best average first, then published results.
+    """Tabulate mean and deviation over repeats, best average first, then published.
 
     Repeats are runs of the same settings that differ in the class order and the seed.
     Only they are averaged.
@@ -97,10 +97,10 @@ def compare(runs: pd.DataFrame) -> pd.DataFrame:
         runs: see the module; of one protocol.
 
     Returns:
-        One row a method: ``method``, ``num_runs`` (missing for published results),
+        One row per method: ``method``, ``num_runs`` (missing for published results),
         for each of :data:`MEASURES` its mean **in percent** and ``…_deviation`` (of a
         sample; missing for a single run), ``memory``, ``differs`` (what makes a row
-        no like for like) and ``source``.
+        not directly comparable) and ``source``.
 
     Raises:
         InputError: see :func:`check_runs`.
@@ -121,13 +121,13 @@ def compare(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def mean_curves(runs: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy after each task, averaged over repeats.
+    """Average the accuracy after each task over repeats.
 
     Args:
         runs: see the module; of one protocol.
 
     Returns:
-        One row a method and task: ``method``, ``num_runs``, ``task``,
+        One row per method and task: ``method``, ``num_runs``, ``task``,
         ``num_classes_seen``, ``accuracy`` and ``deviation`` (fractions of 1; the
         deviation is missing for a single run).
 
@@ -156,7 +156,7 @@ def mean_curves(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def method_labels(runs: pd.DataFrame) -> dict[tuple[Hashable, ...], str]:
-    """A label for each group of repeats; different groups have different labels.
+    """Label each group of repeats; different groups have different labels.
 
     Edition, baseline and schedule, and where these are not enough the settings that
     differ.
@@ -182,11 +182,10 @@ def method_name(
     decoder: str = "dual_attention",
     on_validation: bool = False,
 ) -> str:
-    """Name a run of ours, as tables and figures call it.
+    """Name a run of this project, as tables and figures call it.
 
-    Always said is what must not be taken for something else: a schedule that is not
-    the published one, DyTox's decoder under DAFormer's recipe, and accuracies that are
-    not of test images.
+    The name always mentions a schedule that is not the published one, DyTox's decoder
+    under DAFormer's recipe, and accuracies on validation images.
     """
     method = METHODS.get(baseline)
     label = f"{baseline} ({{edition}})" if method is None else method.label
@@ -211,7 +210,7 @@ def _method(run: pd.Series) -> str:
 
 
 def _differences(run: pd.Series, rivals: list[pd.Series]) -> str:
-    """The settings of a run in which it differs from others of its name."""
+    """List the settings in which a run differs from others of its name."""
     own: Mapping[str, str] = run["settings"]
     names = sorted(
         name
@@ -236,7 +235,7 @@ def _own_row(label: str, group: pd.DataFrame) -> dict[str, Any]:
 
 
 def _deviation(values: np.ndarray) -> np.ndarray:
-    """Sample deviation down the rows; missing for a single row."""
+    """Return the sample deviation down the rows; missing for a single row."""
     if len(values) < 2:
         return np.full(values.shape[1], np.nan)
     return values.std(axis=0, ddof=1)
@@ -268,7 +267,7 @@ def _published_rows(protocol: str, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _follows(increments: str, runs: pd.DataFrame) -> bool:
-    """Whether the runs have the tasks that a protocol such as ``10-10`` names."""
+    """Return whether the runs have the tasks of a protocol such as ``10-10``."""
     first, _, later = increments.partition("-")
     if not (first.isdecimal() and later.isdecimal()):
         return True

@@ -20,7 +20,7 @@ _LATEX_SPECIAL = {
 
 
 def to_markdown(table: pd.DataFrame) -> str:
-    """A Markdown table; accuracies in percent, the rest in points.
+    """Return a Markdown table; accuracies in percent, the rest in points.
 
     Args:
         table: see :func:`daformer_kedro.evaluation.comparison.compare`.
@@ -35,7 +35,7 @@ def to_markdown(table: pd.DataFrame) -> str:
 
 
 def to_latex(table: pd.DataFrame) -> str:
-    """A LaTeX ``tabular`` in the manner of booktabs.
+    """Return a LaTeX ``tabular`` in the style of booktabs.
 
     Args:
         table: see :func:`daformer_kedro.evaluation.comparison.compare`.

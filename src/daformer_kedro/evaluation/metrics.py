@@ -3,7 +3,7 @@
 A *predictions table* holds one row for each test image of the classes seen after
 one task, with the columns ``index``, ``task`` (the task that brought the image's
 class), ``target``, ``predicted`` and ``top_1`` … ``top_5`` (-1 where there are
-fewer classes). An *accuracy matrix* has one row a task: entry ``[t][j]`` is the
+fewer classes). An *accuracy matrix* has one row per task: entry ``[t][j]`` is the
 accuracy on the classes of task ``j`` after task ``t``. Entries right of the diagonal
 may be missing or ``None``; a task without test images is ``None`` in every row and
 is left out of means over tasks.
@@ -40,7 +40,7 @@ _MAX_K = 5
 
 
 def accuracy(predictions: pd.DataFrame) -> float:
-    """Share of rows whose ``predicted`` is their ``target``.
+    """Return the share of rows whose ``predicted`` is their ``target``.
 
     Every image counts the same, as in ``continuum.metrics.accuracy``.
 
@@ -53,7 +53,7 @@ def accuracy(predictions: pd.DataFrame) -> float:
 
 
 def top_k_accuracy(predictions: pd.DataFrame, k: int) -> float:
-    """Share of rows whose ``target`` is among ``top_1`` … ``top_k``.
+    """Return the share of rows whose ``target`` is among ``top_1`` … ``top_k``.
 
     Raises:
         InputError: ``k`` is not within 1 … 5, or the table has no rows or lacks a
@@ -69,9 +69,9 @@ def top_k_accuracy(predictions: pd.DataFrame, k: int) -> float:
 
 
 def task_accuracies(predictions: pd.DataFrame, task: int) -> list[float | None]:
-    """Row ``task`` of the accuracy matrix.
+    """Return row ``task`` of the accuracy matrix.
 
-    The classifier chooses among all classes seen: it is not told an image's task.
+    The classifier chooses among all classes seen: it does not know an image's task.
 
     Args:
         predictions: the table after ``task``.
@@ -97,13 +97,13 @@ def task_accuracies(predictions: pd.DataFrame, task: int) -> list[float | None]:
 
 
 def average_incremental_accuracy(accuracy_after_task: Sequence[float]) -> float:
-    """Mean, over all tasks and the first too, of the accuracy on all classes seen.
+    """Average the accuracy on all classes seen over all tasks, the first included.
 
     Rebuffi et al., iCaRL, CVPR 2017; the same as the property of that name of
     ``continuum.metrics.Logger``.
 
     Raises:
-        InputError: there is no task.
+        InputError: the list is empty.
     """
     if not accuracy_after_task:
         raise InputError("accuracy_after_task = []: at least one task is needed")
@@ -136,7 +136,7 @@ def forgetting_per_task(matrix: AccuracyMatrix) -> list[float | None]:
 
 
 def forgetting(matrix: AccuracyMatrix) -> float | None:
-    """Mean of :func:`forgetting_per_task`: F_k of Chaudhry et al., ECCV 2018.
+    """Average :func:`forgetting_per_task`: F_k of Chaudhry et al., ECCV 2018.
 
     ``continuum.metrics.forgetting`` differs: it leaves the last but one task out of
     the sum, yet divides by k - 1, and it leaves the last but one row out of the
@@ -152,7 +152,7 @@ def forgetting(matrix: AccuracyMatrix) -> float | None:
 
 
 def backward_transfer(matrix: AccuracyMatrix) -> float | None:
-    """Mean of ``R_{T,j} - R_{j,j}`` over the tasks j < T.
+    """Average ``R_{T,j} - R_{j,j}`` over the tasks j < T.
 
     Lopez-Paz and Ranzato, Gradient Episodic Memory, NeurIPS 2017.
     ``continuum.metrics.backward_transfer`` differs: it follows Díaz-Rodríguez et al.
@@ -176,7 +176,7 @@ def backward_transfer(matrix: AccuracyMatrix) -> float | None:
 def evaluate_predictions(
     predictions: pd.DataFrame, task: int, num_classes_seen: int
 ) -> dict[str, Any]:
-    """Accuracies after one task, ready for :func:`summarise`.
+    """Compute the accuracies after one task, ready for :func:`summarise`.
 
     Args:
         predictions: the table after ``task``, with every image of the classes seen.
@@ -210,22 +210,22 @@ def evaluate_predictions(
 
 
 def summarise(per_task: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """All metrics of a run, as plain numbers, lists and ``None``.
+    """Collect all metrics of a run, as plain numbers, lists and ``None``.
 
     Args:
-        per_task: one mapping a task, in order: what :func:`evaluate_predictions`
-            gives, with ``num_parameters``, ``num_exemplars`` and
-            ``neighbourhood_preservation`` (``None`` at the first task) beside it.
+        per_task: one mapping per task, in order: what :func:`evaluate_predictions`
+            returns, with ``num_parameters``, ``num_exemplars`` and
+            ``neighbourhood_preservation`` (``None`` at the first task) added.
 
     Returns:
         ``accuracy_matrix`` (T rows of T, ``None`` right of the diagonal); the lists
         ``accuracy_after_task``, ``top5_accuracy_after_task``, ``num_classes_seen``,
         ``num_parameters``, ``num_exemplars`` and ``neighbourhood_preservation``,
-        each with one entry a task; and ``average_incremental_accuracy``,
+        each with one entry per task; and ``average_incremental_accuracy``,
         ``last_accuracy``, ``forgetting`` and ``backward_transfer``.
 
     Raises:
-        InputError: the tasks are not 0, 1, 2, … in order, or there is none.
+        InputError: the tasks are not 0, 1, 2, … in order, or the list is empty.
     """
     tasks = [entry["task"] for entry in per_task]
     if not tasks or tasks != list(range(len(tasks))):

@@ -1,4 +1,4 @@
-"""From logits to a table of predictions."""
+"""Table of predictions, made of logits."""
 
 from __future__ import annotations
 

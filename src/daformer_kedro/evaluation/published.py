@@ -1,4 +1,4 @@
-"""Published results to stand beside our own, each with its source."""
+"""Published results to compare with, each with its source."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _NUMBERS = (
 
 
 def load_published() -> pd.DataFrame:
-    """All published results that the package carries.
+    """Load all published results that the package carries.
 
     Returns:
-        One row a result: ``benchmark`` and ``protocol`` (such as ``cifar100`` and
+        One row per result: ``benchmark`` and ``protocol`` (such as ``cifar100`` and
         ``10-10``), ``method``, ``memory`` (exemplars in all, as the source words it),
         the four accuracies ``average_incremental_top1``, ``last_top1``,
         ``average_incremental_top5`` and ``last_top5`` **in percent** (missing where
@@ -33,7 +33,7 @@ def load_published() -> pd.DataFrame:
 
 
 def published_for(benchmark: str, protocol: str) -> pd.DataFrame:
-    """Published results of one protocol, best last accuracy first.
+    """Select the published results of one protocol, best last accuracy first.
 
     Args:
         benchmark: ``cifar100``, ``imagenet100`` or ``imagenet1000``.

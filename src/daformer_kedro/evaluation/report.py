@@ -1,16 +1,16 @@
-"""One page that shows a whole run."""
+"""A page that shows a whole run."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-
 from daformer_kedro.errors import InputError
+from daformer_kedro.evaluation.percent import percent
+from daformer_kedro.evaluation.split import is_on_validation
 from daformer_kedro.evaluation.summary import summary_table
+from daformer_kedro.evaluation.templates import render_template
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -31,41 +31,35 @@ def render_report(
     left_out: Mapping[str, Any] | None = None,
     confidence: Mapping[str, Any] | None = None,
 ) -> str:
-    """A self-contained HTML page: results, figures, settings and how to repeat them.
+    """Render a self-contained HTML page of results, figures, settings and command.
 
     The page loads nothing from anywhere and runs no script. Equal arguments give
     equal text.
 
     Args:
         title: the run's name.
-        metrics: what :func:`daformer_kedro.evaluation.metrics.summarise` gives.
+        metrics: what :func:`daformer_kedro.evaluation.metrics.summarise` returns.
         settings: the parameters, nested as they were written.
         figures: PNG bytes by name; ``accuracy_matrix`` is captioned
             "Accuracy matrix".
         command: what to type to make the run again.
         left_out: ``skipped``, file and reason of images that cannot be read, and
             ``passed_over``, numbers of other files by suffix; ``None`` where images
-            are no files.
-        confidence: calibration of the final model, and how unknown images are told;
+            are not files.
+        confidence: calibration of the final model and detection of unknown images;
             ``None`` where it was not measured.
 
     Raises:
         InputError: a figure is not a PNG.
     """
-    source = files("daformer_kedro.evaluation").joinpath("report.html.j2")
-    environment = Environment(
+    return render_template(
+        "daformer_kedro.evaluation",
+        "report.html.j2",
         autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    template = environment.from_string(source.read_text(encoding="utf-8"))
-    return template.render(
         title=title,
         headlines=_headlines(metrics) + _confidence_headlines(confidence),
         rows=_rows(metrics),
-        on_validation=_is_on_validation(settings),
+        on_validation=is_on_validation(settings),
         settings=_flatten(settings),
         figures=[_figure(name, png) for name, png in figures.items()],
         command=command,
@@ -73,15 +67,10 @@ def render_report(
     )
 
 
-def _is_on_validation(settings: Mapping[str, Any]) -> bool:
-    source = settings.get("source", {})
-    return source.get("validation_fraction") is not None
-
-
 def _headlines(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Name, number and unit of each headline that the run has."""
+    """Return name, number and unit of each headline that the run has."""
     return [
-        (name, _percent(metrics[key]), unit)
+        (name, percent(metrics[key]), unit)
         for name, key, unit in _HEADLINES
         if metrics[key] is not None
     ]
@@ -93,7 +82,7 @@ def _confidence_headlines(
     if confidence is None:
         return []
     errors = confidence["calibration"]["expected_calibration_error"]["test"]
-    change = f"{_percent(errors['before'])} → {_percent(errors['after'])}"
+    change = f"{percent(errors['before'])} → {percent(errors['after'])}"
     found = [("Calibration error, before → after", change, "%")]
     area = confidence["unknown"]["average_auroc"]
     if area is not None:
@@ -102,16 +91,16 @@ def _confidence_headlines(
 
 
 def _rows(metrics: Mapping[str, Any]) -> list[list[str]]:
-    """The cells of the table of tasks."""
+    """Return the cells of the table of tasks."""
     table = summary_table(metrics)
     neighbours = metrics["neighbourhood_preservation"]
     return [
         [
             str(task),
             str(classes),
-            _percent(accuracy),
-            _percent(top5),
-            _percent(kept),
+            percent(accuracy),
+            percent(top5),
+            percent(kept),
             f"{exemplars:,}",
             f"{parameters:,}",
         ]
@@ -128,12 +117,8 @@ def _rows(metrics: Mapping[str, Any]) -> list[list[str]]:
     ]
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{round(100 * value, 2) + 0.0:.2f}"
-
-
 def _flatten(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested settings as dotted names and values."""
+    """Flatten nested settings to dotted names and values."""
     flat: list[tuple[str, str]] = []
     for key, value in settings.items():
         if isinstance(value, Mapping) and value:
@@ -144,7 +129,7 @@ def _flatten(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, s
 
 
 def _figure(name: str, png: bytes) -> tuple[str, str, int, int]:
-    """Caption, data address, width and height in pixels of a figure."""
+    """Return caption, data URL, width and height in pixels of a figure."""
     if not png.startswith(_PNG_SIGNATURE):
         raise InputError(f"figure {name!r} starts with {png[:8]!r}: must be a PNG")
     caption = name.replace("_", " ")

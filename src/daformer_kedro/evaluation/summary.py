@@ -1,4 +1,4 @@
-"""The table that a run prints at its end."""
+"""Summary table that a run prints at its end."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import Any
 
 import pandas as pd
 
+from daformer_kedro.evaluation.percent import percent
+
 _ROWS_A_BLOCK = 10
 _GAP = " " * 5
 
 
 def summary_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
-    """One row a task, accuracies as fractions of 1.
+    """Tabulate one row per task, accuracies as fractions of 1.
 
     Args:
-        metrics: what :func:`daformer_kedro.evaluation.metrics.summarise` gives.
+        metrics: what :func:`daformer_kedro.evaluation.metrics.summarise` returns.
 
     Returns:
         The columns ``task``, ``num_classes_seen``, ``accuracy`` (on all classes
@@ -41,42 +43,39 @@ def summary_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
 def format_summary(
     metrics: Mapping[str, Any], width: int = 80, *, on_validation: bool = False
 ) -> str:
-    """The results as plain text, in percent with two decimals as papers print them.
+    """Format the results as plain text, in percent with two decimals as in papers.
 
-    Many tasks are set in several blocks side by side, read downwards, as far as they
-    fit into the width.
+    Many tasks are split into several blocks side by side, read downwards, as far as
+    they fit into the width.
 
     Args:
-        metrics: what :func:`daformer_kedro.evaluation.metrics.summarise` gives.
+        metrics: what :func:`daformer_kedro.evaluation.metrics.summarise` returns.
         width: columns of the terminal.
         on_validation: whether the images were held out of the training set.
 
     Returns:
-        Lines joined by newlines, none of them longer than ``width`` (from 43 on).
+        Lines joined by newlines, none longer than ``width`` (from 43 on).
     """
     where = ", validation images" if on_validation else ""
     lines = [f"Accuracy on all classes seen (%){where}", ""]
     lines += _side_by_side(_task_lines(summary_table(metrics)), width)
-    average = _percent(metrics["average_incremental_accuracy"])
+    average = percent(metrics["average_incremental_accuracy"])
     lines.append("")
-    lines.append(f"Average incremental accuracy {average} %")
-    lines.append(f"Last accuracy                {_percent(metrics['last_accuracy'])} %")
+    lines.append(f"Average incremental accuracy {average:>7} %")
+    lines.append(
+        f"Last accuracy                {percent(metrics['last_accuracy']):>7} %"
+    )
     for name, key in (
         ("Forgetting", "forgetting"),
         ("Backward transfer", "backward_transfer"),
     ):
         if metrics[key] is not None:
-            lines.append(f"{name:<28} {_percent(metrics[key])} points")
+            lines.append(f"{name:<28} {percent(metrics[key]):>7} points")
     return "\n".join(lines)
 
 
-def _percent(value: float) -> str:
-    # "+ 0.0" turns a rounded -0.0 into 0.0.
-    return f"{round(100 * value, 2) + 0.0:7.2f}"
-
-
 def _task_lines(table: pd.DataFrame) -> list[str]:
-    """A header and one line a task, all of one length."""
+    """Return a header and one line per task, all of one length."""
     has_top5 = bool(table["top5_accuracy"].notna().any())
     lines = ["task  classes  accuracy" + ("    top-5" if has_top5 else "")]
     for task, classes, accuracy, top5 in zip(
@@ -86,9 +85,9 @@ def _task_lines(table: pd.DataFrame) -> list[str]:
         table["top5_accuracy"],
         strict=True,
     ):
-        line = f"{task:>4}  {classes:>7}  {_percent(accuracy):>8}"
+        line = f"{task:>4}  {classes:>7}  {percent(accuracy):>8}"
         if has_top5:
-            line += f"  {'–' if top5 is pd.NA else _percent(top5):>7}"
+            line += f"  {percent(None if top5 is pd.NA else top5):>7}"
         lines.append(line)
     return lines
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from daformer_kedro import pipeline_registry
 from daformer_kedro.config.run import (
     Config,
     apply_overlays,
+    embedding_key,
     lay_over,
     merge,
     run_key,
@@ -25,9 +26,11 @@ from daformer_kedro.config.run import (
     source_key,
 )
 from daformer_kedro.datasets.local_path import local_path
-from daformer_kedro.errors import InputError
+from daformer_kedro.errors import InputError, did_you_mean
+from daformer_kedro.model.encoders.defaults import fill_from_encoder
 from daformer_kedro.run_state import RunState
 from daformer_kedro.scenario.image_files import COPIES
+from daformer_kedro.scenario.sources import FILE_SOURCES
 from daformer_kedro.storage.sqlite_uri import sqlite_uri
 from daformer_kedro.usage import UsageError
 from daformer_kedro.validation import require_every_setting
@@ -46,7 +49,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
     baseline, ``--params``.
 
     Resolvers for the catalog and for ``mlflow.yml``: ``${run_key:}``,
-    ``${joint_run_key:}``, ``${source_key:}``, ``${folder_of_copies:}``,
+    ``${joint_run_key:}``, ``${source_key:}``, ``${embedding_key:}``,
+    ``${folder_of_copies:}``,
     ``${run_name:}``, ``${run_command:}``, ``${comparison_filter:}``,
     ``${comparison_run_keys:}``, ``${comparison_experiment:}``, ``${inference_model:}``,
     ``${inference_output:}``, ``${export_model:}``, ``${tracking_uri:}`` and
@@ -81,8 +85,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
         known = sorted(
             Path(entry["name"]).name for entry in found if entry["type"] == "directory"
         )
-        close = difflib.get_close_matches(self.env, known, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
+        hint = did_you_mean(self.env, known)
         raise UsageError(
             f"--env {self.env}: there is no {folder}/{self.env}.{hint} "
             f"Allowed: {', '.join(known)}"
@@ -157,7 +160,10 @@ class ProjectConfigLoader(OmegaConfigLoader):
         for layer in (*self._environment_layers(), overrides):
             merged = lay_over(merged, layer)
         merged.pop(_PARENT, None)
-        return apply_overlays(merged, overrides)
+        laid_over = apply_overlays(merged, overrides)
+        source = laid_over.get("source")
+        name = source.get("name") if isinstance(source, Mapping) else None
+        return fill_from_encoder(laid_over, of_files=name in FILE_SOURCES)
 
     def _environment_layers(self) -> list[dict[str, Any]]:
         """Parameters of the environment, after those of its ancestors."""
@@ -216,6 +222,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
             "run_key": state.run_key,
             "joint_run_key": self._joint_run_key,
             "source_key": source_key(config),
+            "embedding_key": embedding_key(config),
             "folder_of_copies": (
                 f"{project}/data/02_intermediate/{source_key(config)}/{COPIES}"
             ),

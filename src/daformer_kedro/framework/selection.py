@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from kedro.pipeline import Pipeline
 from kedro.runner import AbstractRunner, SequentialRunner
 
-from daformer_kedro.errors import InputError
+from daformer_kedro.errors import InputError, did_you_mean
 
 _MOST_SHOWN = 12
 
@@ -76,8 +75,7 @@ def _check(option: str, given: Iterable[str] | None, known: Iterable[str]) -> No
     for name in given or ():
         if name in known:
             continue
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
+        hint = did_you_mean(name, known)
         shown = ", ".join(known[:_MOST_SHOWN])
         more = len(known) - _MOST_SHOWN
         rest = f" and {more} more (kedro registry describe)" if more > 0 else ""

@@ -1,6 +1,6 @@
 """Amounts to compute at a time: what fits a cache, or a memory.
 
-The decoder embeds each image once a task, so that its activations grow with tasks
+The decoder embeds each image once per task, so that its activations grow with tasks
 times images. A few tasks at a time, they stay in a CPU's cache, which is faster: see
 docs/results/performance.md.
 """
@@ -26,7 +26,7 @@ _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def images_at_once(model: DAFormer, batch_size: int, device: torch.device) -> int:
-    """Images to look at in one pass, in float32 and without gradients.
+    """Return how many images to embed in one pass, in float32 without gradients.
 
     Args:
         model: the network.
@@ -35,6 +35,7 @@ def images_at_once(model: DAFormer, batch_size: int, device: torch.device) -> in
     """
     if device.type != "cpu":
         return batch_size
+    batch_size = min(batch_size, model.encoder.images_at_once() or batch_size)
     num_tasks = min(_FEWEST_TASKS, model.num_tasks)
     fitting = _room(device) // _bytes_per_task(model, torch.float32) // num_tasks
     return min(batch_size, max(1, fitting))
@@ -66,7 +67,7 @@ def training_chunks(
 ) -> TaskChunks:
     """Return how the decoder goes through the tasks in an optimisation step.
 
-    On a GPU all at once, on a CPU as many as stay in its cache; a few at a time and
+    On a GPU all at once, on a CPU as many as fit its cache; a few at a time and
     twice, where the activations would take more than half of the memory.
 
     Args:
@@ -109,7 +110,7 @@ def _room(device: torch.device) -> int:
 
 def _bytes_per_task(model: DAFormer, precision: torch.dtype) -> int:
     """Activations of the decoder for one image and one task."""
-    return model.decoder.bytes_per_task(model.pos_embed.shape[1], precision.itemsize)
+    return model.decoder.bytes_per_task(model.encoder.num_tokens, precision.itemsize)
 
 
 def _memory(device: torch.device) -> int:

@@ -1,7 +1,7 @@
 """Compiled encoder blocks: the part of the network that repeats.
 
 All blocks, of student and teacher and of every task, run the same code on the same
-shapes, so the compiler makes one kernel sequence and uses it for all of them.
+shapes, so the compiler makes one kernel sequence and uses it for all.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def compile_encoder(
     """Compile a model's encoder blocks in place, and try them once.
 
     Where the compiler does not work (no compiler for the device, an operation that it
-    cannot translate), the blocks stay as they are, and it is said once.
+    cannot translate), the blocks stay as they are, and a warning is logged once.
 
     Args:
         model: on the device that it trains on.
@@ -41,29 +41,26 @@ def compile_encoder(
         backend: of ``torch.compile``.
 
     Returns:
-        Whether the blocks are compiled.
+        Whether the blocks are compiled; false where the encoder has none.
     """
     if backend in _refused:
         return False
-    for block in model.encoder:
+    blocks = model.encoder.repeated_modules()
+    if not blocks:
+        return False
+    for block in blocks:
         block.compile(backend=backend)
     try:
         with warnings.catch_warnings(), torch.inference_mode(not trains), autocast:
             warnings.simplefilter("ignore")  # the compiler's own, of its inner workings
-            images = model.pos_embed.new_zeros(
-                batch_size, model.in_channels, model.image_size, model.image_size
-            )
-            tokens = model.patch_embed(images).flatten(2).transpose(1, 2)
-            outcome = model.encoder[0](tokens + model.pos_embed, model.offsets)
-        if outcome.requires_grad:
-            outcome.float().sum().backward()
+            _try_encoder(model, batch_size)
     except Exception as error:
         _refused.add(backend)
-        for block in model.encoder:
+        for block in blocks:
             block._compiled_call_impl = None
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         _LOGGER.warning(
-            "torch.compile does not work here, training goes on without it (to be "
+            "torch.compile does not work here, training continues without it (to be "
             "silent: training.compile=off): %s",
             reason,
         )
@@ -73,9 +70,22 @@ def compile_encoder(
     return True
 
 
+def _try_encoder(model: DAFormer, batch_size: int) -> None:
+    """Run the pass that trains, with stochastic depth, on black images."""
+    device = model.device
+    shape = (batch_size, model.in_channels, model.image_size, model.image_size)
+    generator = torch.Generator(device).manual_seed(0)
+    keep = model.draw_keep(batch_size, generator)
+    tokens = model.encoder(torch.zeros(shape, device=device), keep.blocks)[-1]
+    if tokens.requires_grad:
+        tokens.float().sum().backward()
+
+
 def is_compiled(model: DAFormer) -> bool:
-    """Whether the encoder's blocks are compiled."""
-    return all(block._compiled_call_impl is not None for block in model.encoder)
+    """Return whether the encoder's repeated blocks are compiled."""
+    blocks = model.encoder.repeated_modules()
+    compiled = [block._compiled_call_impl is not None for block in blocks]
+    return bool(compiled) and all(compiled)
 
 
 def wants_compilation(setting: str, device: torch.device) -> bool:

@@ -18,7 +18,7 @@ def resolve_device(device: str, name: str = "training.device") -> torch.device:
         name: of the setting, for errors.
 
     Raises:
-        InputError: there is no such device, or not that many GPUs.
+        InputError: it is not a device, or there are fewer GPUs.
     """
     num_gpus = torch.cuda.device_count()
     if device == "auto":
@@ -27,7 +27,7 @@ def resolve_device(device: str, name: str = "training.device") -> torch.device:
         resolved = torch.device(device)
     except RuntimeError as error:
         raise InputError(
-            f"{name} = {device!r} is none: must be auto, cpu, cuda or cuda:NUMBER"
+            f"{name} = {device!r} is not a device: allowed are auto, cpu, cuda, cuda:N"
         ) from error
     if resolved.type == "cuda" and (resolved.index or 0) >= num_gpus:
         raise InputError(

@@ -29,9 +29,10 @@ def extract(
 
     Args:
         model: on the device to use.
-        images: (N, C, H, W) uint8, on any device, or files of N images.
+        images: (N, C, H, W) uint8, on any device, files of N images, or tokens of N
+            images, (N, n, W).
         preprocessing: normalisation.
-        batch_size: images at a time, at most: a CPU looks at fewer, see
+        batch_size: largest number of images at a time; a CPU takes fewer, see
             :mod:`~daformer_kedro.learning.chunks`.
 
     Returns:
@@ -49,10 +50,17 @@ def extract(
     else:
         batches = images.split(batch_size)
     for batch in batches:
-        for part in normalise(batch.to(device), preprocessing).split(num_images):
+        for part in _prepared(batch.to(device), preprocessing).split(num_images):
             output = model(part, chunks=chunks)
             joined = concatenate_tasks(output.embeddings, model.num_tasks)
             embeddings.append(joined.cpu())
             logits.append(output.logits.cpu())
     model.train(was_training)
     return torch.cat(embeddings), torch.cat(logits)
+
+
+def _prepared(batch: Tensor, preprocessing: PreprocessingConfig) -> Tensor:
+    """Normalise pixels; what was embedded before is ready."""
+    if batch.is_floating_point():
+        return batch.float()
+    return normalise(batch, preprocessing)

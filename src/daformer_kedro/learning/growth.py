@@ -1,4 +1,4 @@
-"""The model at the start of a task: new, or grown from the task before."""
+"""Expansion of the model at the start of a task."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
 
 
-def model_for_task(
+def expand_model(
     previous: Checkpoint | None,
     config: ModelConfig,
     *,
@@ -18,25 +18,27 @@ def model_for_task(
     seed: int,
     divergence: bool,
 ) -> DAFormer:
-    """A model ready to train its newest task.
+    """Return a model ready to train its newest task: new, or expanded by that task.
 
     Args:
         previous: the model after the task before; ``None`` makes a new one.
-        config: of a new model; a grown one keeps its own.
+        config: of a new model; an expanded one keeps its own.
         image_size: side of the images, in pixels.
         in_channels: channels of the images.
         num_new_classes: classes of the task.
         seed: the run's seed.
-        divergence: give a grown model the auxiliary divergence head.
+        divergence: give an expanded model the auxiliary divergence head.
     """
     if previous is None:
-        return DAFormer(
+        model = DAFormer(
             config,
             image_size=image_size,
             in_channels=in_channels,
             task_sizes=[num_new_classes],
             generator=make_generator(seed, 0, "weights"),
         )
+        model.encoder.load_weights()
+        return model
     model = previous.build()
     generator = make_generator(seed, model.num_tasks, "weights")
     model.add_task(num_new_classes, generator=generator, divergence=divergence)

@@ -40,7 +40,7 @@ def herding_order(features: Tensor, num: int) -> Tensor:
     sample may be met again; it moves ``w`` but is listed once.
 
     Args:
-        features: (n, E), one row a sample; rows are brought to unit length here.
+        features: (n, E), one row per sample; rows are brought to unit length here.
         num: how many to take; more than ``n`` takes all.
 
     Returns:
@@ -71,7 +71,7 @@ def closest_order(features: Tensor, num: int) -> Tensor:
     """Samples of one class by cosine similarity to the class mean, best first.
 
     Args:
-        features: (n, E), one row a sample.
+        features: (n, E), one row per sample.
         num: how many to take.
     """
     unit = F.normalize(features.detach().double().cpu(), dim=1)
@@ -99,7 +99,7 @@ def update_memory(
             ``target`` and ``rank`` (0 is the best of its class); ``None`` at first.
         candidates: the new classes' samples: ``index`` and ``target``.
         features: (n, E), embeddings of the candidates, row by row.
-        quota: exemplars a class, see :func:`exemplars_per_class`.
+        quota: exemplars per class, see :func:`exemplars_per_class`.
         selection: ``herding``, ``closest`` or ``random``.
         generator: used by ``random`` alone.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -20,22 +21,37 @@ def scaled_learning_rate(learning_rate: float, batch_size: int) -> float:
 
 
 def make_optimiser(
-    parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float
+    parameters: Iterable[nn.Parameter],
+    learning_rate: float,
+    weight_decay: float,
+    scales: Mapping[nn.Parameter, float] | None = None,
 ) -> torch.optim.AdamW:
     """AdamW over the trainable parameters, betas 0.9 and 0.999.
 
-    One-dimensional parameters (biases, norms, gates) are not decayed.
+    One-dimensional parameters (biases, norms, gates) are not decayed. The first two
+    groups, decayed and not, have the rate itself; two more follow for each factor.
 
     Args:
         parameters: all of a model's; frozen ones are left out.
         learning_rate: already scaled for the batch.
         weight_decay: of the other parameters.
+        scales: factors of the learning rate, of the parameters that have another.
     """
     trainable = [p for p in parameters if p.requires_grad]
-    groups = [
-        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    factors = dict.fromkeys(trainable, 1.0)
+    factors |= {p: scale for p, scale in (scales or {}).items() if p in factors}
+    groups: list[dict[str, Any]] = []
+    for factor in (1.0, *sorted({*factors.values()} - {1.0}, reverse=True)):
+        own = [p for p in trainable if factors[p] == factor]
+        rate = learning_rate * factor
+        matrices, vectors = (
+            [p for p in own if p.ndim > 1],
+            [p for p in own if p.ndim <= 1],
+        )
+        groups += [
+            {"params": matrices, "weight_decay": weight_decay, "lr": rate},
+            {"params": vectors, "weight_decay": 0.0, "lr": rate},
+        ]
     return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
 
 
@@ -46,6 +62,8 @@ class CosineSchedule:
     PyTorch's own schedulers count the cosine from the end of the warm-up, and work each
     rate out from the one before. The published recipe counts it from the first epoch;
     here each rate follows from its epoch alone, so that a resumed training has it too.
+    A group whose peak is a share of the first group's has that share of its rate in
+    every epoch, warm-up and end included.
 
     Attributes:
         optimiser: whose rates are set; they are at their peak when this is made.
@@ -53,7 +71,7 @@ class CosineSchedule:
         epochs: length of the cosine.
         lowest: rate at its end.
         warmup_epochs: epochs before the cosine sets the rate.
-        warmup_start: rate of the first of them.
+        warmup_start: rate of the first warm-up epoch.
     """
 
     optimiser: torch.optim.Optimizer
@@ -65,8 +83,10 @@ class CosineSchedule:
 
     def step(self, epoch: int) -> None:
         """Set the rates that an epoch, counted from 0, trains with."""
+        first = self.peaks[0]
+        rate = self.rate(epoch, first)
         for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
-            group["lr"] = self.rate(epoch, peak)
+            group["lr"] = rate * (peak / first)
 
     def rate(self, epoch: int, peak: float) -> float:
         """Return the rate of an epoch."""

@@ -58,7 +58,7 @@ class EpochRecord:
 
 
 class Observer(Protocol):
-    """Told of every epoch."""
+    """Observe an epoch."""
 
     def on_epoch(self, record: EpochRecord) -> None:
         """Called once at the end of each epoch."""
@@ -69,7 +69,7 @@ _observers: list[Observer] = []
 
 @contextmanager
 def observed_by(observer: Observer) -> Iterator[None]:
-    """Tell ``observer`` of the epochs that pass inside the block."""
+    """Report to ``observer`` the epochs that pass inside the block."""
     subscribe(observer)
     try:
         yield
@@ -79,9 +79,9 @@ def observed_by(observer: Observer) -> Iterator[None]:
 
 @contextmanager
 def observers_of_block() -> Iterator[None]:
-    """Whoever subscribes inside the block is told of nothing after it, however it ends.
+    """End all subscriptions made inside the block with it, however it ends.
 
-    A run interrupted outside its nodes tells nobody, so its observers would stay and
+    A run interrupted outside its nodes reports nothing, so its observers would stay and
     would hear of the next run in the same process too.
     """
     before = tuple(_observers)
@@ -92,7 +92,7 @@ def observers_of_block() -> Iterator[None]:
 
 
 def subscribe(observer: Observer) -> None:
-    """Tell ``observer`` of every epoch from now on."""
+    """Report to ``observer`` every epoch from now on."""
     _observers.append(observer)
 
 
@@ -103,11 +103,11 @@ def unsubscribe(observer: Observer) -> None:
 
 
 def announce(record: EpochRecord) -> None:
-    """Tell all observers of an epoch."""
+    """Report an epoch to all observers."""
     for observer in tuple(_observers):
         observer.on_epoch(record)
 
 
 def history_table(records: list[EpochRecord]) -> pd.DataFrame:
-    """The records as a table, one row an epoch; empty phases give empty tables."""
+    """Tabulate the records, one row per epoch; empty phases give empty tables."""
     return pd.DataFrame([record.as_row() for record in records])

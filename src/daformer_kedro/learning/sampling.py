@@ -22,12 +22,12 @@ def epoch_batches(
 
     Args:
         num_samples: samples of the task.
-        batch_size: positions a batch.
+        batch_size: positions per batch.
         repeats: how often a position comes in a row.
         generator: source of the shuffle; its device is where the batches lie.
 
     Returns:
-        Batches of ``batch_size`` positions; one smaller batch if there is no other.
+        Batches of ``batch_size`` positions; one smaller batch if that is all.
     """
     device = generator.device
     order = torch.randperm(num_samples, generator=generator, device=device)

@@ -32,7 +32,7 @@ def ascend(
         adaptive: scale the ascent by the squared weights.
 
     Returns:
-        What :func:`restore` needs, one tensor a parameter.
+        What :func:`restore` needs, one tensor per parameter.
     """
     moved = [p for p in parameters if p.grad is not None]
     originals = [p.detach() if p.grad is None else p.clone() for p in parameters]

@@ -12,16 +12,17 @@ import torch
 from torch import Tensor
 
 from daformer_kedro.augmentation.file_images import FileImages
+from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.image_files import ImageFiles
 from daformer_kedro.scenario.images import ImageArrays
 
 
 @dataclass(frozen=True)
 class TaskImages:
-    """The images of one phase: resident on the device, or files read ahead of need.
+    """Images of one phase: resident on the device, or files read ahead of need.
 
     Attributes:
-        images: (N, C, H, W) uint8, or files of as many images.
+        images: (N, C, H, W) uint8, files of as many images, or tokens (N, n, W).
         targets: (N,) int64 on the device, positions in the class order.
     """
 
@@ -34,6 +35,11 @@ class TaskImages:
         return self.targets.device
 
     @property
+    def is_embedded(self) -> bool:
+        """Return whether an encoder has embedded the images before."""
+        return isinstance(self.images, Tensor) and self.images.is_floating_point()
+
+    @property
     def image_size(self) -> int:
         """Side of the square images, in pixels."""
         if isinstance(self.images, FileImages):
@@ -43,7 +49,7 @@ class TaskImages:
     def batches(
         self, rows: Sequence[Tensor], generator: torch.Generator
     ) -> Iterator[Tensor]:
-        """The images of each batch, (B, C, H, W) uint8 on the device.
+        """Yield the images of each batch, (B, C, H, W) uint8 on the device.
 
         Args:
             rows: positions of each batch's images.
@@ -59,23 +65,27 @@ class TaskImages:
 
 
 def select_images(
-    images: ImageArrays | ImageFiles,
+    images: ImageArrays | ImageFiles | EmbeddedImages,
     split: Literal["train", "test"],
     rows: pd.Series,
     area: tuple[float, float] | None = None,
 ) -> Tensor | FileImages:
-    """Some images of a split, to train on or to look at.
+    """Select some images of a split, to train on or to run a model on.
 
     Args:
-        images: arrays, possibly memory maps of which only ``rows`` are read, or files.
+        images: arrays, possibly memory maps of which only ``rows`` are read, files, or
+            what an encoder made of either.
         split: ``train`` or ``test``.
         rows: positions in the split.
         area: of files, range of the share of an image that training shows; see
             :class:`~daformer_kedro.augmentation.file_images.FileImages`.
 
     Returns:
-        (len(rows), C, H, W) uint8, or files of as many images.
+        (len(rows), C, H, W) uint8, files of as many images, or tokens
+        (len(rows), N, W) float16.
     """
+    if isinstance(images, EmbeddedImages):
+        return torch.from_numpy(images.tokens(split, rows))
     if isinstance(images, ImageFiles):
         paths = images.train_paths if split == "train" else images.test_paths
         return FileImages(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from daformer_kedro.augmentation.file_images import FileImages
 from daformer_kedro.augmentation.mixing import Mixing
+from daformer_kedro.augmentation.tokens import TokensAsTheyAre
 from daformer_kedro.augmentation.transform import Augmentation
 from daformer_kedro.config import (
     AugmentationConfig,
@@ -20,10 +21,6 @@ from daformer_kedro.config import (
 from daformer_kedro.config.run import LossesConfig
 from daformer_kedro.learning.compilation import compile_encoder, wants_compilation
 from daformer_kedro.learning.devices import autocast, resolve_precision
-from daformer_kedro.learning.fitting import (
-    Fitting,
-    Phase,
-)
 from daformer_kedro.learning.optimisation import (
     make_optimiser,
     make_schedule,
@@ -32,6 +29,10 @@ from daformer_kedro.learning.optimisation import (
 from daformer_kedro.learning.progress import EpochRecord
 from daformer_kedro.learning.seeding import make_generator
 from daformer_kedro.learning.task_images import TaskImages
+from daformer_kedro.learning.trainer import (
+    PhaseConfig,
+    Trainer,
+)
 from daformer_kedro.model import DAFormer
 from daformer_kedro.objectives import (
     Need,
@@ -40,7 +41,7 @@ from daformer_kedro.objectives import (
     is_needed,
     terms_of,
 )
-from daformer_kedro.parallel.process_group import ALONE, Ranks
+from daformer_kedro.parallel.process_group import SINGLE_PROCESS, ProcessGroup
 from daformer_kedro.storage.state_file import StateFile
 
 
@@ -64,7 +65,7 @@ def train_task(
     features: Tensor | None = None,
     neighbours: Tensor | None = None,
     state: StateFile | None = None,
-    ranks: Ranks = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> list[EpochRecord]:
     """Train the newest task of ``model`` in place.
 
@@ -75,11 +76,11 @@ def train_task(
         teacher: the model before the task; ``None`` in the first.
         features: (N, E) of the un-augmented data under the teacher.
         neighbours: (N, K) among them; needed for KNN distillation over the data set.
-        state: where to go on from, and to save to every ``training.save_every`` epochs.
-        ranks: the processes that train the model together.
+        state: file to resume from, and to save to every ``training.save_every`` epochs.
+        group: the processes that train the model together.
 
     Returns:
-        One record an epoch.
+        One record per epoch.
     """
     training, losses = settings.training, settings.losses
     task = model.num_tasks - 1
@@ -87,7 +88,7 @@ def train_task(
     model.freeze_for_training(freeze_old_tasks=training.freeze_old_tasks)
     epochs = (first and training.initial_epochs) or training.epochs
     sharp = training.sharpness
-    phase = Phase(
+    phase = PhaseConfig(
         task=task,
         name="train",
         epochs=epochs,
@@ -109,7 +110,7 @@ def train_task(
         objective=objective,
         learning_rate=training.learning_rate,
         follows_schedule=True,
-        ranks=ranks,
+        group=group,
         teacher=teacher,
         state=state,
     )
@@ -143,7 +144,7 @@ def finetune_on_memory(
     settings: LearningSettings,
     finetuning: FinetuningConfig,
     state: StateFile | None = None,
-    ranks: Ranks = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> list[EpochRecord]:
     """Balanced finetuning in place: heads, keys and decoder, on the memory alone.
 
@@ -156,15 +157,15 @@ def finetune_on_memory(
         data: the rehearsal memory, which holds the new classes too.
         settings: see :class:`LearningSettings`.
         finetuning: epochs, batch size and learning rate.
-        state: where to go on from, and to save to every ``training.save_every`` epochs.
-        ranks: the processes that train the model together.
+        state: file to resume from, and to save to every ``training.save_every`` epochs.
+        group: the processes that train the model together.
 
     Returns:
-        One record an epoch.
+        One record per epoch.
     """
     training = settings.training
     model.freeze_for_finetuning()
-    phase = Phase(
+    phase = PhaseConfig(
         task=model.num_tasks - 1,
         name="finetune",
         epochs=finetuning.epochs,
@@ -180,7 +181,7 @@ def finetune_on_memory(
         objective=Objective(terms_of(settings.losses)),
         learning_rate=finetuning.learning_rate,
         follows_schedule=False,
-        ranks=ranks,
+        group=group,
         state=state,
     )
 
@@ -192,7 +193,7 @@ def _precision(
 
 
 def _fit(
-    phase: Phase,
+    phase: PhaseConfig,
     model: DAFormer,
     data: TaskImages,
     settings: LearningSettings,
@@ -200,40 +201,41 @@ def _fit(
     objective: Objective,
     learning_rate: float,
     follows_schedule: bool,
-    ranks: Ranks,
+    group: ProcessGroup,
     teacher: DAFormer | None = None,
     state: StateFile | None = None,
 ) -> list[EpochRecord]:
-    """Run a phase: make the optimiser and all that draws at random, and fit."""
+    """Run a phase: make the optimiser and all that draws at random, and train."""
     training = settings.training
-    batch_size = phase.batch_size // ranks.count
+    batch_size = phase.batch_size // group.count
     _accelerate(phase, model, teacher, training, data.device, batch_size)
     optimiser = make_optimiser(
         model.parameters(),
         scaled_learning_rate(learning_rate, phase.batch_size),
         training.weight_decay,
+        model.encoder.learning_rate_scales(),
     )
     schedule = None
     if follows_schedule:
         schedule = make_schedule(optimiser, training, phase.epochs)
-    fitting = Fitting(
+    trainer = Trainer(
         phase,
         model,
         data,
         objective=objective,
         optimiser=optimiser,
         schedule=schedule,
-        ranks=ranks,
+        group=group,
         teacher=teacher,
         augmentation=_augmentation(data, settings),
         mixing=_mixing(model, settings),
         generator=_generator(data, settings, phase),
     )
-    return fitting.run(state, training.save_every)
+    return trainer.run(state, training.save_every)
 
 
 def _accelerate(
-    phase: Phase,
+    phase: PhaseConfig,
     model: DAFormer,
     teacher: DAFormer | None,
     training: TrainingConfig,
@@ -249,13 +251,17 @@ def _accelerate(
 
 
 def _generator(
-    data: TaskImages, settings: LearningSettings, phase: Phase
+    data: TaskImages, settings: LearningSettings, phase: PhaseConfig
 ) -> torch.Generator:
     return make_generator(settings.seed, phase.task, phase.name, data.device)
 
 
-def _augmentation(data: TaskImages, settings: LearningSettings) -> Augmentation:
+def _augmentation(
+    data: TaskImages, settings: LearningSettings
+) -> Augmentation | TokensAsTheyAre:
     config = settings.augmentation
+    if data.is_embedded:
+        return TokensAsTheyAre()
     if isinstance(data.images, FileImages):
         # Whoever decodes a file crops it, at its full resolution.
         config = replace(config, random_resized_crop=None)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from daformer_kedro.methods.closed_form import ClosedFormMethod
 from daformer_kedro.methods.daformer import DAFormerMethod
 from daformer_kedro.methods.dytox import DyTox, DyToxPlus, DyToxPlusPlus
 from daformer_kedro.methods.finetune import Finetune
 from daformer_kedro.methods.joint import Joint
 from daformer_kedro.methods.method import Method
 from daformer_kedro.methods.nearest_mean import NearestMean
+from daformer_kedro.methods.prototypes import Prototypes
 from daformer_kedro.methods.replay import Replay
+from daformer_kedro.methods.ridge import Ridge
 from daformer_kedro.methods.weight_alignment import WeightAlignment
 
 METHODS: Mapping[str, type[Method]] = {
@@ -24,10 +27,12 @@ METHODS: Mapping[str, type[Method]] = {
     "joint": Joint,
     "nearest_mean": NearestMean,
     "weight_alignment": WeightAlignment,
+    "prototypes": Prototypes,
+    "ridge": Ridge,
     "dytox": DyTox,
     "dytox_plus": DyToxPlus,
     "dytox_plusplus": DyToxPlusPlus,
 }
 """Every method by its value of the parameter ``baseline``."""
 
-__all__ = ["METHODS", "Method"]
+__all__ = ["METHODS", "ClosedFormMethod", "Method"]

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from daformer_kedro.objectives import Need, terms_that_need
+from daformer_kedro.validation import STRICT, validated
 
 if TYPE_CHECKING:
     from daformer_kedro.model import DAFormer
+
+
+@dataclass(frozen=True, config=STRICT)
+class NoSettings:
+    """Settings of methods whose parameters are in the other sections."""
 
 
 class Method:
@@ -19,10 +27,21 @@ class Method:
     Attributes:
         label: name in tables and figures; ``{edition}`` stands for S or M.
         has_editions: whether editions S and M differ under the method.
+        Settings: validated dataclass of the parameters ``baseline_settings``.
+
+    Args:
+        settings: the parameters ``baseline_settings``.
+
+    Raises:
+        InputError: a setting is unknown or impossible.
     """
 
     label: ClassVar[str]
     has_editions: ClassVar[bool] = True
+    Settings: ClassVar[type] = NoSettings
+
+    def __init__(self, settings: Mapping[str, Any] = MappingProxyType({})) -> None:
+        self.settings: Any = validated(self.Settings, settings, "baseline_settings")
 
     def overlay(self) -> Mapping[str, Any]:
         """Return parameters laid over the environment's; ``--params`` still win."""
@@ -42,7 +61,7 @@ class Method:
 
     @property
     def finishes(self) -> bool:
-        """Whether the method changes the model at the end of a task."""
+        """Return whether the method changes the model at the end of a task."""
         return type(self).finish is not Method.finish
 
 

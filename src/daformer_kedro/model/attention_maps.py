@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.model.blocks import DualAttentionDecoder
 from daformer_kedro.model.daformer import DAFormer
 
 
@@ -17,7 +15,7 @@ from daformer_kedro.model.daformer import DAFormer
 class AttentionMaps:
     """Share of attention that each patch gets; every map sums to 1.
 
-    Means over heads and query patches, so that one map stands for one image.
+    Means over heads and query patches, so that there is one map per image.
 
     Attributes:
         external: (B, 1, h, w) in edition S and (B, T, h, w) in edition M; ``None``
@@ -40,22 +38,19 @@ def attention_maps(model: DAFormer, images: Tensor) -> AttentionMaps:
     Raises:
         InputError: the model's decoder has no dual attention.
     """
-    decoder = model.decoder
-    if not isinstance(decoder, DualAttentionDecoder):
+    weights = model.decoder.attention_weights(model.encoder(images)[-1])
+    if weights is None:
         raise InputError(
             f"model.decoder = {model.config.decoder!r} has no dual attention to show: "
             "must be 'dual_attention'"
         )
-    blocks = model(images, return_blocks=True).blocks
-    assert blocks  # a model has at least one encoder block
-    external, internal = decoder.attn.attention_weights(decoder.norm1(blocks[-1]))
-    return AttentionMaps(_as_maps(external), _as_maps(internal))
+    external, internal = (_as_maps(part, model.encoder.grid) for part in weights)
+    return AttentionMaps(external, internal)
 
 
-def _as_maps(weights: Tensor | None) -> Tensor | None:
+def _as_maps(weights: Tensor | None, grid: tuple[int, int]) -> Tensor | None:
     """Weights (T, B, H, N, N) as maps (B, T, h, w)."""
     if weights is None:
         return None
-    side = math.isqrt(weights.shape[-1])
     shares = weights.mean(dim=(2, 3)).transpose(0, 1)  # (B, T, N)
-    return shares.unflatten(-1, (side, side))
+    return shares.unflatten(-1, grid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,7 +12,15 @@ from torch import Tensor
 
 from daformer_kedro.config import ModelConfig, PreprocessingConfig, validated
 from daformer_kedro.errors import InputError
+from daformer_kedro.methods.classifiers import empty_classifier
 from daformer_kedro.model.daformer import DAFormer
+
+_OLDER_NAMES = (
+    (re.compile(r"^(?=patch_embed\.|pos_embed$)"), "encoder."),
+    (re.compile(r"^encoder\.(?=\d)"), "encoder.blocks."),
+    (re.compile(r"^class_means$"), "closed_form.means"),
+)
+"""Names of weights in checkpoints of earlier versions, and today's."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +31,9 @@ class Checkpoint:
         weights: name to tensor, on the CPU.
         description: JSON values alone: ``model`` and ``preprocessing`` (sections of the
             parameters), ``image_size``, ``in_channels``, ``task_sizes``,
-            ``class_names`` (in class order) and ``divergence`` (whether the auxiliary
-            head is there).
+            ``class_names`` (in class order), ``divergence`` (whether the auxiliary
+            head is there) and, of an encoder that began with pretrained weights,
+            ``encoder`` (their setting, source, licence and SHA-256).
     """
 
     weights: Mapping[str, Tensor]
@@ -57,6 +67,8 @@ class Checkpoint:
             "class_names": list(class_names),
             "divergence": model.divergence_head is not None,
         }
+        if model.encoder.origin is not None:
+            description["encoder"] = dict(model.encoder.origin)
         return cls(weights, description)
 
     @property
@@ -67,7 +79,7 @@ class Checkpoint:
         )
 
     def build(self, device: torch.device | str = "cpu") -> DAFormer:
-        """Build the model again, in evaluation mode.
+        """Build the model again, in evaluation mode, from this alone.
 
         Raises:
             InputError: the weights do not fit the description.
@@ -81,11 +93,22 @@ class Checkpoint:
             generator=torch.Generator(),
             divergence=about["divergence"],
         )
-        means = self.weights.get("class_means")
-        if means is not None:
-            model.class_means = torch.empty_like(means)
+        model.encoder.origin = about.get("encoder")
+        weights = _current_names(self.weights)
+        model.closed_form = empty_classifier(weights)
         try:
-            model.load_state_dict(dict(self.weights))
+            model.load_state_dict(weights)
         except RuntimeError as error:
             raise InputError(f"the checkpoint's weights do not fit: {error}") from error
         return model.to(device).eval()
+
+
+def _current_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename weights of older checkpoints; others keep their names."""
+    renamed = {}
+    for older_name, value in weights.items():
+        name = older_name
+        for pattern, prefix in _OLDER_NAMES:
+            name = pattern.sub(prefix, name)
+        renamed[name] = value
+    return renamed

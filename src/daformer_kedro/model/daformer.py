@@ -5,27 +5,46 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from daformer_kedro.config import ModelConfig
 from daformer_kedro.errors import InputError
-from daformer_kedro.model.blocks import DualAttentionDecoder, EncoderBlock
 from daformer_kedro.model.classifier import TaskHead, TaskHeads
-from daformer_kedro.model.dual_attention import DualAttention
-from daformer_kedro.model.gated_attention import relative_offsets
-from daformer_kedro.model.initialisation import patch_convolution, truncated_normal
+from daformer_kedro.model.decoders import decoder_class
+from daformer_kedro.model.encoders import encoder_class
 from daformer_kedro.model.output import DAFormerOutput
-from daformer_kedro.model.task_attention import TaskAttentionDecoder
+from daformer_kedro.model.stochastic_depth import KeepFactors, draw_keep, keep_rates
 from daformer_kedro.model.task_batch import ALL_AT_ONCE, TaskChunks
+from daformer_kedro.validation import validated
 
-_MEANS_TEMPERATURE = 0.1
-"""Brings cosines, which differ by tenths, to the size of logits: the softmax of a
-classifier by class means is calibrated from there."""
+
+def check_model(config: ModelConfig, image_size: int, *, new: bool = True) -> None:
+    """Find out whether a model can be made, before any image is read.
+
+    Args:
+        config: the ``model`` section of the parameters.
+        image_size: side of the square images, in pixels.
+        new: whether pretrained weights must be there, as for a model that is to be
+            trained; not for one that is built from a checkpoint.
+
+    Raises:
+        InputError: it cannot; names the setting, its value and what is allowed.
+    """
+    decoder_class(config.decoder)
+    encoder = encoder_class(config.encoder)
+    validated(encoder.Settings, config.encoder_settings, "model.encoder_settings")
+    encoder.check(config, image_size)
+    if new:
+        encoder.check_weights(config)
+    if round(config.embed_dim * config.mlp_ratio) < 1:
+        raise InputError(
+            f"model.mlp_ratio = {config.mlp_ratio} must be at least 1 / "
+            f"model.embed_dim = 1 / {config.embed_dim}"
+        )
 
 
 class DAFormer(nn.Module):
-    """Patch embedding, encoder, task-conditioned decoder, one head for each task.
+    """Encoder, task-conditioned decoder, one head for each task.
 
     Args:
         config: the ``model`` section of the parameters.
@@ -41,10 +60,9 @@ class DAFormer(nn.Module):
     """
 
     keep_rates: torch.Tensor
-    offsets: torch.Tensor
-    class_means: torch.Tensor | None
-    """(C, T·D) of length 1, where a method has set them: in evaluation mode images are
-    classified by the nearest mean instead of the heads. A new task takes them away."""
+    closed_form: nn.Module | None
+    """What classifies instead of the heads in evaluation mode, where a method has set
+    it, see :mod:`~daformer_kedro.methods.classifiers`. A new task takes it away."""
 
     def __init__(
         self,
@@ -57,41 +75,30 @@ class DAFormer(nn.Module):
         divergence: bool = False,
     ) -> None:
         super().__init__()
-        _check_sizes(config, image_size, in_channels, task_sizes)
+        check_model(config, image_size, new=False)
+        _check_sizes(in_channels, task_sizes)
         generator = generator or torch.Generator().manual_seed(0)
         self.config = config
         self.image_size = image_size
         self.in_channels = in_channels
-        width = config.embed_dim
-        grid_size = image_size // config.patch_size
-        self.patch_embed = patch_convolution(
-            in_channels, width, config.patch_size, generator=generator
+        self.encoder = encoder_class(config.encoder)(
+            config,
+            image_size=image_size,
+            in_channels=in_channels,
+            generator=generator,
         )
-        self.pos_embed = nn.Parameter(
-            truncated_normal(1, grid_size**2, width, generator=generator)
+        self.decoder = decoder_class(config.decoder)(
+            config, self.encoder.num_tokens, generator=generator
         )
-        self.encoder = nn.ModuleList(
-            EncoderBlock(
-                width,
-                config.num_heads,
-                config.mlp_ratio,
-                locality_strength=config.locality_strength,
-                generator=generator,
-            )
-            for _ in range(config.depth - 1)
-        )
-        self.decoder = _make_decoder(config, grid_size**2, generator)
         for _ in task_sizes[1:]:
             self.decoder.add_task(generator)
-        self.heads = TaskHeads(width, task_sizes, generator=generator)
+        self.heads = TaskHeads(config.embed_dim, task_sizes, generator=generator)
         self.divergence_head: TaskHead | None = None
         if divergence:
             self._renew_divergence_head(generator)
-        rates = torch.linspace(0, config.stochastic_depth, config.depth)
-        self.register_buffer("keep_rates", 1 - rates, persistent=False)
-        offsets = relative_offsets(grid_size)
-        self.register_buffer("offsets", offsets, persistent=False)
-        self.register_buffer("class_means", None)
+        rates = keep_rates(config.stochastic_depth, self.encoder.num_blocks)
+        self.register_buffer("keep_rates", rates, persistent=False)
+        self.closed_form = None
 
     @property
     def task_sizes(self) -> tuple[int, ...]:
@@ -109,13 +116,18 @@ class DAFormer(nn.Module):
         return sum(self.task_sizes)
 
     @property
+    def device(self) -> torch.device:
+        """Device of the weights."""
+        return self.keep_rates.device
+
+    @property
     def num_parameters(self) -> int:
-        """Parameters that classify an image: without the auxiliary divergence head."""
-        return sum(
-            weight.numel()
-            for name, weight in self.named_parameters()
-            if not name.startswith("divergence_head.")
-        )
+        """Numbers that classify an image: without the auxiliary divergence head."""
+        unused = ("divergence_head.", "heads." if self.closed_form else "-")
+        weights: list[tuple[str, torch.Tensor]] = [*self.named_parameters()]
+        if self.closed_form is not None:
+            weights += self.closed_form.named_buffers()
+        return sum(w.numel() for name, w in weights if not name.startswith(unused))
 
     def add_task(
         self,
@@ -136,7 +148,7 @@ class DAFormer(nn.Module):
             InputError: ``num_classes`` is not at least 1.
         """
         _check_task_size(num_classes)
-        self.class_means = None
+        self.closed_form = None
         generator = generator or torch.Generator().manual_seed(self.num_tasks)
         self.decoder.add_task(generator)
         self.heads.add_task(num_classes, generator)
@@ -156,6 +168,7 @@ class DAFormer(nn.Module):
                 frozen.
         """
         self.requires_grad_(True)
+        self.encoder.freeze_pretrained()
         if freeze_old_tasks:
             for parameter in self.decoder.old_task_parameters():
                 parameter.requires_grad_(False)
@@ -180,30 +193,25 @@ class DAFormer(nn.Module):
         """Embed and classify images.
 
         Args:
-            images: (B, in_channels, image_size, image_size), normalised.
+            images: (B, in_channels, image_size, image_size), normalised; or what the
+                encoder embedded before, (B, N, W).
             generator: source of stochastic depth; needed in training mode alone.
             return_blocks: whether to return the encoder blocks' outputs.
-            part: number of this part of a batch, and how many equal parts it has.
-                Stochastic depth is drawn for the whole batch, the same in all parts.
+            part: see :func:`~daformer_kedro.model.stochastic_depth.draw_keep`.
             chunks: how the decoder goes through the tasks.
 
         Raises:
             ValueError: the images have another shape, or the generator is missing.
         """
         expected = (self.in_channels, self.image_size, self.image_size)
-        if images.shape[1:] != expected:
+        if images.ndim == 4 and images.shape[1:] != expected:
             raise ValueError(
                 f"images of shape {tuple(images.shape)}: (B, {expected[0]}, "
                 f"{expected[1]}, {expected[2]}) is expected"
             )
-        block_keep, decoder_keep = self._draw_keep(images.shape[0], generator, part)
-        x = self.patch_embed(images).flatten(2).transpose(1, 2) + self.pos_embed
-        blocks = []
-        for block, keep in zip(self.encoder, block_keep, strict=True):
-            x = block(x, self.offsets, keep)  # (B, N, D)
-            blocks.append(x)
-        embeddings = self.decoder(x, decoder_keep, chunks)
-        embeddings = embeddings.expand(self.num_tasks, -1, -1)
+        keep = self.draw_keep(images.shape[0], generator, part)
+        blocks = self.encoder(images, keep.blocks)  # (B, N, D) each
+        embeddings = self.decoder(blocks[-1], keep.decoder, chunks)
         divergence = self.divergence_head
         return DAFormerOutput(
             logits=self._classify(embeddings),
@@ -211,88 +219,43 @@ class DAFormer(nn.Module):
             divergence_logits=None
             if divergence is None
             else divergence(embeddings[-1]),
-            blocks=tuple(blocks) if return_blocks else None,
+            blocks=blocks if return_blocks else None,
         )
 
-    def _classify(self, embeddings: torch.Tensor) -> torch.Tensor:
-        """Logits (B, C) of the heads, or scaled similarities to the class means."""
-        if self.class_means is None or self.training:
-            return self.heads(embeddings)
-        joined = embeddings.transpose(0, 1).flatten(1)  # (B, T·D)
-        cosines = F.normalize(joined.float(), dim=1) @ self.class_means.T
-        return cosines / _MEANS_TEMPERATURE
-
-    def _draw_keep(
+    def draw_keep(
         self,
         batch: int,
         generator: torch.Generator | None,
         part: tuple[int, int] = (0, 1),
-    ) -> tuple[Sequence[torch.Tensor | None], torch.Tensor | None]:
-        """Factors of the residuals under stochastic depth (Huang et al., ECCV 2016).
+    ) -> KeepFactors:
+        """Draw the residuals' factors of a pass; all are kept in evaluation mode.
 
-        Each sample drops each residual on its own, in the decoder for each task too;
-        what is kept is divided by its probability. One draw serves the whole pass.
-
-        Returns:
-            (2, B) for each encoder block and (2, T, B) for the decoder.
+        See :func:`~daformer_kedro.model.stochastic_depth.draw_keep`.
         """
-        num_blocks = len(self.encoder)
         if not self.training or self.config.stochastic_depth == 0:
-            return [None] * num_blocks, None
+            return KeepFactors([None] * self.encoder.num_blocks, None)
         if generator is None:
             raise ValueError(
                 "forward needs a generator in training mode, for model.stochastic_depth"
                 f" = {self.config.stochastic_depth}"
             )
-        rows = num_blocks + self.num_tasks
-        number, num_parts = part
-        draws = torch.rand(
-            (rows, 2, batch * num_parts), generator=generator, device=generator.device
-        )
-        draws = draws[:, :, number * batch : (number + 1) * batch]
-        decoder_rate = self.keep_rates[-1:].expand(self.num_tasks)
-        rates = torch.cat((self.keep_rates[:-1], decoder_rate))[:, None, None]
-        keep = (draws.to(rates.device) < rates) / rates
-        return keep[:num_blocks].unbind(), keep[num_blocks:].transpose(0, 1)
+        return draw_keep(self.keep_rates, self.num_tasks, batch, generator, part)
+
+    def _classify(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Return logits (B, C) of the heads, or of what answers instead of them."""
+        if self.closed_form is None or self.training:
+            return self.heads(embeddings)
+        return self.closed_form(embeddings)
 
     def _renew_divergence_head(self, generator: torch.Generator) -> None:
         width, size = self.config.embed_dim, self.task_sizes[-1]
         head = TaskHead(width, size + 1, generator=generator)
-        self.divergence_head = head.to(self.pos_embed)
+        self.divergence_head = head.to(self.heads.tasks()[-1].linear.weight)
 
 
-def _make_decoder(
-    config: ModelConfig, num_tokens: int, generator: torch.Generator
-) -> DualAttentionDecoder | TaskAttentionDecoder:
-    width, heads, ratio = config.embed_dim, config.num_heads, config.mlp_ratio
-    if config.decoder == "task_attention":
-        return TaskAttentionDecoder(width, heads, ratio, generator=generator)
-    attention = DualAttention(
-        width,
-        heads,
-        num_tokens,
-        edition=config.edition,
-        parts=config.attention,
-        generator=generator,
-    )
-    return DualAttentionDecoder(attention, ratio, generator=generator)
-
-
-def _check_sizes(
-    config: ModelConfig, image_size: int, in_channels: int, task_sizes: Sequence[int]
-) -> None:
-    if image_size < 1 or image_size % config.patch_size:
-        raise InputError(
-            f"model.patch_size = {config.patch_size} must divide the images' side, "
-            f"{image_size} pixels"
-        )
+def _check_sizes(in_channels: int, task_sizes: Sequence[int]) -> None:
     if in_channels < 1:
         raise InputError(f"in_channels = {in_channels} must be at least 1")
-    if round(config.embed_dim * config.mlp_ratio) < 1:
-        raise InputError(
-            f"model.mlp_ratio = {config.mlp_ratio} must be at least 1 / "
-            f"model.embed_dim = 1 / {config.embed_dim}"
-        )
     if not task_sizes:
         raise InputError("task_sizes = [] must hold at least one task")
     for size in task_sizes:

@@ -12,7 +12,8 @@ class DAFormerOutput(NamedTuple):
 
     Attributes:
         logits: (B, C) of all classes, in task order.
-        embeddings: (T, B, D), one embedding a task.
+        embeddings: (T, B, D), one for each task, or (1, B, D) where none depends on
+            the task.
         divergence_logits: (B, 1 + C_T) of the divergence head, where there is one.
         blocks: (B, N, D) after each encoder block, where asked for.
     """
@@ -23,7 +24,7 @@ class DAFormerOutput(NamedTuple):
     blocks: tuple[torch.Tensor, ...] | None = None
 
     def float(self) -> DAFormerOutput:
-        """Everything in float32."""
+        """Return all outputs in float32."""
         divergence, blocks = self.divergence_logits, self.blocks
         return DAFormerOutput(
             self.logits.float(),

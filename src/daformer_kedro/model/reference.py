@@ -18,8 +18,9 @@ from daformer_kedro.model.daformer import DAFormer
 _UNUSED = re.compile(r"duals\.0\.attn\.proj\.")
 
 _RENAMINGS = (
-    (re.compile(r"^patch_embed\.proj\."), "patch_embed."),
-    (re.compile(r"^sabs\."), "encoder."),
+    (re.compile(r"^pos_embed$"), "encoder.pos_embed"),
+    (re.compile(r"^patch_embed\.proj\."), "encoder.patch_embed."),
+    (re.compile(r"^sabs\."), "encoder.blocks."),
     (re.compile(r"^duals\.0\.attn\.to_q\."), "decoder.attn.query."),
     (re.compile(r"^duals\.0\.attn\.to_v\."), "decoder.attn.value."),
     (re.compile(r"^duals\.0\.attn\.to_k\.weight$"), "decoder.attn.external_maps.0"),
@@ -131,9 +132,9 @@ def load_reference_checkpoint(
 
     Args:
         path: the file, a dictionary with the weights under ``model``.
-        image_size: as in :func:`from_reference_state_dict`, like the rest.
-        patch_size: likewise.
-        num_heads: likewise.
+        image_size: as in :func:`from_reference_state_dict`.
+        patch_size: as in :func:`from_reference_state_dict`.
+        num_heads: as in :func:`from_reference_state_dict`.
 
     Raises:
         InputError: the file is missing, damaged or something else.

@@ -68,7 +68,7 @@ def terms_that_need(*needs: Need) -> list[str]:
 
 
 def is_needed(need: Need, losses: LossesConfig) -> bool:
-    """Whether a term that is switched on has this need."""
+    """Return whether a term that is switched on has this need."""
     return any(t.weight > 0 and need in t.needs for t in terms_of(losses).values())
 
 

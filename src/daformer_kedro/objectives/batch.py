@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Batch:
-    """Everything that a loss term may read of one batch.
+    """Values that a loss term may read of one batch.
 
     Attributes:
         student: output of the model that trains.
@@ -44,7 +44,7 @@ class Batch:
     def unmixed(
         cls, student: DAFormerOutput, targets: Tensor, rows: Tensor, **others: Any
     ) -> Batch:
-        """A batch of the images at ``rows``, each by itself."""
+        """Make a batch of the unmixed images at ``rows``."""
         whole = targets.new_ones(())
         return cls(student, targets, rows, rows[None], whole, **others)
 

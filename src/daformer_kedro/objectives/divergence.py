@@ -14,7 +14,7 @@ from daformer_kedro.validation import STRICT, NonNegativeFloat
 
 @dataclass(frozen=True, config=STRICT)
 class Divergence(Term):
-    """Tell the new classes from "some old class" (DyTox, equation 9).
+    """Classification of the new classes and "some old class" (DyTox, equation 9).
 
     Attributes:
         weight: factor in the total; 0 switches the term off, and the head with it.
@@ -39,7 +39,7 @@ def divergence_targets(targets: Tensor, num_old: int) -> Tensor:
 
     Args:
         targets: (B, C) over all classes seen.
-        num_old: how many of them are old; they come first.
+        num_old: number of old classes; they come first.
 
     Returns:
         (B, 1 + C - num_old): the old classes' sum, then the new classes' targets.

@@ -267,7 +267,7 @@ def _divergence(
         new: (B, K) similarities under the student.
         old: (B, K) under the teacher.
         temperature: divides both.
-        is_neighbour: (B, K) bool; what is none has no share under either model.
+        is_neighbour: (B, K) bool; others have no share under either model.
     """
     new, old = new / temperature, old / temperature
     if is_neighbour is not None:

@@ -43,7 +43,7 @@ class Objective:
         return self._kind
 
     def uses(self, need: Need) -> bool:
-        """Whether any term that applies has this need."""
+        """Return whether any term that applies has this need."""
         return any(need in term.needs for term in self._settings.values())
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:

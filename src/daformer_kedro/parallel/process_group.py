@@ -1,10 +1,10 @@
-"""Exchange between ranks while they train, behind two small objects.
+"""Process group of one training: exchange between ranks, behind two small objects.
 
-Every rank draws all chance of the whole batch from the same generator state, sends its
-share of the images through the model, and joins the outputs of all ranks. So each of
-them computes the loss of the *whole* batch, with mixup's partners and neighbours in the
-batch where they are with one process, and the gradient of the whole loss by the
-weights is the sum of what the ranks' own images give.
+Every rank draws all chance of the whole batch from the same generator state, runs the
+model on its shard of the images, and gathers the outputs of all ranks. So each rank
+computes the loss of the *whole* batch, with mixup's partners and neighbours in the
+batch where they are with one process, and the gradient of the whole loss by the weights
+is the sum of the gradients of the ranks' shards.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ class RanksDisagreeError(RuntimeError):
     """Two ranks hold different weights, which one training must not have."""
 
 
-class Share:
-    """One process: the share is the whole batch, and there is nobody to talk to.
+class Shard:
+    """Part of a batch that one rank computes: with one process, the whole batch.
 
     Attributes:
-        part: number of the share and how many equal shares the batch has.
+        part: number of the shard and how many equal shards the batch has.
     """
 
     part = (0, 1)
 
     def of(self, batch: Tensor) -> Tensor:
-        """This rank's rows of a batch."""
+        """Return this rank's rows of a batch."""
         return batch
 
-    def joined(self, output: DAFormerOutput) -> DAFormerOutput:
-        """The outputs for the whole batch, in its order."""
+    def gather(self, output: DAFormerOutput) -> DAFormerOutput:
+        """Gather the outputs for the whole batch, in its order."""
         return output
 
     def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Add up what all ranks' images give to the gradients, in place."""
+        """Sum the gradients over all ranks, in place."""
 
 
-class Ranks:
-    """One process alone; see :class:`RankGroup` for several.
+class ProcessGroup:
+    """One process alone; see :class:`DistributedGroup` for several.
 
     Attributes:
         count: number of processes.
@@ -55,12 +55,12 @@ class Ranks:
 
     count = 1
 
-    def share(self, num_images: int) -> Share:
-        """Divide a batch of so many images."""
+    def shard(self, num_images: int) -> Shard:
+        """Return this process's shard of a batch of so many images."""
         return _WHOLE
 
     def load(self, state_file: StateFile | None) -> dict[str, Any] | None:
-        """The state to go on from, the same for all ranks; ``None`` to begin anew."""
+        """Return the state to resume from, for all ranks; ``None`` to start afresh."""
         return None if state_file is None else state_file.load()
 
     def check_agreement(self, model: nn.Module) -> None:
@@ -71,64 +71,64 @@ class Ranks:
         """
 
 
-_WHOLE = Share()
-ALONE = Ranks()
+_WHOLE = Shard()
+SINGLE_PROCESS = ProcessGroup()
 
 
-class RankGroup(Ranks):
+class DistributedGroup(ProcessGroup):
     """This process as one of those of ``torch.distributed``'s process group.
 
-    What tensors on a GPU go through is NCCL's, the rest gloo's.
+    Tensors on a GPU go through NCCL, others through gloo.
 
     Args:
-        lead: the rank that reads and writes files.
+        leader: the rank that reads and writes files.
     """
 
-    def __init__(self, lead: int = 0) -> None:
-        self.lead = lead
+    def __init__(self, leader: int = 0) -> None:
+        self.leader = leader
         self.number = dist.get_rank()
         self.count = dist.get_world_size()
 
     @property
-    def is_lead(self) -> bool:
-        """Whether this rank reads and writes files."""
-        return self.number == self.lead
+    def is_leader(self) -> bool:
+        """Return whether this rank reads and writes files."""
+        return self.number == self.leader
 
-    def share(self, num_images: int) -> Share:
-        """Equal shares; a batch that cannot be divided is computed by every rank.
+    def shard(self, num_images: int) -> Shard:
+        """Return an equal shard; every rank computes a batch that cannot be divided.
 
         Only the one batch of a phase with fewer images than a batch can be such a
         batch, since the batch size itself is a multiple of the ranks.
         """
         if num_images % self.count:
             return _WHOLE
-        return _EqualShare(self.number, self.count)
+        return _EqualShard(self.number, self.count)
 
     def load(self, state_file: StateFile | None) -> dict[str, Any] | None:
-        """Return what the lead finds, sent to all."""
-        return self.sent(super().load(state_file) if self.is_lead else None)
+        """Return the state that the leader finds, broadcast to all."""
+        return self.broadcast(super().load(state_file) if self.is_leader else None)
 
-    def sent(self, value: Any) -> Any:
-        """The lead's value on every rank: plain values and tensors, on the CPU."""
+    def broadcast(self, value: Any) -> Any:
+        """Return the leader's value on every rank: plain values and CPU tensors."""
         buffer = io.BytesIO()
-        if self.is_lead:
+        if self.is_leader:
             torch.save(value, buffer)
-        body = self.sent_bytes(buffer.getvalue())
+        body = self.broadcast_bytes(buffer.getvalue())
         return torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
 
-    def sent_bytes(self, value: bytes) -> bytes:
-        """The lead's bytes on every rank; the others' argument does not count."""
+    def broadcast_bytes(self, value: bytes) -> bytes:
+        """Return the leader's bytes on every rank; the others' argument is ignored."""
         size = torch.tensor(len(value))
-        dist.broadcast(size, self.lead)
+        dist.broadcast(size, self.leader)
         content = torch.empty(int(size), dtype=torch.uint8)
-        if self.is_lead:
+        if self.is_leader:
             content.copy_(torch.frombuffer(bytearray(value), dtype=torch.uint8))
-        dist.broadcast(content, self.lead)
+        dist.broadcast(content, self.leader)
         return content.numpy().tobytes()
 
-    def all_say(self, answer: bool) -> bool:
-        """Whether every rank says yes."""
-        lowest = torch.tensor(int(answer))
+    def all_true(self, value: bool) -> bool:
+        """Return whether the value is true on every rank."""
+        lowest = torch.tensor(int(value))
         dist.all_reduce(lowest, dist.ReduceOp.MIN)
         return bool(lowest)
 
@@ -137,7 +137,7 @@ class RankGroup(Ranks):
         with torch.no_grad():
             sums = [parameter.double().sum() for parameter in model.parameters()]
             total = torch.stack(sums).sum()
-            # NaN, which no maximum keeps reliably, is told of by the loss.
+            # NaN, which no maximum keeps reliably, is reported by the loss.
             highest = torch.stack((total, -total)).nan_to_num()
         dist.all_reduce(highest, dist.ReduceOp.MAX)
         if bool(highest.sum() != 0):
@@ -147,7 +147,7 @@ class RankGroup(Ranks):
             )
 
 
-class _EqualShare(Share):
+class _EqualShard(Shard):
     """One of several equal parts of a batch, in the order of the ranks."""
 
     def __init__(self, number: int, count: int) -> None:
@@ -157,14 +157,14 @@ class _EqualShare(Share):
         number, count = self.part
         return batch.chunk(count)[number]
 
-    def joined(self, output: DAFormerOutput) -> DAFormerOutput:
+    def gather(self, output: DAFormerOutput) -> DAFormerOutput:
         # One message for all parts, an image's numbers in one row: (B, X).
         divergence, blocks = output.divergence_logits, output.blocks or ()
         parts = [output.logits, output.embeddings.transpose(0, 1)]
         parts += [] if divergence is None else [divergence]
         parts += blocks
         rows = torch.cat([part.flatten(1) for part in parts], dim=1)
-        whole = _Join.apply(rows, self.part).split([p[0].numel() for p in parts], 1)
+        whole = _Gather.apply(rows, self.part).split([p[0].numel() for p in parts], 1)
         found = [
             piece.reshape(-1, *part.shape[1:])
             for piece, part in zip(whole, parts, strict=True)
@@ -186,11 +186,11 @@ class _EqualShare(Share):
         torch._foreach_copy_(gradients, summed)
 
 
-class _Join(torch.autograd.Function):
-    """All ranks' rows, in the order of the ranks.
+class _Gather(torch.autograd.Function):
+    """Gathers all ranks' rows, in the order of the ranks.
 
     Every rank computes the same loss of all rows, so the gradient of this rank's rows
-    is already whole here, and nothing has to be said on the way back.
+    is already complete here, and nothing is exchanged on the way back.
     """
 
     @staticmethod

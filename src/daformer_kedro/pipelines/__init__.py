@@ -1,1 +1,1 @@
-"""Kedro pipelines, one package a stage; nodes hand catalog data to the library."""
+"""Kedro pipelines, one package per stage; nodes hand catalog data to the library."""

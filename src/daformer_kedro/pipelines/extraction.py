@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
+import torch
 from torch import Tensor
 
 from daformer_kedro.config import EvaluationConfig, PreprocessingConfig, validated
@@ -14,17 +15,18 @@ from daformer_kedro.learning.extraction import extract
 from daformer_kedro.learning.task_images import select_images
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
+from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
 
 
 @dataclass(frozen=True, eq=False)
 class Extractor:
-    """A checkpoint's network on its device, with what looking at images takes.
+    """A checkpoint's network on its device, with what running it on images takes.
 
     Attributes:
         model: the network.
         preprocessing: normalisation.
-        batch_size: images at a time, at most.
+        batch_size: largest number of images at a time.
     """
 
     model: DAFormer
@@ -47,11 +49,19 @@ class Extractor:
         return cls(model, checkpoint.preprocessing, batch_size)
 
     def extract(
-        self, images: Images, split: Literal["train", "test"], rows: pd.Series
+        self,
+        images: Images | EmbeddedImages,
+        split: Literal["train", "test"],
+        rows: pd.Series,
     ) -> tuple[Tensor, Tensor]:
-        """Embeddings and logits of some images of a split.
+        """Return embeddings and logits of some images of a split.
 
         See :func:`~daformer_kedro.learning.extraction.extract`.
         """
         chosen = select_images(images, split, rows)
         return extract(self.model, chosen, self.preprocessing, self.batch_size)
+
+
+def targets_of(rows: pd.DataFrame) -> Tensor:
+    """Return the targets of some samples, (N,) int64."""
+    return torch.from_numpy(rows["target"].to_numpy(copy=True)).long()

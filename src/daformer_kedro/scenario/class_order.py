@@ -1,18 +1,13 @@
-"""The order in which classes arrive."""
+"""Class order: in which order classes arrive."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from importlib.resources import files
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from daformer_kedro.errors import InputError
-
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
+from daformer_kedro.scenario.packaged import packaged_folder, packaged_list
 
 _KEY = "scenario.class_order"
 
@@ -37,7 +32,7 @@ def resolve_class_order(
         Labels in order of arrival: entry p is the label whose target is p.
 
     Raises:
-        InputError: the list is no permutation, the number is not published for this
+        InputError: the list is not a permutation, the number is not published for this
             source, or the published order covers another number of classes.
     """
     if class_order == "identity":
@@ -58,7 +53,7 @@ def resolve_class_order(
 def published_class_orders(source_name: str) -> tuple[int, ...]:
     """Return the numbers of the published class orders of a source, rising."""
     prefix = f"{source_name}_order"
-    names = (entry.name for entry in _orders_folder().iterdir())
+    names = (entry.name for entry in packaged_folder("class_orders").iterdir())
     return tuple(
         sorted(
             int(name.removeprefix(prefix).removesuffix(".json"))
@@ -68,10 +63,6 @@ def published_class_orders(source_name: str) -> tuple[int, ...]:
     )
 
 
-def _orders_folder() -> Traversable:
-    return files("daformer_kedro.scenario") / "class_orders"
-
-
 def _published_order(
     number: int, source_name: str, num_classes: int
 ) -> tuple[int, ...]:
@@ -79,12 +70,11 @@ def _published_order(
     if number not in known:
         published = ", ".join(map(str, known)) if known else "none"
         raise InputError(
-            f"{_KEY} = {number} is no published order of {source_name}; published: "
+            f"{_KEY} = {number} is not a published order of {source_name}; published: "
             f"{published}. Also allowed: identity, shuffle, or a permutation of the "
             "labels"
         )
-    file = _orders_folder() / f"{source_name}_order{number}.json"
-    order = tuple(json.loads(file.read_text(encoding="utf-8")))
+    order = packaged_list("class_orders", f"{source_name}_order{number}")
     if len(order) != num_classes:
         raise InputError(
             f"{_KEY} = {number} is an order of all {len(order)} classes of "
@@ -108,7 +98,7 @@ def _checked_permutation(order: tuple[int, ...], num_classes: int) -> tuple[int,
             if found
         )
         raise InputError(
-            f"{_KEY} = {_shown(order)} is no permutation of 0..{num_classes - 1} "
+            f"{_KEY} = {_shown(order)} is not a permutation of 0..{num_classes - 1} "
             f"({details})"
         )
     return order

@@ -1,4 +1,4 @@
-"""Colours as a file's profile (ICC) means them, in sRGB."""
+"""Conversion of colours to sRGB through a file's profile (ICC)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _MODES = {
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """Convert an opaque image to RGB, through its profile if it has one.
 
-    A profile that is damaged or belongs to another mode is passed over. The intent is
+    A profile that is damaged or belongs to another mode is ignored. The intent is
     perceptual, as Pillow's ``ImageCms`` has it by default.
 
     Args:
-        image: of 8 bits a channel.
+        image: of 8 bits per channel.
         profile: the ICC profile that came with it.
     """
     found = _transform(profile, image.mode) if profile else None
@@ -53,7 +53,7 @@ def _transform(
 
 
 def _is_srgb(mode: str, transform: ImageCms.ImageCmsTransform) -> bool:
-    """Tell whether a transform changes no colour by more than one level.
+    """Return whether a transform changes no colour by more than one level.
 
     Most photographs come with a profile, and in most of them it is that of sRGB.
     """

@@ -33,7 +33,7 @@ _said: set[str] = set()  # files whose decoder's messages were logged
 def open_rgb(path: Path) -> Image.Image:
     """Decode a file, whatever its mode, as 8-bit RGB, upright.
 
-    The format is told by the content, not by the name. Grey and palette images become
+    The content decides the format, not the name. Grey and palette images become
     RGB, transparent ones lie on white, 16-bit grey is scaled to 8 bits, colours go
     from the file's profile to sRGB, and an orientation that a camera has noted is
     applied. Of an animation the first picture counts. What a decoder says of a file
@@ -41,7 +41,7 @@ def open_rgb(path: Path) -> Image.Image:
 
     Raises:
         InputError: the file is missing, damaged, cut off or no image, has more than
-            16 bits a pixel's channel, or more pixels than Pillow takes for safe (179
+            16 bits per channel, or more pixels than Pillow takes for safe (179
             million); it is named.
     """
     # Pillow warns of odd EXIF data and from half that many pixels on, each time.
@@ -65,13 +65,13 @@ def decode_square(source: Path | bytes, name: str, side: int) -> NDArray[np.uint
 def decode_rgb(
     source: Path | bytes, name: str, *, side: int | None = None
 ) -> Image.Image:
-    """Do as :func:`open_rgb`, safe in threads: Pillow's warnings come through.
+    """Decode as :func:`open_rgb` does, safe in threads: Pillow's warnings come through.
 
     Args:
         source: a file, or its content.
         name: what to call it in messages.
-        side: pixels that height and width must have; a header tells, so that nothing
-            else is decoded. ``None`` for any.
+        side: pixels that height and width must have, checked in the header before
+            anything is decoded. ``None`` for any.
 
     Raises:
         InputError: see :func:`open_rgb`, or the size is another.
@@ -115,10 +115,10 @@ def refuse_special(path: Path, name: str) -> None:
     """Raise an error for a pipe or a device, which a reader might wait for.
 
     Raises:
-        InputError: something is there, and is no regular file.
+        InputError: something is there, and is not a regular file.
     """
     if os.path.exists(path) and not os.path.isfile(path):  # neither ever raises
-        raise InputError(f"{name}: is no regular file")
+        raise InputError(f"{name}: is not a regular file")
 
 
 def _reason(error: Exception, source: Path | bytes, name: str) -> str:
@@ -138,11 +138,11 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def test_view(image: Image.Image, resize: int, size: int) -> NDArray[np.uint8]:
-    """Short side to ``resize``, bicubic and antialiased, then the central square.
+def eval_view(image: Image.Image, resize: int, size: int) -> NDArray[np.uint8]:
+    """Scale the short side to ``resize`` and crop the central square, as for testing.
 
-    Of an image more than 32 times as long as wide, the middle alone is scaled: all of
-    a line of pixels would be gigabytes.
+    Bicubic and antialiased. Of an image more than 32 times as long as wide, only the
+    middle is scaled: all of a line of pixels would be gigabytes.
 
     Args:
         image: RGB, of any size.
@@ -162,15 +162,12 @@ def test_view(image: Image.Image, resize: int, size: int) -> NDArray[np.uint8]:
 
 
 def _middle(image: Image.Image) -> Image.Image:
-    """The image without far ends, its centre where it was."""
+    """Cut off the far ends of a long image, keeping its centre."""
     longest = _MOST_SHORT_SIDES * min(image.size)
     left, top = (max(0, side - longest) // 2 for side in image.size)
     if not left and not top:
         return image
     return image.crop((left, top, image.width - left, image.height - top))
-
-
-test_view.__test__ = False  # type: ignore[attr-defined]  # by its name a test's
 
 
 def random_view(

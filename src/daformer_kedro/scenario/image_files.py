@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario.image_decoding import open_rgb, test_view
+from daformer_kedro.scenario.image_decoding import eval_view, open_rgb
 
 COPIES = "resized"
-"""Folder of smaller copies, beside the index."""
+"""Name of the folder of smaller copies, next to the index."""
 
 
 class LeftOut(NamedTuple):
-    """Files below a source's folder that are no part of its index.
+    """Files below a source's folder that are not in its index.
 
     Attributes:
         skipped: path and reason of images that cannot be read.
@@ -29,13 +29,13 @@ class LeftOut(NamedTuple):
     passed_over: Mapping[str, int]
 
     def to_json(self) -> dict[str, Any]:
-        """As values that JSON holds."""
+        """Return the values that JSON stores."""
         skipped = [{"file": file, "reason": why} for file, why in self.skipped]
         return {"skipped": skipped, "passed_over": dict(self.passed_over)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> LeftOut:
-        """From what :meth:`to_json` gave."""
+        """Read what :meth:`to_json` returned."""
         skipped = [(entry["file"], entry["reason"]) for entry in values["skipped"]]
         return cls(skipped, values["passed_over"])
 
@@ -52,9 +52,9 @@ class ImageFiles:
         test_paths: (M,) of test images.
         test_labels: (M,) int64.
         test_bytes: (M,) int64.
-        class_names: one name a class, in label order.
+        class_names: one name per class, in label order.
         image_size: side S of the square that the network reads, in pixels.
-        resize: short side of an image before the centre crop of the test view.
+        resize: short side of an image before the centre crop for testing.
         task_sizes: classes of each task, where folders arrive over time.
         cache_size: short side of the copies that ``root`` holds; ``None`` if it holds
             the images themselves.
@@ -78,9 +78,7 @@ class ImageFiles:
 
     def __post_init__(self) -> None:
         for split in ("train", "test"):
-            labels = getattr(self, f"{split}_labels")
-            counts = np.bincount(labels, minlength=self.num_classes)
-            absent = [self.class_names[label] for label in np.flatnonzero(counts == 0)]
+            absent = absent_classes(getattr(self, f"{split}_labels"), self.class_names)
             if absent:
                 raise InputError(
                     f"{self.root}: no {split} image of {', '.join(absent[:10])}; every "
@@ -100,7 +98,7 @@ class ImageFiles:
     def view(
         self, split: Literal["train", "test"], rows: Iterable[int]
     ) -> NDArray[np.uint8]:
-        """Test view of some images, decoded now: (n, S, S, 3) uint8.
+        """Decode some images as for testing: (n, S, S, 3) uint8.
 
         Args:
             split: ``train`` or ``test``.
@@ -111,28 +109,26 @@ class ImageFiles:
         pixels = np.empty((len(chosen), self.image_size, self.image_size, 3), np.uint8)
         for place, path in enumerate(chosen):
             image = open_rgb(self.root / str(path))
-            pixels[place] = test_view(image, self.resize, self.image_size)
+            pixels[place] = eval_view(image, self.resize, self.image_size)
         return pixels
 
     def first_classes(self, num_classes: int) -> ImageFiles:
-        """The images of the first classes alone, with the same rows.
+        """Return the images of the first classes alone, with the same sample indices.
 
-        Rows of a split must be in label order, as a stream of folders has them.
+        Images of a split must be in label order, as a stream of folders has them.
         """
-        ends = {
-            split: int(np.searchsorted(getattr(self, f"{split}_labels"), num_classes))
-            for split in ("train", "test")
-        }
-        return ImageFiles(
-            root=self.root,
-            train_paths=self.train_paths[: ends["train"]],
-            train_labels=self.train_labels[: ends["train"]],
-            train_bytes=self.train_bytes[: ends["train"]],
-            test_paths=self.test_paths[: ends["test"]],
-            test_labels=self.test_labels[: ends["test"]],
-            test_bytes=self.test_bytes[: ends["test"]],
-            class_names=self.class_names[:num_classes],
-            image_size=self.image_size,
-            resize=self.resize,
-            cache_size=self.cache_size,
-        )
+        kept: dict[str, Any] = {}
+        for split in ("train", "test"):
+            end = int(np.searchsorted(getattr(self, f"{split}_labels"), num_classes))
+            for name in (f"{split}_paths", f"{split}_labels", f"{split}_bytes"):
+                kept[name] = getattr(self, name)[:end]
+        names = self.class_names[:num_classes]
+        return replace(self, **kept, class_names=names, task_sizes=None)
+
+
+def absent_classes(
+    labels: NDArray[np.int64], class_names: tuple[str, ...]
+) -> list[str]:
+    """Return the names of the classes that no image is labelled with."""
+    counts = np.bincount(labels, minlength=len(class_names))
+    return [class_names[label] for label in np.flatnonzero(counts == 0)]

@@ -48,8 +48,8 @@ def image_suffixes() -> frozenset[str]:
     """Endings of names that an image may have, in small letters with their dot.
 
     These are those of every format that is read here, and those of formats that are
-    not, among them the raw formats of cameras: an image that is left out without a word
-    would be missed by nobody.
+    not, among them the raw formats of cameras: nobody would notice an image that is
+    left out silently.
     """
     Image.init()
     read = {s for s, name in Image.registered_extensions().items() if name in formats()}
@@ -62,12 +62,12 @@ def suffix_of(name: str) -> str:
 
 
 def is_image_name(name: str) -> bool:
-    """Tell whether a file is named like an image, and is not hidden."""
+    """Return whether a file is named like an image, and is not hidden."""
     return suffix_of(name) in image_suffixes() and not name.startswith(".")
 
 
 def is_raw(image: Image.Image, name: str) -> bool:
-    """Tell whether an opened file is a camera's raw format.
+    """Return whether an opened file is a camera's raw format.
 
     Many of these begin as a TIFF with a small preview, which is not the photograph.
     """
@@ -78,7 +78,7 @@ def is_raw(image: Image.Image, name: str) -> bool:
 
 
 def why_unknown(start: bytes, name: str) -> str:
-    """Say why a file of no known format is not read.
+    """Explain why a file of no known format is not read.
 
     Args:
         start: the first 12 bytes of the file.

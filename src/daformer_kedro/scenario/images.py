@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario.image_files import ImageFiles
+from daformer_kedro.scenario.image_files import ImageFiles, absent_classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,7 @@ class ImageArrays:
         train_labels: their labels, (N,) int64 in 0..num_classes - 1.
         test_images: test images, (M, H, W, C) uint8.
         test_labels: their labels, (M,) int64.
-        class_names: one name a class, in label order.
+        class_names: one name per class, in label order.
 
     Raises:
         InputError: a shape, dtype or label is wrong, or a class has no image in
@@ -52,7 +52,7 @@ class ImageArrays:
     def view(
         self, split: Literal["train", "test"], rows: Iterable[int]
     ) -> NDArray[np.uint8]:
-        """Some images of a split, (n, H, W, C) uint8; of a map only these are read.
+        """Return some images of a split, (n, H, W, C) uint8; a map reads only these.
 
         Args:
             split: ``train`` or ``test``.
@@ -110,7 +110,7 @@ def _check_labels(
     if labels.shape != (num_images,):
         raise InputError(
             f"{name} have shape {labels.shape}; it must be ({num_images},), "
-            "one label an image"
+            "one label per image"
         )
     lowest, highest = int(labels.min()), int(labels.max())
     if lowest < 0 or highest >= len(class_names):
@@ -118,8 +118,7 @@ def _check_labels(
             f"{name} reach from {lowest} to {highest}; labels of "
             f"{len(class_names)} classes are 0..{len(class_names) - 1}"
         )
-    counts = np.bincount(labels, minlength=len(class_names))
-    absent = [class_names[label] for label in np.flatnonzero(counts == 0)]
+    absent = absent_classes(labels, class_names)
     if absent:
         raise InputError(
             f"{name}: no image of {_shortened(absent)}; every class needs at least one"

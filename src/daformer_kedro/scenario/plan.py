@@ -1,4 +1,4 @@
-"""Plan of a run, known and checked before any image is read."""
+"""Plan of the tasks of a run, known and checked before any image is read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from daformer_kedro.scenario.tasks import resolve_task_sizes
 
 
 @dataclass(frozen=True)
-class Plan:
+class TaskPlan:
     """Source, class order and task sizes of a run."""
 
     source: SourceDescription
@@ -26,7 +26,7 @@ class Plan:
         return len(self.task_sizes)
 
 
-def make_plan(config: Config, index: Path | None = None) -> Plan:
+def make_plan(config: Config, index: Path | None = None) -> TaskPlan:
     """Work out the tasks, and check the sections against each other.
 
     Args:
@@ -35,9 +35,9 @@ def make_plan(config: Config, index: Path | None = None) -> Plan:
             stands in for images that are away.
 
     Raises:
-        InputError: the class order is no permutation, increments do not add up, the
-            memory is smaller than the classes, the patch size does not divide the
-            image, or the normalisation has another number of channels.
+        InputError: the class order is not a permutation, increments do not add up, the
+            memory has fewer places than there are classes, or the normalisation has
+            another number of channels.
     """
     stream = config.scenario.tasks
     source = describe_source(
@@ -46,7 +46,7 @@ def make_plan(config: Config, index: Path | None = None) -> Plan:
         stream=stream,
         index=index,
     )
-    plan = Plan(
+    plan = TaskPlan(
         source=source,
         class_order=resolve_class_order(
             config.scenario.class_order,
@@ -78,13 +78,6 @@ def _check_memory(config: Config, source: SourceDescription) -> None:
 
 
 def _check_images(config: Config, source: SourceDescription) -> None:
-    side, patch = source.image_size, config.model.patch_size
-    if side % patch:
-        divisors = [size for size in range(1, side + 1) if side % size == 0]
-        raise InputError(
-            f"model.patch_size = {patch} does not divide the image size {side} of "
-            f"{source.name}; allowed: {', '.join(map(str, divisors))}"
-        )
     _check_copies(config)
     given = len(config.preprocessing.mean)
     if given not in (1, source.num_channels):

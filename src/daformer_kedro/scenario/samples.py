@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pandas as pd
+
+
+def of_split(samples: pd.DataFrame, split: Literal["train", "test"]) -> pd.DataFrame:
+    """Select the training or the test samples."""
+    return samples[samples["split"] == split]
 
 
 def samples_of_task(samples: pd.DataFrame, task: int) -> pd.DataFrame:
@@ -25,19 +32,17 @@ def samples_of_task(samples: pd.DataFrame, task: int) -> pd.DataFrame:
 def assemble_task_data(
     samples: pd.DataFrame, exemplars: pd.DataFrame | None
 ) -> pd.DataFrame:
-    """The training samples of one task.
+    """Assemble the training samples of one task.
 
     Args:
-        samples: the task's samples, see
-            :func:`samples_of_task`.
-        exemplars: the rehearsal memory after the task before, ``None`` if there is
-            none.
+        samples: the task's samples, see :func:`samples_of_task`.
+        exemplars: the rehearsal memory after the previous task; ``None`` without one.
 
     Returns:
         ``index`` (row of the training images), ``target`` and ``is_exemplar``; the
         new classes' samples first. Training shuffles; the order here is fixed.
     """
-    tables = [samples[samples["split"] == "train"].assign(is_exemplar=False)]
+    tables = [of_split(samples, "train").assign(is_exemplar=False)]
     if exemplars is not None:
         tables.append(exemplars.assign(is_exemplar=True))
     data = pd.concat(tables, ignore_index=True)[["index", "target", "is_exemplar"]]
@@ -45,11 +50,11 @@ def assemble_task_data(
 
 
 def num_new_classes(samples: pd.DataFrame) -> int:
-    """Number of classes that are new in the task of ``samples``."""
-    return int(samples.loc[samples["split"] == "train", "target"].nunique())
+    """Return the number of classes that are new in the task of ``samples``."""
+    return int(of_split(samples, "train")["target"].nunique())
 
 
 def class_names(samples: pd.DataFrame) -> tuple[str, ...]:
-    """Names of all classes seen so far, in class order."""
-    named = samples[samples["split"] == "test"].drop_duplicates("target")
+    """Return the names of all classes seen so far, in class order."""
+    named = of_split(samples, "test").drop_duplicates("target")
     return tuple(named.sort_values("target")["class_name"].astype(str))

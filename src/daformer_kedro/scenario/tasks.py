@@ -1,4 +1,4 @@
-"""The division of classes, and with them of samples, into tasks."""
+"""Division of classes, and with them of samples, into tasks."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ def resolve_task_sizes(
         num_classes: classes in all.
         initial_increment: classes of the first task; ``None`` leaves that to
             ``increment``.
-        increment: classes of every later task, or one number a later task (one
+        increment: classes of every later task, or one number per later task (one
             number for every task where ``initial_increment`` is ``None``).
 
     Raises:
         InputError: the sizes do not add up to ``num_classes``, or one is below 1.
     """
-    setting = f"scenario.increment = {_shown(increment)}"
+    shown = increment if isinstance(increment, int) else list(increment)
+    setting = f"scenario.increment = {shown}"
     first: tuple[int, ...] = ()
     if initial_increment is not None:
         setting += f" with scenario.initial_increment = {initial_increment}"
@@ -57,10 +58,6 @@ def resolve_task_sizes(
     return sizes
 
 
-def _shown(increment: int | tuple[int, ...]) -> str:
-    return str(increment if isinstance(increment, int) else list(increment))
-
-
 def _advice(num_classes: int, rest: int, initial_increment: int | None) -> str:
     if rest < 0:
         return f"scenario.initial_increment must be at most {num_classes}"
@@ -83,7 +80,7 @@ class Scenario:
 
     Raises:
         InputError: the three do not describe the same number of classes, or
-            ``class_order`` is no permutation.
+            ``class_order`` is not a permutation.
     """
 
     class_order: tuple[int, ...]
@@ -94,7 +91,7 @@ class Scenario:
         num_classes = len(self.class_order)
         if sorted(self.class_order) != list(range(num_classes)):
             raise InputError(
-                f"class_order = {list(self.class_order)} is no permutation of "
+                f"class_order = {list(self.class_order)} is not a permutation of "
                 f"0..{num_classes - 1}"
             )
         if sum(self.task_sizes) != num_classes or min(self.task_sizes, default=0) < 1:
@@ -182,7 +179,7 @@ def split_tasks(
         task_sizes: new classes of each task.
 
     Returns:
-        One row a sample, training rows first, each split in the order of its array:
+        One row per sample, training rows first, each split in the order of its array:
         ``split`` (category ``train`` or ``test``), ``index`` (row in that split's
         array, int32), ``label`` (in the source, int16), ``target`` (position in the
         class order, int16), ``task`` (int16).

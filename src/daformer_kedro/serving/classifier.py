@@ -1,4 +1,4 @@
-"""From images to class names, probabilities and a score of being unknown."""
+"""Classifier: images to class names, probabilities and out-of-distribution scores."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from PIL import Image
 from torch import Tensor
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.evaluation.unknown import (
-    distance_to_known,
+from daformer_kedro.evaluation.out_of_distribution import (
+    distance_to_bank,
     energy,
-    nearest_known,
+    nearest_in_bank,
 )
 from daformer_kedro.learning.extraction import extract
-from daformer_kedro.scenario.image_decoding import test_view
+from daformer_kedro.scenario.image_decoding import eval_view
 from daformer_kedro.serving.served_model import ServedModel
 
 NUM_RANKED = 5
@@ -40,7 +40,7 @@ class Answers:
 
     Attributes:
         probabilities: (N, C), calibrated, in class order.
-        unknown_scores: (N,), higher for what resembles nothing learnt.
+        unknown_scores: (N,) out-of-distribution scores.
         embeddings: (N, E).
     """
 
@@ -53,7 +53,7 @@ class Classifier:
     """A model that classifies images.
 
     Args:
-        model: any number of tasks learnt.
+        model: a model of any number of tasks.
         device: where to compute.
     """
 
@@ -64,9 +64,7 @@ class Classifier:
         self.task_sizes = self.network.task_sizes
         self.task_of_class = np.repeat(np.arange(len(self.task_sizes)), self.task_sizes)
         self._preprocessing = model.checkpoint.preprocessing
-        self._known: Tensor | None = None
-        if model.known is not None and model.known.num_exemplars:
-            self._known = model.known.embeddings.float()
+        self._bank = model.exemplar_embeddings
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -75,7 +73,7 @@ class Classifier:
         return side, side, self.network.in_channels
 
     def view(self, image: Image.Image) -> NDArray[np.uint8]:
-        """An image of any size as the network reads it, :attr:`image_shape` uint8.
+        """Prepare an image of any size for the network: :attr:`image_shape`, uint8.
 
         Args:
             image: RGB, see :func:`~daformer_kedro.scenario.image_decoding.open_rgb`.
@@ -83,15 +81,15 @@ class Classifier:
         side = self.network.image_size
         resize = self._preprocessing.resize or side
         if self.network.in_channels == 1:
-            return test_view(image.convert("L"), resize, side)[..., None]
-        return test_view(image, resize, side)
+            return eval_view(image.convert("L"), resize, side)[..., None]
+        return eval_view(image, resize, side)
 
     def answer(self, images: NDArray[np.uint8], batch_size: int = 512) -> Answers:
-        """Look at images.
+        """Run the model on images.
 
         Args:
             images: (N, H, W, C) pixels from 0 to 255, of :attr:`image_shape`.
-            batch_size: images at a time, at most.
+            batch_size: largest number of images at a time.
 
         Raises:
             InputError: another shape or type.
@@ -111,8 +109,8 @@ class Classifier:
         return Answers(
             probabilities=calibration.probabilities(logits, self.task_sizes),
             unknown_scores=energy(logits)
-            if self._known is None
-            else distance_to_known(embeddings, self._known),
+            if self._bank is None
+            else distance_to_bank(embeddings, self._bank),
             embeddings=embeddings,
         )
 
@@ -123,10 +121,10 @@ class Classifier:
 
         Args:
             images: see :meth:`answer`.
-            batch_size: images at a time, at most.
+            batch_size: largest number of images at a time.
 
         Returns:
-            :data:`COLUMNS`, one row an image. With fewer than five classes the last
+            :data:`COLUMNS`, one row per image. With fewer than five classes the last
             ranks are empty. ``is_unknown`` is empty where no threshold is known.
 
         Raises:
@@ -135,7 +133,7 @@ class Classifier:
         return self.table(self.answer(images, batch_size))
 
     def table(self, answers: Answers) -> pd.DataFrame:
-        """The answers as a table, see :meth:`classify`."""
+        """Tabulate answers, see :meth:`classify`."""
         probabilities = answers.probabilities
         num_ranked = min(NUM_RANKED, probabilities.shape[1])
         ranked = probabilities.sort(dim=1, descending=True, stable=True)
@@ -152,17 +150,17 @@ class Classifier:
                     columns[f"{what}_{rank + 1}"] = None
         scores = answers.unknown_scores.numpy()
         columns["unknown_score"] = scores
-        threshold = None if self._known is None else self.model.threshold
+        threshold = None if self._bank is None else self.model.threshold
         columns["is_unknown"] = None if threshold is None else scores > threshold
         return typed(pd.DataFrame(columns, index=range(len(scores))))
 
     def nearest_exemplars(
         self, embeddings: Tensor, num: int
     ) -> tuple[Tensor, Tensor] | None:
-        """Distances and positions (N, num) of the nearest exemplars, if any."""
-        if self._known is None:
+        """Return distances and positions (N, num) of the nearest exemplars, if any."""
+        if self._bank is None:
             return None
-        return nearest_known(embeddings, self._known, num)
+        return nearest_in_bank(embeddings, self._bank, num)
 
 
 _TYPES = {
@@ -175,7 +173,7 @@ _TYPES = {
 
 
 def typed(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of answers with all its columns and types; cells may be empty."""
+    """Give a table of answers all its columns and types; cells may be empty."""
     others = [name for name in table.columns if name not in COLUMNS]
     types = {name: _TYPES[name.partition("_")[0]] for name in COLUMNS}
     return table.reindex(columns=[*others, *COLUMNS]).astype(types)

@@ -65,7 +65,7 @@ class ExportedNetwork(nn.Module):
     scale: Tensor
     offset: Tensor
     bias: Tensor
-    known: Tensor
+    bank: Tensor
 
     def __init__(self, classifier: Classifier) -> None:
         super().__init__()
@@ -81,12 +81,10 @@ class ExportedNetwork(nn.Module):
         self.register_buffer("offset", -mean / std)
         bias = model.calibration.logits(none, classifier.task_sizes)
         self.register_buffer("bias", bias)
-        has_known = model.known is not None and model.known.num_exemplars > 0
-        known = torch.zeros(0, 1)
-        if has_known and model.known is not None:
-            known = F.normalize(model.known.embeddings.float(), dim=1)
-        self.has_known = has_known
-        self.register_buffer("known", known)
+        bank = model.exemplar_embeddings
+        self.has_bank = bank is not None
+        unit = torch.zeros(0, 1) if bank is None else F.normalize(bank, dim=1)
+        self.register_buffer("bank", unit)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Classify images.
@@ -101,10 +99,10 @@ class ExportedNetwork(nn.Module):
         output = self.network(pixels)
         logits = output.logits
         probabilities = (logits / self.temperature + self.bias).softmax(dim=1)
-        if not self.has_known:
+        if not self.has_bank:
             return probabilities, -logits.logsumexp(dim=1)
         embeddings = concatenate_tasks(output.embeddings, self.num_tasks)
-        similarity = F.normalize(embeddings, dim=1) @ self.known.T
+        similarity = F.normalize(embeddings, dim=1) @ self.bank.T
         return probabilities, 1 - similarity.amax(dim=1)
 
 
@@ -284,7 +282,7 @@ def _metadata(classifier: Classifier) -> dict[str, Any]:
             if model.is_calibrated
             else "of the classes in the order of class_names, not calibrated",
             "unknown_score": "cosine distance to the nearest exemplar"
-            if model.known is not None and model.known.num_exemplars
+            if model.exemplar_embeddings is not None
             else "energy of the logits",
         },
         "unknown_threshold": model.threshold,

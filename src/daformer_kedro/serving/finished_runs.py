@@ -14,7 +14,7 @@ _FEW = 10
 
 
 def finished_runs(data: Path) -> list[str]:
-    """Run keys of finished runs, the newest first.
+    """List the run keys of finished runs, the newest first.
 
     Args:
         data: with Kedro's data layers in it.
@@ -29,10 +29,10 @@ def finished_runs(data: Path) -> list[str]:
 
 
 def read_run(data: Path, key: str) -> ServedModel:
-    """The model after the last task of a run.
+    """Read the model after the last task of a run.
 
     Raises:
-        InputError: there is no such run, it is not finished, or a file is damaged.
+        InputError: the run is not found or not finished, or a file is damaged.
     """
     folder = _model_folder(data, key)
     if folder is None:
@@ -43,7 +43,7 @@ def read_run(data: Path, key: str) -> ServedModel:
 
 
 def read_newest_run(data: Path) -> ServedModel:
-    """The model of the newest finished run.
+    """Read the model of the newest finished run.
 
     Raises:
         InputError: no run is finished, or a file is damaged.
@@ -57,7 +57,7 @@ def read_newest_run(data: Path) -> ServedModel:
 
 
 def _model_folder(data: Path, key: str) -> Path | None:
-    """Folder of the last task's model; ``None`` where the run is not finished."""
+    """Return the folder of the last task's model; ``None`` for an unfinished run."""
     if not key or Path(key).name != key:
         return None
     metrics = data / _REPORTING / key / "metrics.json"
@@ -65,7 +65,7 @@ def _model_folder(data: Path, key: str) -> Path | None:
         results = json.loads(metrics.read_text(encoding="utf-8"))
         num_tasks = len(results["accuracy_after_task"])
         folder = data / _MODELS / key / f"task_{num_tasks - 1:02d}"
-        # A checkpoint that is newer than the results is of a run that goes on.
+        # A checkpoint that is newer than the results belongs to an unfinished run.
         is_finished = _stored_at(folder / CHECKPOINT) <= _stored_at(metrics)
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -74,7 +74,7 @@ def _model_folder(data: Path, key: str) -> Path | None:
 
 def _stored_at(path: Path) -> float:
     # A result that came from another settings' folder keeps its file's time; its
-    # record is written anew.
+    # record is new.
     record = record_path(path)
     return (record if record.exists() else path).stat().st_mtime
 
@@ -84,4 +84,4 @@ def _known(data: Path) -> str:
     if not keys:
         return "kedro run makes one."
     more = f" and {len(keys) - _FEW} more" if len(keys) > _FEW else ""
-    return f"There are: {', '.join(keys[:_FEW])}{more}"
+    return f"Finished runs: {', '.join(keys[:_FEW])}{more}"

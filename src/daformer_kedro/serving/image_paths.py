@@ -14,7 +14,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def find_images(given: Path) -> list[Path]:
-    """The files that ``given`` stands for, in a fixed order.
+    """Find the files that ``given`` names, in a fixed order.
 
     Args:
         given: an image; a folder, of which all images are taken, those in folders
@@ -24,8 +24,8 @@ def find_images(given: Path) -> list[Path]:
             names need not be there.
 
     Raises:
-        InputError: nothing is there, it holds no image, or it is no table; or a folder
-            in it cannot be listed.
+        InputError: nothing is there, it has no image or is not a table, or a folder in
+            it cannot be listed.
     """
     # Unlike Path's, these take a name that is too long for one that is not there.
     if os.path.isdir(given):
@@ -36,12 +36,12 @@ def find_images(given: Path) -> list[Path]:
         return [given]
     found = read_paths(given)
     if not found:
-        raise InputError(f"{given}: holds no image")
+        raise InputError(f"{given}: has no image")
     return found
 
 
 def shown(path: Path) -> str:
-    """A path as text that can be written anywhere, whatever bytes its name holds."""
+    """Return a path as text that can be written anywhere, whatever bytes it holds."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -50,8 +50,8 @@ def _in_folder(folder: Path) -> list[Path]:
     counts = say_counts(found.passed_over)
     if not found.images:
         raise InputError(
-            f"{folder}: holds no image" + (f"; passed over: {counts}" if counts else "")
+            f"{folder}: has no image" + (f"; passed over: {counts}" if counts else "")
         )
     if counts:
-        _LOGGER.warning("%s: passed over, no images by their names: %s", folder, counts)
+        _LOGGER.warning("%s: passed over, not named like images: %s", folder, counts)
     return [folder / path for path in found.images]

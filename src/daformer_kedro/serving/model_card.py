@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from daformer_kedro.evaluation.comparison import method_name
+from daformer_kedro.evaluation.split import is_on_validation
+from daformer_kedro.evaluation.templates import render_template
 from daformer_kedro.serving.classifier import Classifier
 from daformer_kedro.serving.served_model import ServedModel
 
@@ -37,7 +40,7 @@ _UNKNOWN_LICENCE = "Whoever passes this model on must know the licence of the im
 def model_card(
     model: ServedModel, classifier: Classifier, metadata: Mapping[str, Any]
 ) -> str:
-    """A model card in Markdown.
+    """Write a model card in Markdown.
 
     Args:
         model: with its facts, where they are known.
@@ -45,210 +48,65 @@ def model_card(
         metadata: of the exported files.
     """
     facts = model.facts
-    parts = [
-        _head(model, classifier),
-        _data(facts, classifier),
-        _results(facts),
-        _confidence(facts, model),
-        _limits(facts, classifier),
-        _licences(facts),
-        _files(facts, metadata),
-        _again(facts),
-    ]
-    return "\n\n".join("\n".join(part) for part in map(list, parts) if part) + "\n"
-
-
-def _head(model: ServedModel, classifier: Classifier) -> Iterator[str]:
-    about = model.checkpoint.description["model"]
-    network = classifier.network
-    kind = (
-        "DyTox (task attention)"
-        if about["decoder"] == "task_attention"
-        else f"DAFormer, edition {about['edition']}"
-    )
-    yield f"# {_plain(model.facts.get('run_name', model.name))}"
-    yield ""
-    yield (
-        f"An image classifier that learnt {len(classifier.class_names)} classes in "
-        f"{len(classifier.task_sizes)} tasks, one after another."
-    )
-    yield ""
-    yield f"- Network: {kind}, {network.num_parameters:,} parameters"
-    yield f"- Run key: `{model.facts.get('run_key', model.name)}`"
     height, width, channels = classifier.image_shape
-    colour = "grey" if channels == 1 else "RGB"
-    yield f"- Reads: {height} × {width} pixels, {colour}"
-
-
-def _data(facts: Mapping[str, Any], classifier: Classifier) -> Iterator[str]:
-    yield "## Data and protocol"
-    yield ""
-    settings = facts.get("settings")
-    if settings:
-        source, memory = settings["source"], settings["memory"]
-        budget = memory["total"] or f"{memory['per_class']} a class"
-        kept = {"everything": "all images", "nothing": "none"}.get(
-            memory["keep"], f"{budget}, by {memory['selection']}"
-        )
-        yield f"- Protocol: {_plain(settings['protocol'])}, source {source['name']}"
-        yield f"- Class order: {settings['scenario']['class_order']}"
-        schedule = settings["training"]["schedule"]
-        yield f"- Seed: {settings['seed']}, schedule: {schedule}"
-        yield f"- Method: {_method(settings)}"
-        yield f"- Rehearsal memory: {kept}"
-        yield ""
-    yield "| task | classes |"
-    yield "| ---: | --- |"
-    start = 0
-    for task, size in enumerate(classifier.task_sizes):
-        names = classifier.class_names[start : start + size]
-        start += size
-        yield f"| {task} | {_listed(names)} |"
-
-
-def _results(facts: Mapping[str, Any]) -> Iterator[str]:
-    metrics = facts.get("metrics")
-    if not metrics:
-        return
-    yield f"## Results on {_measured_on(facts)}"
-    yield ""
-    yield "After the last task:"
-    yield ""
-    yield "| task | accuracy on its classes (%) | when it was learnt (%) |"
-    yield "| ---: | ---: | ---: |"
-    matrix = metrics["accuracy_matrix"]
-    for task, accuracy in enumerate(matrix[-1]):
-        yield f"| {task} | {_percent(accuracy)} | {_percent(matrix[task][task])} |"
-    yield ""
-    yield f"- Accuracy on all classes: {_percent(metrics['last_accuracy'])} %"
-    average = _percent(metrics["average_incremental_accuracy"])
-    yield f"- Average incremental accuracy: {average} %"
-    if metrics["forgetting"] is not None:
-        yield f"- Forgetting: {_percent(metrics['forgetting'])} points"
-
-
-def _confidence(facts: Mapping[str, Any], model: ServedModel) -> Iterator[str]:
-    yield "## Probabilities and unknown images"
-    yield ""
-    if not model.is_calibrated:
-        yield "The probabilities are not calibrated."
-    else:
-        biases = model.calibration.task_biases
-        extent = "a bias for each task" if biases else "no biases"
-        yield (
-            f"Calibrated on the rehearsal memory: temperature "
-            f"{model.calibration.temperature:.3f}, {extent}."
-        )
-    confidence = facts.get("confidence")
-    if not confidence:
-        return
-    yield ""
-    yield "| expected calibration error (%) | before | after |"
-    yield "| --- | ---: | ---: |"
-    errors = confidence["calibration"]["expected_calibration_error"]
-    for where, name in (("test", _measured_on(facts)), ("memory", "the memory")):
-        if where in errors:
-            before, after = errors[where]["before"], errors[where]["after"]
-            yield f"| {name} | {_percent(before)} | {_percent(after)} |"
-    unknown = confidence["unknown"]
-    if unknown["average_auroc"] is None:
-        return
-    score = {
-        "distance": "the cosine distance to the nearest exemplar",
-        "energy": "the energy of the logits",
-    }[unknown["score"]]
-    yield ""
-    yield (
-        f"The unknown score is {score}. It tells classes of later tasks from learnt "
-        f"ones with an area under ROC of {unknown['average_auroc']:.3f} on average "
-        "(0.5 is chance):"
-    )
-    yield ""
-    yield "| after task | area under ROC | known kept (%) | unknown rejected (%) |"
-    yield "| ---: | ---: | ---: | ---: |"
-    for found in unknown["after_task"]:
-        kept = _percent(found.get("known_kept"))
-        rejected = _percent(found.get("unknown_rejected"))
-        yield f"| {found['task']} | {found['auroc']:.3f} | {kept} | {rejected} |"
-
-
-def _limits(facts: Mapping[str, Any], classifier: Classifier) -> Iterator[str]:
-    yield "## Limits"
-    yield ""
-    yield (
-        "- Every image gets a class. Whether it belongs to any must be told by the "
-        "unknown score, and that errs as often as the table says."
-    )
-    yield (
-        "- Classes of earlier tasks may be told worse than when they were learnt: see "
-        "the table."
-    )
-    yield (
-        f"- Measured on {_measured_on(facts)} of the same source. Photographs of other "
-        "cameras, sizes and subjects are not covered by these numbers."
-    )
-    if classifier.network.in_channels == 1:
-        yield "- It reads brightness alone, and the sign of the contrast matters."
-    if facts.get("settings", {}).get("source", {}).get("name") == "digits":
-        yield "- Digits are bright on a dark ground; dark ink must be inverted first."
-
-
-def _licences(facts: Mapping[str, Any]) -> Iterator[str]:
-    yield "## Licences"
-    yield ""
-    name = facts.get("settings", {}).get("source", {}).get("name")
-    yield f"- Images: {_LICENCES.get(name, _UNKNOWN_LICENCE)}"
-    yield (
-        "- Method: Wang et al., *Dual-Attention Transformers for Class-Incremental "
-        "Learning: A Tale of Two Memories*, IEEE Transactions on Multimedia."
+    settings = facts.get("settings", {})
+    return render_template(
+        "daformer_kedro.serving",
+        "model_card.md.j2",
+        autoescape=False,
+        title=_plain(facts.get("run_name", model.name)),
+        facts=facts,
+        network=_network(model),
+        num_parameters=classifier.network.num_parameters,
+        run_key=facts.get("run_key", model.name),
+        height=height,
+        width=width,
+        colour="grey" if channels == 1 else "RGB",
+        num_classes=len(classifier.class_names),
+        tasks=_classes_of_tasks(classifier),
+        measured_on="validation images"
+        if is_on_validation(settings)
+        else "test images",
+        is_calibrated=model.is_calibrated,
+        calibration=model.calibration,
+        licence=_LICENCES.get(settings.get("source", {}).get("name"), _UNKNOWN_LICENCE),
+        metadata=metadata,
+        **_protocol(settings),
     )
 
 
-def _files(facts: Mapping[str, Any], metadata: Mapping[str, Any]) -> Iterator[str]:
-    checks = metadata["largest_difference"]
-    images = _measured_on(facts) if checks["on_test_images"] else "random images"
-    yield "## Files"
-    yield ""
-    yield "| file | runs in | largest difference from the model |"
-    yield "| --- | --- | ---: |"
-    yield f"| `model.onnx` | ONNX Runtime | {checks['onnx']:.1e} |"
-    yield f"| `model.pt2` | `torch.export.load` | {checks['program']:.1e} |"
-    yield ""
-    yield (
-        f"Measured on {checks['num_images']} {images}, of probabilities and unknown "
-        "scores. Input: `images`, uint8 "
-        f"{metadata['input']['shape']}; class names, preprocessing and outputs are in "
-        "`metadata.json` and in both files."
-    )
+def _network(model: ServedModel) -> str:
+    about = model.checkpoint.description["model"]
+    if about["decoder"] == "task_attention":
+        return "DyTox (task attention)"
+    return f"DAFormer, edition {about['edition']}"
 
 
-def _again(facts: Mapping[str, Any]) -> Iterator[str]:
-    command = facts.get("run_command")
-    if not command:
-        return
-    yield "## Make it again"
-    yield ""
-    yield "```bash"
-    yield str(command)
-    yield f"kedro run --pipelines export --params export.model={facts['run_key']}"
-    yield "```"
-
-
-def _method(settings: Mapping[str, Any]) -> str:
-    """Name the method as tables of runs call it."""
-    return method_name(
-        settings["model"]["edition"],
+def _protocol(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return protocol, method and rehearsal memory in words, as far as known."""
+    if not settings:
+        return {}
+    memory, model = settings["memory"], settings["model"]
+    budget = memory["total"] or f"{memory['per_class']} per class"
+    method = method_name(
+        model["edition"],
         settings["baseline"],
         settings["training"]["schedule"],
-        decoder=settings["model"]["decoder"],
+        decoder=model["decoder"],
     )
+    kept = {"everything": "all images", "nothing": "none"}.get(
+        memory["keep"], f"{budget}, by {memory['selection']}"
+    )
+    return {"protocol": _plain(settings["protocol"]), "method": method, "memory": kept}
 
 
-def _measured_on(facts: Mapping[str, Any]) -> str:
-    """Tell whether validation images stood for the test images."""
-    source = facts.get("settings", {}).get("source", {})
-    held_out = source.get("validation_fraction") is not None
-    return "validation images" if held_out else "test images"
+def _classes_of_tasks(classifier: Classifier) -> list[str]:
+    """List the names of each task's classes, as many as a line takes."""
+    ends = itertools.accumulate(classifier.task_sizes)
+    return [
+        _listed(classifier.class_names[end - size : end])
+        for end, size in zip(ends, classifier.task_sizes, strict=True)
+    ]
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -263,7 +121,3 @@ def _plain(text: str) -> str:
     for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         escaped = escaped.replace(sign, entity)
     return escaped
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.2f}"

@@ -23,13 +23,13 @@ _DELIMITERS = {".csv": (",", ";", "\t"), ".tsv": ("\t",)}
 def read_paths(path: Path) -> list[Path]:
     """Read the paths in a table; relative ones start at the table's folder.
 
-    A ``.txt`` has a path a line. Cells of a ``.csv`` are separated by commas,
+    A ``.txt`` has one path per line. Cells of a ``.csv`` are separated by commas,
     semicolons or tabs. Paths stand in the column ``image``, ``path``, ``file`` or
     ``filename``; without a header, in the one column whose first cell is named like an
     image, or in the only one.
 
     Raises:
-        InputError: it is no table in UTF-8, or it is not clear where the paths are.
+        InputError: it is not a table in UTF-8, or its column of paths is not clear.
     """
     refuse_special(path, str(path))
     try:
@@ -106,7 +106,7 @@ def _is_image(cell: str) -> bool:
 
 
 def _is_path(table: Path, cell: str, others: set[str]) -> bool:
-    """Tell whether a cell is an image's path, and not cells that others separate."""
+    """Return whether a cell is an image's path, and not cells that others separate."""
     is_whole = not any(delimiter in cell for delimiter in others)
     return _is_image(cell) and (is_whole or (table.parent / cell).exists())
 

@@ -41,7 +41,7 @@ def predict_files(
         on_batch: called after each batch with the number of its files.
 
     Returns:
-        :data:`TABLE_COLUMNS`, a row a file, in order. Where a file cannot be read,
+        :data:`TABLE_COLUMNS`, one row per file, in order. Where a file cannot be read,
         ``error`` says why and the rest is empty.
     """
     tables = []

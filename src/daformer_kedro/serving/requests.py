@@ -23,19 +23,19 @@ _ALLOWED = (
 
 
 def decode_images(classifier: Classifier, given: Any) -> NDArray[np.uint8]:
-    """Pixels of the images of a request.
+    """Decode the images of a request to pixels.
 
     Args:
         classifier: says what its network reads.
         given: a table or mapping with the column ``image`` (or only one), a list or
-            an array. Its elements are texts in base64, data addresses of a browser
-            among them, or images as arrays.
+            an array. Its elements are texts in base64, data URLs of a browser among
+            them, or images as arrays.
 
     Returns:
         (N, H, W, C) uint8 of the classifier's ``image_shape``.
 
     Raises:
-        InputError: something else; the message names the first wrong image by its
+        InputError: anything else; the message names the first wrong image by its
             position.
     """
     values = _column(given)
@@ -45,7 +45,7 @@ def decode_images(classifier: Classifier, given: Any) -> NDArray[np.uint8]:
     try:
         elements = list(values)
     except TypeError as error:
-        raise InputError(f"{_said(values)} {allowed}") from error
+        raise InputError(f"{_shortened(values)} {allowed}") from error
     if not elements:
         raise InputError(f"no image was given: {allowed}")
     images = [
@@ -59,7 +59,7 @@ def _column(given: Any) -> Any:
     if isinstance(given, pd.DataFrame):
         if not given.columns.is_unique:
             names = ", ".join(map(str, given.columns))
-            raise InputError(f"columns must have different names; there are: {names}")
+            raise InputError(f"columns must have different names; found: {names}")
         given = {str(name): given[name].tolist() for name in given.columns}
     if isinstance(given, list) and given and isinstance(given[0], Mapping):
         given = {_COLUMN: [_field(row) for row in given]}
@@ -69,7 +69,7 @@ def _column(given: Any) -> Any:
     lengths = {name: len(v) for name, v in given.items() if hasattr(v, "__len__")}
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        raise InputError(f"fields must have as many rows each; there are: {found}")
+        raise InputError(f"fields must have equally many rows; found: {found}")
     return _field(given)
 
 
@@ -81,7 +81,7 @@ def _field(row: Any) -> Any:
     if len(row) == 1:
         return next(iter(row.values()))
     names = ", ".join(map(str, row)) or "none"
-    raise InputError(f"images must be in the field {_COLUMN!r}; there are: {names}")
+    raise InputError(f"images must be in the field {_COLUMN!r}; found: {names}")
 
 
 def _one(
@@ -98,7 +98,7 @@ def _one(
     except ValueError as error:
         raise InputError(f"{name} is ragged; images {allowed}") from error
     if array.dtype.kind not in "uif" or array.ndim == 0:
-        raise InputError(f"{name} is {_said(element)}; images {allowed}")
+        raise InputError(f"{name} is {_shortened(element)}; images {allowed}")
     return _pixels(array[None], classifier.image_shape, name, allowed)[0]
 
 
@@ -107,7 +107,7 @@ def _from_base64(text: str, name: str) -> bytes:
     try:
         return base64.b64decode("".join(content.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InputError(f"{name} is no base64: {error}") from error
+        raise InputError(f"{name} is not base64: {error}") from error
 
 
 def _pixels(
@@ -125,6 +125,6 @@ def _pixels(
     return array.astype(np.uint8)
 
 
-def _said(value: Any) -> str:
+def _shortened(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:40]}…"

@@ -1,4 +1,4 @@
-"""Everything that using a model needs, as files in one folder.
+"""A model to use: all its files in one folder.
 
 A run leaves such a folder for its last task, and MLflow's model holds another.
 """
@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.calibration import Calibration
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.model.checkpoint_file import read_checkpoint
-from daformer_kedro.serving.known_images import KnownImages
+from daformer_kedro.serving.exemplar_bank import ExemplarBank
 
 CHECKPOINT = "checkpoint.safetensors"
 CALIBRATION = "calibration.json"
@@ -25,13 +27,13 @@ FACTS = "model_facts.json"
 
 @dataclass(frozen=True, eq=False)
 class ServedModel:
-    """A checkpoint with what was found out about it.
+    """A checkpoint with what was measured of it.
 
     Attributes:
-        name: run key, or what the model was asked for by.
+        name: run key, or the name by which the model was requested.
         checkpoint: the network.
-        calibration: from logits to probabilities; as they are where it is not known.
-        threshold: unknown score above which an image is taken for unknown.
+        calibration: from logits to probabilities; the identity where it is not known.
+        threshold: out-of-distribution score above which an image counts as unknown.
         known: exemplars to compare with; ``None`` where they are not known.
         facts: how it was made and how good it is, for the model card; may be empty.
         origin: in a few words, where it was found.
@@ -41,13 +43,20 @@ class ServedModel:
     checkpoint: Checkpoint
     calibration: Calibration = field(default_factory=Calibration)
     threshold: float | None = None
-    known: KnownImages | None = None
+    known: ExemplarBank | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     origin: str = ""
 
     @property
+    def exemplar_embeddings(self) -> Tensor | None:
+        """Embeddings (M, E) float32 to compare with; ``None`` without exemplars."""
+        if self.known is None or not self.known.num_exemplars:
+            return None
+        return self.known.embeddings.float()
+
+    @property
     def is_calibrated(self) -> bool:
-        """Whether probabilities were fitted."""
+        """Return whether the probabilities were calibrated."""
         return self.calibration != Calibration()
 
 
@@ -60,7 +69,7 @@ def read_model(folder: Path, name: str, origin: str = "") -> ServedModel:
         origin: where it was found, for messages.
 
     Raises:
-        InputError: a file is damaged, or there is no checkpoint.
+        InputError: a file is damaged, or the checkpoint is missing.
     """
     calibration = _read_json(folder / CALIBRATION)
     known = folder / KNOWN_IMAGES
@@ -69,7 +78,7 @@ def read_model(folder: Path, name: str, origin: str = "") -> ServedModel:
         checkpoint=read_checkpoint(folder / CHECKPOINT),
         calibration=Calibration.from_json(calibration),
         threshold=calibration.get("unknown_threshold"),
-        known=KnownImages.read(known) if known.exists() else None,
+        known=ExemplarBank.read(known) if known.exists() else None,
         facts=_read_json(folder / FACTS),
         origin=origin,
     )

@@ -10,13 +10,13 @@ _known: dict[Path, tuple[_Signature, str]] = {}
 
 
 def checksum(path: Path) -> str:
-    """SHA-256 of a file, or of a folder's file names and their contents.
+    """Return SHA-256 of a file, or of a folder's file names and their contents.
 
     Read once a process and again when size or times have changed. A write that sets
     the old times again still changes the inode's own.
 
     Raises:
-        OSError: it is not there or cannot be read.
+        OSError: it is missing or cannot be read.
     """
     path = path.absolute()
     signature = _signature(path)
@@ -28,7 +28,7 @@ def checksum(path: Path) -> str:
 
 
 def size(path: Path) -> int:
-    """Bytes of a file, or of all files of a folder."""
+    """Return the bytes of a file, or of all files of a folder."""
     return sum(file.stat().st_size for file in _files(path))
 
 

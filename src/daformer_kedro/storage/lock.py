@@ -1,4 +1,4 @@
-"""One process at a time: a lock that dies with its holder and says who that is."""
+"""A lock for one process at a time, which ends with its holder and names it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Holder:
 
     @classmethod
     def this_process(cls) -> Holder:
-        """The process that asks."""
+        """Describe the process that asks."""
         name = Path(sys.argv[0]).name or "python"
         return cls(
             pid=os.getpid(),
@@ -110,7 +110,7 @@ class Lock:
         return (
             f"{self.what} is being written by process {holder.pid} on {holder.host}, "
             f"since {holder.since}: {holder.command}\n"
-            "Wait for it or stop it; runs with other settings can run at the same time."
+            "Wait for it or stop it; runs with other settings are not affected."
         )
 
     def _read_holder(self) -> Holder | None:

@@ -10,14 +10,14 @@ from daformer_kedro.storage.whole_files import is_alive
 
 
 def identity() -> str:
-    """Host, number and start of this process; numbers are used again, starts not."""
+    """Return host, number and start of this process; numbers alone are used again."""
     return f"{socket.gethostname()}:{os.getpid()}:{_start(os.getpid())}"
 
 
 def is_dead(process: str) -> bool:
-    """Whether the process of that identity is known to have ended.
+    """Return whether the process of that identity is known to have ended.
 
-    Of another host's processes nothing is known.
+    Nothing is known of another host's processes.
     """
     host, _, rest = process.partition(":")
     pid, _, start = rest.partition(":")
@@ -27,7 +27,7 @@ def is_dead(process: str) -> bool:
 
 
 def _start(pid: int) -> str:
-    """Clock ticks from boot to the start of a process, where the system says so."""
+    """Return clock ticks from boot to a process's start, if the system knows them."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     except OSError:

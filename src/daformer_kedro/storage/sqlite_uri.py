@@ -1,4 +1,4 @@
-"""The address of a SQLite database, for whatever the folders above it are called."""
+"""Address of a SQLite database, whatever the folders above it are called."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MISREAD = re.compile(r"\?|%[0-9A-Fa-f]{2}")
 
 
 def sqlite_uri(path: str) -> str:
-    """The URI by which SQLAlchemy opens the database at an absolute path.
+    """Return the URI by which SQLAlchemy opens the database at an absolute path.
 
     What must be quoted names SQLite's driver too: of a URI without one MLflow takes the
     text for a path, and makes the folders of that name.

@@ -1,4 +1,4 @@
-"""The state of an unfinished training in one file, which holds data and no code."""
+"""State of an unfinished training in one file, which holds data and no code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class StateFile:
     Args:
         path: the file.
         key: what the training depends on; a state of another key is not continued.
-        may_resume: whether to continue at all, or to begin anew.
+        may_resume: whether to continue at all, or to start from scratch.
     """
 
     def __init__(self, path: Path, key: str, *, may_resume: bool = True) -> None:
@@ -35,7 +35,7 @@ class StateFile:
         self._has_warned = False
 
     def load(self) -> dict[str, Any] | None:
-        """The last state of this training, on the CPU; ``None`` to begin anew."""
+        """Read the last state, on the CPU; ``None`` to start from scratch."""
         if not self.may_resume:
             return None
         try:
@@ -49,15 +49,15 @@ class StateFile:
         if not wanted:
             return None
         if hashlib.sha256(body).hexdigest() != sha256:
-            _LOGGER.warning("%s is damaged: training begins anew", self.path)
+            _LOGGER.warning("%s is damaged: training starts from scratch", self.path)
             return None
         state = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
         return dict(state)
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the state, whole or not at all.
+        """Replace the state atomically.
 
-        A full disk must not end a training: what cannot be saved is said once.
+        A full disk must not end a training: a warning is logged once.
         """
         buffer = io.BytesIO()
         torch.save(state, buffer)
@@ -72,7 +72,7 @@ class StateFile:
         except OSError as error:
             if not self._has_warned:
                 _LOGGER.warning(
-                    "%s cannot be written (%s): the training goes on, but could not "
+                    "%s cannot be written (%s): the training continues, but could not "
                     "be resumed from here",
                     self.path,
                     error,

@@ -67,7 +67,7 @@ def remove_leftovers(folder: Path, *, is_ours: bool) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of this machine has that number."""
+    """Return whether a process of this machine has that number."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

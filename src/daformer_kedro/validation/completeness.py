@@ -1,4 +1,4 @@
-"""Settings that nobody gave: a key that is left out must not mean something else."""
+"""Check that every setting is given: a missing key must not mean something else."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ def require_every_setting(
 ) -> None:
     """Make sure that ``values`` sets every field of a dataclass of settings.
 
-    The defaults of dataclasses serve code that is written by hand, in notebooks and
-    tests; in a run every value comes from the parameters, so that what is read there
-    is all there is.
+    The defaults of dataclasses serve notebooks and tests; in a run every value comes
+    from the parameters, so that these alone decide.
 
     Args:
         section: the dataclass; fields that are dataclasses themselves are sections.
@@ -26,7 +25,7 @@ def require_every_setting(
             then as they say themselves.
 
     Raises:
-        InputError: a setting is left out; names all of them by full key.
+        InputError: settings are left out; names all by full key.
     """
     missing = sorted(_missing(section, values, "", optional))
     if missing:

@@ -1,8 +1,7 @@
-"""From a mapping to a dataclass, with every fault explained by its full key."""
+"""Validation of mappings as dataclasses, with every fault explained by its full key."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -10,7 +9,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from daformer_kedro.errors import InputError
+from daformer_kedro.errors import InputError, did_you_mean
 
 Section = TypeVar("Section")
 
@@ -46,13 +45,12 @@ def _explain_all(cls: Any, prefix: str, error: ValidationError) -> str:
 
 
 def _explain(cls: Any, prefix: str, problem: Any) -> tuple[str, str]:
-    """Subject (full key and value found) and what is allowed, for one fault."""
+    """Return subject (full key and value) and what is allowed, for one fault."""
     path = [str(part) for part in problem["loc"] if _is_key(part)]
     key = ".".join([prefix, *path] if prefix else path)
     if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         known = _known_keys(cls, path[:-1])
-        close = difflib.get_close_matches(path[-1], known, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
+        hint = did_you_mean(path[-1], known)
         return key, f"is not a parameter.{hint} Allowed here: {', '.join(known)}"
     if problem["type"] == "value_error":
         return f"{key}:" if key else "parameters:", str(problem["ctx"]["error"])
@@ -61,12 +59,12 @@ def _explain(cls: Any, prefix: str, problem: Any) -> tuple[str, str]:
 
 
 def _is_key(part: Any) -> bool:
-    # Pydantic's locations also hold the branches of a union, which are no keys.
+    # Pydantic's locations also hold the branches of a union, which are not keys.
     return isinstance(part, int) or (part != "int" and str(part).isidentifier())
 
 
 def _known_keys(cls: Any, path: Sequence[str]) -> list[str]:
-    """Names of the settings at ``path`` below the dataclass ``cls``."""
+    """List the names of the settings at ``path`` below the dataclass ``cls``."""
     for name in path:
         hint = get_type_hints(cls)[name]
         found = [kind for kind in (hint, *get_args(hint)) if is_dataclass(kind)]

@@ -36,8 +36,8 @@ def test_columns_are_image_external_and_each_task():
         "internal, task 2",
     ]
     assert [bar.get_ylabel() for bar in bars] == [
-        "External attention (% a patch)",
-        "Internal attention (% a patch)",
+        "External attention (% per patch)",
+        "Internal attention (% per patch)",
     ]
 
 

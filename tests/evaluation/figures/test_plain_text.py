@@ -98,7 +98,7 @@ def test_names_stand_there_as_they_are(
     assert [name for name in SHOWN if name not in found] == []
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert "has 猫 (U+732B), 🐈 (U+1F408); boxes" in record.getMessage()
+    assert "has 猫 (U+732B), 🐈 (U+1F408); figures" in record.getMessage()
 
 
 def test_curves_may_have_any_label() -> None:

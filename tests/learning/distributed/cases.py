@@ -23,7 +23,7 @@ from daformer_kedro.config import (
     TrainingConfig,
 )
 from daformer_kedro.config.run import LossesConfig
-from daformer_kedro.learning.growth import model_for_task
+from daformer_kedro.learning.growth import expand_model
 from daformer_kedro.learning.progress import EpochRecord
 from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.training import (
@@ -36,7 +36,7 @@ from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.objectives.knn_distillation import KNNDistillation
 from daformer_kedro.objectives.neighbourhood import find_neighbours
 from daformer_kedro.objectives.pooled_distillation import PooledDistillation
-from daformer_kedro.parallel.process_group import RankGroup, Ranks
+from daformer_kedro.parallel.process_group import DistributedGroup, ProcessGroup
 
 PREPROCESSING = PreprocessingConfig(mean=(0.3,), std=(0.4,))
 NUM_IMAGES = 24
@@ -66,7 +66,7 @@ def grown(previous: Checkpoint | None) -> DAFormer:
     config = ModelConfig(
         embed_dim=16, depth=3, num_heads=2, patch_size=2, stochastic_depth=0.2
     )
-    return model_for_task(
+    return expand_model(
         previous,
         config,
         image_size=8,
@@ -90,24 +90,27 @@ def bank() -> dict[str, torch.Tensor]:
 
 
 def second_task(
-    ranks: Ranks, settings: LearningSettings, num: int = NUM_IMAGES, **options: Any
+    group: ProcessGroup,
+    settings: LearningSettings,
+    num: int = NUM_IMAGES,
+    **options: Any,
 ) -> dict[str, Any]:
     before = first_model()
     model = grown(before)
     seen = _batches_seen(model)
     records = train_task(
-        model, images(num), settings, teacher=before.build(), ranks=ranks, **options
+        model, images(num), settings, teacher=before.build(), group=group, **options
     )
     return _result(model, records, seen)
 
 
-def with_bank(ranks: Ranks) -> dict[str, Any]:
+def with_bank(group: ProcessGroup) -> dict[str, Any]:
     """Neighbours in the whole task data; the gradient is clipped."""
     training = replace(SETTINGS.training, clip_norm=0.1)
-    return second_task(ranks, replace(SETTINGS, training=training), **bank())
+    return second_task(group, replace(SETTINGS, training=training), **bank())
 
 
-def with_batch(ranks: Ranks) -> dict[str, Any]:
+def with_batch(group: ProcessGroup) -> dict[str, Any]:
     """Neighbours in the batch, CutMix, pooled distillation, sharpness-aware."""
     losses = LossesConfig(
         pooled_distillation=PooledDistillation(weight=0.5),
@@ -118,25 +121,25 @@ def with_batch(ranks: Ranks) -> dict[str, Any]:
     settings = replace(
         SETTINGS, losses=losses, training=training, augmentation=augmentation
     )
-    return second_task(ranks, settings)
+    return second_task(group, settings)
 
 
-def undivided(ranks: Ranks) -> dict[str, Any]:
+def undivided(group: ProcessGroup) -> dict[str, Any]:
     """Seven images, fewer than a batch: no two ranks can share them evenly."""
-    return second_task(ranks, SETTINGS, num=7)
+    return second_task(group, SETTINGS, num=7)
 
 
-def finetuning(ranks: Ranks) -> dict[str, Any]:
+def finetuning(group: ProcessGroup) -> dict[str, Any]:
     """The balanced phase, which has no teacher."""
     model = grown(first_model())
     model.remove_divergence_head()
     seen = _batches_seen(model)
     config = FinetuningConfig(epochs=3, batch_size=8)
-    records = finetune_on_memory(model, images(), SETTINGS, config, ranks=ranks)
+    records = finetune_on_memory(model, images(), SETTINGS, config, group=group)
     return _result(model, records, seen)
 
 
-CASES: dict[str, Callable[[Ranks], dict[str, Any]]] = {
+CASES: dict[str, Callable[[ProcessGroup], dict[str, Any]]] = {
     case.__name__: case for case in (with_bank, with_batch, undivided, finetuning)
 }
 
@@ -163,13 +166,13 @@ def main() -> None:
     folder, rank, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     meeting = f"file://{folder / 'meeting'}"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=count)
-    results = {name: case(RankGroup()) for name, case in CASES.items()}
+    results = {name: case(DistributedGroup()) for name, case in CASES.items()}
     # Weights that differ must be noticed; rank 1 changes one of its own.
     model = grown(None)
     if rank == 1:
         next(model.parameters()).data.view(-1)[0] += 1e-3
     try:
-        RankGroup().check_agreement(model)
+        DistributedGroup().check_agreement(model)
     except RuntimeError as error:
         results["disagreement"] = {"error": str(error)}
     torch.save(results, folder / f"rank{rank}.pt")

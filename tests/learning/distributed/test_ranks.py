@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from daformer_kedro.parallel.process_group import ALONE
+from daformer_kedro.parallel.process_group import SINGLE_PROCESS
 
 NAMES = ["with_bank", "with_batch", "undivided", "finetuning"]
 
@@ -36,7 +36,7 @@ def ranks(
 @pytest.fixture(scope="module")
 def alone(cases: ModuleType) -> dict[str, Any]:
     """The same in one process."""
-    return {name: case(ALONE) for name, case in cases.CASES.items()}
+    return {name: case(SINGLE_PROCESS) for name, case in cases.CASES.items()}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -109,9 +109,9 @@ def test_message_says_where_it_looked(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=f"{tmp_path}/empty holds none of them\n"):
+    with pytest.raises(InputError, match=f"{tmp_path}/empty has none of them\n"):
         _read(Path("empty"))
-    with pytest.raises(InputError, match=f"{tmp_path}/nothing is no folder\n"):
+    with pytest.raises(InputError, match=f"{tmp_path}/nothing is not a folder\n"):
         _read(Path("nothing"))
 
 
@@ -159,7 +159,9 @@ def test_pickle_with_code_is_not_run(
 
     file = cifar10_pickles / "cifar-10-batches-py" / "data_batch_3"
     file.write_bytes(pickle.dumps({"data": Attack()}))
-    with pytest.raises(InputError, match="data_batch_3: no usable pickle: it asks for"):
+    with pytest.raises(
+        InputError, match="data_batch_3: not a usable pickle: it asks for"
+    ):
         _read(cifar10_pickles)
     assert not (tmp_path / "made_by_pickle").exists()
 

@@ -76,9 +76,9 @@ def test_missing_files_are_listed(folder: Path) -> None:
             r"data has shape \(3, 3000\); it must be \(N, 3072\)",
         ),
         (_content(data=np.zeros((0, 3072), np.uint8)), r"data has shape \(0, 3072\)"),
-        (_content(labels=[0, 1]), "labels must be 3 integers, one an image; found"),
+        (_content(labels=[0, 1]), "labels must be 3 integers, one per image; found"),
         (_content(labels=[0, 1, 0.5]), "labels must be 3 integers.* found float64"),
-        (_content(labels=[[0], [1, 2], 3]), "train: labels is no list of integers"),
+        (_content(labels=[[0], [1, 2], 3]), "train: labels is not a list of integers"),
         (_content(labels=[0, 1, 2]), "train: row 2: label 2 is out of range 0..1"),
         (_content(labels=[0, -1, 1]), "train: row 1: label -1 is out of range 0..1"),
     ],
@@ -94,5 +94,5 @@ def test_faulty_content(
 def test_truncated_file_is_named(folder: Path) -> None:
     whole = (folder / "test").read_bytes()
     (folder / "test").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match="cifar/test: no usable pickle"):
+    with pytest.raises(InputError, match="cifar/test: not a usable pickle"):
         read_pickles(folder, LAYOUT, num_classes=2)

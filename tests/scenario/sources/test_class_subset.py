@@ -30,7 +30,10 @@ def test_names_and_labels(
         (("bee", 1), r"\['bee', 1\] names a class twice: bee \(1\)"),
         ((4,), "source.classes: label 4 is out of range; farm has labels 0..3"),
         ((-1,), "label -1 is out of range"),
-        (("dogs",), "farm has no class 'dogs'; did you mean 'dog'. Its classes: ant, "),
+        (
+            ("dogs",),
+            r"farm has no class 'dogs'\. Did you mean dog\? Its classes: ant, ",
+        ),
         (("3",), "farm has no class '3'. Its classes"),
         (
             (1, 0, 2, 3),

@@ -51,7 +51,7 @@ def test_an_index_stands_in_for_a_folder_that_is_away(tmp_path: Path) -> None:
     config = SourceConfig(name="image_folder", path=str(tmp_path / "away"))
     found = describe_source(config, image_size=8, index=index)
     assert (found.num_classes, found.image_size, found.task_sizes) == (3, 8, None)
-    with pytest.raises(InputError, match="away: is no folder"):
+    with pytest.raises(InputError, match="away: is not a folder"):
         describe_source(config, image_size=8, index=tmp_path / "none.json")
     # Another folder has arrived since: it must be read.
     index.write_text('{"class_names": ["a", "b"], "task_sizes": [2]}')
@@ -123,7 +123,7 @@ def test_each_class_has_an_image_on_either_side(tmp_path: Path) -> None:
         (lambda r: photo(r / "test" / "d" / "0.png"), "class 'd' is in test and not"),
         (lambda r: (r / "test").rename(r / "x"), "has a folder train and no folder"),
         (lambda r: (r / "train").rename(r / "x"), "has a folder test and no folder tr"),
-        (lambda r: [f.unlink() for f in (r / "train" / "a").iterdir()], "holds no im"),
+        (lambda r: [f.unlink() for f in (r / "train" / "a").iterdir()], "has no im"),
     ],
 )
 def test_folders_that_do_not_fit_are_named(
@@ -252,7 +252,7 @@ def test_a_stream_goes_by_arrival_and_keeps_its_rows(tmp_path: Path) -> None:
         (("may", "again"), "class 'y' is in may and in again"),
         (("may", "may"), "names 'may' twice"),
         (("../may",), "must be a folder below"),
-        (("july",), "july: is no folder"),
+        (("july",), "july: is not a folder"),
         ((), "at least one folder"),
     ],
 )
@@ -317,7 +317,7 @@ def test_imagenet_names_what_its_validation_set_lacks(tmp_path: Path) -> None:
         read_source(config, image_size=8)
     photo(tmp_path / "val" / "a.JPEG")
     (tmp_path / "val_labels.csv").write_text("a.JPEG,n02\n")
-    with pytest.raises(InputError, match=r"val: holds no image of 1 classes, .*: n01"):
+    with pytest.raises(InputError, match=r"val: has no image of 1 classes, .*: n01"):
         read_source(config, image_size=8)
     photo(tmp_path / "val" / "b.JPEG")
     with pytest.raises(InputError, match=r"val_labels.csv: has no label for val/b.JPE"):

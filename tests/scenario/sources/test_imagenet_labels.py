@@ -42,14 +42,16 @@ def test_numbers_without_the_kit_s_table_are_not_guessed_at(tmp_path: Path) -> N
     with pytest.raises(InputError, match=r"meta.mat: is missing; the numbers in"):
         read_validation_labels(tmp_path)
     (tmp_path / "meta.mat").write_bytes(b"no matlab file")
-    with pytest.raises(InputError, match=r"meta.mat: is no meta.mat of ILSVRC 2012"):
+    with pytest.raises(InputError, match=r"meta.mat: is not a meta.mat of ILSVRC 2012"):
         read_validation_labels(tmp_path)
 
 
 @pytest.mark.parametrize("line", ["3", "0", "n01440764"])
 def test_numbers_that_the_kit_does_not_have(tmp_path: Path, line: str) -> None:
     write_kit(tmp_path, f"1\n{line}\n")
-    with pytest.raises(InputError, match=rf"line 2: '{line}' is no class of meta.mat"):
+    with pytest.raises(
+        InputError, match=rf"line 2: '{line}' is not a class of meta.mat"
+    ):
         read_validation_labels(tmp_path)
 
 

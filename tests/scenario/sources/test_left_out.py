@@ -112,9 +112,9 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path, changes: dict[str, Any]) -> No
     options: dict[str, Any] = {"image_size": 8, "copies": tmp_path / "out"}
     if "on_error" in changes:
         _, left_out = index_source(config, **options)
-        assert left_out.skipped == [("train/a/pipe.png", "is no regular file")]
+        assert left_out.skipped == [("train/a/pipe.png", "is not a regular file")]
     else:
-        with pytest.raises(InputError, match=r"pipe\.png: is no regular file"):
+        with pytest.raises(InputError, match=r"pipe\.png: is not a regular file"):
             index_source(config, **options)
 
 

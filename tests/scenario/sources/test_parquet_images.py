@@ -89,13 +89,13 @@ def test_missing_shard(cifar10_parquet: Path) -> None:
 def test_truncated_file(cifar10_parquet: Path) -> None:
     file = _train_file(cifar10_parquet)
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(InputError, match=f"{file.name}: no readable parquet file"):
+    with pytest.raises(InputError, match=f"{file.name}: not a readable parquet file"):
         _read(cifar10_parquet)
 
 
 def test_file_of_zero_bytes(cifar10_parquet: Path) -> None:
     _train_file(cifar10_parquet).write_bytes(b"")
-    with pytest.raises(InputError, match="no readable parquet file"):
+    with pytest.raises(InputError, match="not a readable parquet file"):
         _read(cifar10_parquet)
 
 
@@ -104,13 +104,13 @@ def test_damaged_pages(cifar10_parquet: Path) -> None:
     content = bytearray(file.read_bytes())
     content[4:2000] = bytes(1996)
     file.write_bytes(content)
-    with pytest.raises(InputError, match=f"{file.name}: no readable parquet file"):
+    with pytest.raises(InputError, match=f"{file.name}: not a readable parquet file"):
         _read(cifar10_parquet)
 
 
 def test_file_without_rows(cifar10_parquet: Path, write_parquet: Write) -> None:
     write_parquet(_train_file(cifar10_parquet), [], [])
-    with pytest.raises(InputError, match=r"00001-of-00002.parquet: holds no rows"):
+    with pytest.raises(InputError, match=r"00001-of-00002.parquet: has no rows"):
         _read(cifar10_parquet)
 
 
@@ -181,7 +181,7 @@ def test_faulty_images_are_named_by_row(
     good = png(np.zeros((32, 32, 3), np.uint8))
     for bad, message in (
         (good[:-30], "cannot be read as an image"),
-        (None, "holds no image"),
+        (None, "has no image"),
         (
             png(np.zeros((28, 28, 3), np.uint8)),
             ".* is 28 × 28 pixels; it must be",

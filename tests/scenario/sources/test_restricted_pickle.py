@@ -53,7 +53,7 @@ def test_code_is_refused(
     monkeypatch.chdir(tmp_path)
     Path("data").write_bytes(pickle.dumps(content))
     with pytest.raises(
-        InputError, match=rf"data: no usable pickle: it asks for {name}"
+        InputError, match=rf"data: not a usable pickle: it asks for {name}"
     ):
         load_plain_pickle(Path("data"))
     assert not Path("made_by_pickle").exists()
@@ -73,7 +73,7 @@ def test_damaged_files(tmp_path: Path) -> None:
     file = tmp_path / "data"
     for damaged in (b"", b"no pickle", whole[:60], whole[:-5]):
         file.write_bytes(damaged)
-        with pytest.raises(InputError, match="data: no usable pickle"):
+        with pytest.raises(InputError, match="data: not a usable pickle"):
             load_plain_pickle(file)
 
 

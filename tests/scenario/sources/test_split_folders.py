@@ -90,13 +90,13 @@ def test_they_are_read_whatever_their_spelling(
         ([f"set/{s}/{c}" for s in ("train", "test") for c in CLASSES], "set: holds tr"),
         (
             [f"{c}/{s}/0.png" for s in ("Train", "VAL") for c in ("cat", "dog")],
-            r"cat: holds Train and VAL, so it is no class; give .*, or lay out all",
+            r"cat: holds Train and VAL, so it is not a class; give .*, or lay out all",
         ),
         ([f"photos/{c}" for c in CLASSES], "one class, 'photos'; .* are cat, dog in"),
         (["cat/0.png", "cat/1.png"], r"one class, 'cat'; at least two are needed"),
         ([f"train/{c}" for c in CLASSES], "has a folder train and no folder test"),
         ([f"Eval/{c}" for c in CLASSES], "has a folder Eval and no folder train"),
-        (["train/0.png", "test/0.png"], r"train: holds no class folder"),
+        (["train/0.png", "test/0.png"], r"train: has no class folder"),
     ],
 )
 def test_a_folder_that_would_mislead_is_refused_before_anything_is_read(

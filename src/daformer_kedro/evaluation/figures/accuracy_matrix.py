@@ -32,7 +32,7 @@ def accuracy_matrix_figure(
     num_tasks = len(matrix)
     if len(task_names) != num_tasks:
         raise InputError(
-            f"task_names has {len(task_names)} names: must be {num_tasks}, one a task"
+            f"task_names has {len(task_names)} names: must be {num_tasks}, one per task"
         )
     percent = np.full((num_tasks, num_tasks), np.nan)
     for row, values in enumerate(matrix):

@@ -1,4 +1,4 @@
-"""Attention maps of the decoder beside the images they belong to."""
+"""Attention maps of the decoder next to the images they belong to."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.figures import style
+from daformer_kedro.evaluation.thinning import evenly_spaced
 
 _MOST_MAPS = 10
 _CELL_INCHES = 1.05
@@ -30,7 +31,7 @@ def attention_map_figure(
     """Draw external attention and each task's internal attention over images.
 
     External and internal attention each have one colour scale for all images. Of
-    more than ten maps an image (five of each kind, where both have one a task), as
+    more than ten maps per image (five of each kind, where both have one per task), as
     many spread evenly are shown, the first and last among them.
 
     Args:
@@ -38,7 +39,8 @@ def attention_map_figure(
         external: ``(n, 1, h, w)`` share of attention each patch gets, or
             ``(n, T, h, w)`` for a model with external keys of each task; ``None`` for
             a model without external attention.
-        internal: ``(n, T, h, w)``, the same for each task; ``None`` likewise.
+        internal: ``(n, T, h, w)``, the same for each task; ``None`` for a model without
+            internal attention.
 
     Raises:
         InputError: the arrays differ in n or in the number of axes.
@@ -66,7 +68,7 @@ def attention_map_figure(
             shared = kind == "external" and maps.shape[1] == 1
             title = kind if shared else f"{kind},\ntask {task}"
             drawn = _draw_column(next(columns), 100 * maps[:, task], title, norm)
-        label = f"{kind.capitalize()} attention (% a patch)"
+        label = f"{kind.capitalize()} attention (% per patch)"
         style.add_scale(figure, drawn, list(grid.flat), label, **_SCALE)
     style.title_above(figure, "Attention of the decoder")
     return figure
@@ -88,12 +90,7 @@ def _shown_maps(kinds: Mapping[str, Maps | None]) -> dict[str, list[int]]:
     counts = {kind: maps.shape[1] for kind, maps in kinds.items() if maps is not None}
     num_many = sum(count > 1 for count in counts.values())
     most = _MOST_MAPS // max(num_many, 1)
-    return {
-        kind: [
-            int(task) for task in np.linspace(0, count - 1, min(count, most)).round()
-        ]
-        for kind, count in counts.items()
-    }
+    return {kind: evenly_spaced(count, most) for kind, count in counts.items()}
 
 
 def _draw_column(

@@ -1,4 +1,4 @@
-"""Means over repeats of several methods, beside published results."""
+"""Means over repeats of several methods, with published results."""
 
 from __future__ import annotations
 

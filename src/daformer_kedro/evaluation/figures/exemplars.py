@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.figures import style
 from daformer_kedro.evaluation.figures.plain_text import as_lines
+from daformer_kedro.evaluation.thinning import evenly_spaced
 
 _NUM_SHOWN = 10
 _ROWS_A_BLOCK = 25
@@ -24,22 +25,20 @@ def exemplar_sheet_figure(
     class_names: Sequence[str],
     max_classes: int = 100,
 ) -> Figure:
-    """The first ten exemplars of each class, in the order chosen, from the left.
+    """Draw the first ten exemplars of each class, in the order chosen, from the left.
 
     Args:
         images: for each class ``(n, H, W, C)``, C 1 or 3, in the order chosen (with
             herding the best first); n may be 0 and may differ from class to class.
-        class_names: one name a class, in the order of ``images``.
+        class_names: one name per class, in the order of ``images``.
         max_classes: more classes than this are thinned evenly.
 
     Raises:
-        InputError: names and images differ in number, there are none, or an array
+        InputError: names and images differ in number, both are empty, or an array
             has another shape.
     """
     _check(images, class_names)
-    shown = list(range(len(images)))
-    if len(images) > max_classes:
-        shown = [int(i) for i in np.linspace(0, len(images) - 1, max_classes).round()]
+    shown = evenly_spaced(len(images), max_classes)
     num_columns = max(1, min(_NUM_SHOWN, max(len(images[i]) for i in shown)))
     num_blocks = math.ceil(len(shown) / _ROWS_A_BLOCK)
     height = math.ceil(len(shown) / num_blocks)
@@ -83,7 +82,7 @@ def _check(images: Sequence[NDArray[np.uint8]], class_names: Sequence[str]) -> N
 def _sheet(
     classes: Sequence[NDArray[np.uint8]], num_rows: int, num_columns: int
 ) -> tuple[NDArray[np.uint8], int]:
-    """White sheet with one row a class, and the height of an image on it in pixels."""
+    """Return a white sheet with one row per class, and its images' height in pixels."""
     stride = math.ceil(max(classes[0].shape[1:3]) / _LARGEST_SIDE)
     height, width = classes[0][:1, ::stride, ::stride].shape[1:3]
     sheet = np.full(

@@ -1,4 +1,4 @@
-"""Accuracy on all classes seen, after each task, beside published results."""
+"""Accuracy on all classes seen, after each task, with published results."""
 
 from __future__ import annotations
 

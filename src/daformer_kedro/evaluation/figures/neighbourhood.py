@@ -15,7 +15,7 @@ def neighbourhood_preservation_figure(values: Sequence[float | None]) -> Figure:
 
     Args:
         values: one share (a fraction of 1) a task, comparing the model after it with
-            the one before; ``None`` for the first task, which has none before it.
+            the one before; ``None`` for the first task, which has no earlier one.
     """
     percent = style.to_percent(values)
     tasks = np.arange(len(percent))

@@ -31,7 +31,7 @@ _named: set[str] = set()  # characters that the log has named
 
 
 class PlainFigure(Figure):
-    """A figure whose texts are no formulas, in fonts that have their characters.
+    """A figure whose texts are not formulas, in fonts that have their characters.
 
     To matplotlib a text with two dollar signs is a formula. A character that the usual
     font lacks comes from another font that is installed.
@@ -50,7 +50,7 @@ def as_lines(names: Iterable[str], longest: int = 32) -> list[str]:
     """Names from outside, such as those of classes, as texts that can be drawn.
 
     A text has one line and no control character. Where no font that is installed has a
-    character, a box stands for it, and the log says so once.
+    character, a box is drawn instead, and a warning is logged once.
 
     Args:
         names: any texts.
@@ -91,7 +91,7 @@ def _absent(font: str, string: Iterable[str]) -> Iterator[str]:
 
 
 def _is_invisible(character: str) -> bool:
-    """Tell whether a character only joins others, or says how they look."""
+    """Return whether a character only joins others, or selects their variant."""
     is_selector = ord(character) in _VARIATION_SELECTORS
     return is_selector or unicodedata.category(character) == "Cf"
 
@@ -101,7 +101,7 @@ def _name_once(characters: list[str]) -> None:
     if new:
         _named.update(new)
         _LOGGER.warning(
-            "No font that is installed has %s; boxes stand for them in figures",
+            "No installed font has %s; figures show boxes instead",
             ", ".join(f"{c} (U+{ord(c):04X})" for c in new[:20])
             + (" …" if len(new) > 20 else ""),
         )
@@ -142,7 +142,7 @@ def _fonts() -> dict[str, FontEntry]:
                 fontManager.addfont(path)
             except (OSError, RuntimeError):  # no font, or one of bitmaps
                 continue
-    # Matplotlib brings a font whose glyphs only say that there is none.
+    # Matplotlib ships a font whose glyphs only show that a glyph is missing.
     upright = [
         entry
         for entry in fontManager.ttflist

@@ -84,7 +84,7 @@ def title_above(figure: Figure, title: str) -> None:
 
 
 def write_note(axes: Axes, text: str) -> None:
-    """Say in the middle of empty axes why they are empty."""
+    """Write a note in the middle of empty axes."""
     axes.text(
         0.5,
         0.5,
@@ -98,7 +98,7 @@ def write_note(axes: Axes, text: str) -> None:
 
 
 def tick_positions(count: int, most: int = _MANY_TICKS) -> list[int]:
-    """Positions 0 … count - 1, thinned to a round spacing where they are many."""
+    """Return positions 0 … count - 1, thinned to a round spacing if they are many."""
     if count <= most:
         return list(range(count))
     for spacing in (2, 5, 10, 20, 50, 100):
@@ -108,7 +108,7 @@ def tick_positions(count: int, most: int = _MANY_TICKS) -> list[int]:
 
 
 def to_percent(values: Sequence[float | None]) -> NDArray[np.float64]:
-    """Fractions as percent, ``None`` as NaN."""
+    """Convert fractions to percent, ``None`` to NaN."""
     return 100 * np.array([np.nan if v is None else v for v in values], dtype=float)
 
 
@@ -119,7 +119,7 @@ def add_scale(
     label: str,
     **layout: Any,
 ) -> None:
-    """A colour scale beside axes; ``layout`` goes to ``Figure.colorbar``."""
+    """Add a colour scale next to axes; ``layout`` goes to ``Figure.colorbar``."""
     bar = figure.colorbar(image, ax=axes, **layout)
     bar.set_label(label, fontsize=LABEL_SIZE, color=INK)
     bar.ax.tick_params(labelsize=TICK_SIZE, colors=INK)
@@ -148,7 +148,7 @@ def write_values(axes: Axes, image: AxesImage, values: NDArray[np.float64]) -> N
 
 
 def figure_to_png(figure: Figure, dpi: int = 120) -> bytes:
-    """A figure as PNG, byte for byte the same for the same figure.
+    """Render a figure as PNG, byte for byte the same for the same figure.
 
     No metadata goes in: matplotlib would write its version.
     """

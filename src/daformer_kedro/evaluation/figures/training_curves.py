@@ -24,13 +24,13 @@ def training_curves_figure(history: pd.DataFrame) -> Figure:
     Epochs are counted on through all tasks; finetuning has a grey ground.
 
     Args:
-        history: one row an epoch in the order of training, with the columns
+        history: one row per epoch in the order of training, with the columns
             ``task``, ``phase`` (``train`` or ``finetune``), ``learning_rate``,
             ``loss`` and any number of ``loss_<term>`` (missing where a term is not
             in use).
 
     Raises:
-        InputError: a column is missing or there is no row.
+        InputError: a column is missing, or the table is empty.
     """
     missing = [name for name in _REQUIRED if name not in history.columns]
     if missing or history.empty:

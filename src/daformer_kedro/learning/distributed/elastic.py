@@ -39,7 +39,7 @@ class RanksFailedError(RuntimeError):
 def run(folder: Path, training: TrainingConfig) -> None:
     """Start a job's ranks on this machine and wait for their end.
 
-    When a rank ends before its time, all are started anew, up to three times.
+    When a rank ends before its time, all are restarted, up to three times.
 
     Raises:
         RanksFailedError: names the rank that failed first, and what it said.
@@ -144,7 +144,7 @@ def importable_package() -> AbstractContextManager[None]:
 
 
 def _fresh_stores() -> AbstractContextManager[None]:
-    """Let ranks that are started anew find each other in a store of their own.
+    """Let ranks that are restarted find each other in a store of their own.
 
     The launcher would serve all attempts from one store, in which a rank may find the
     address of one that has died, and wait for it until its time is up.

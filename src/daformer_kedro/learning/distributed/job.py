@@ -33,8 +33,8 @@ from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.storage.state_file import StateFile
 from daformer_kedro.storage.whole_files import beside, put_in_place
 
-Phase = Callable[..., list[EpochRecord]]
-PHASES: Mapping[str, Phase] = {
+PhaseFunction = Callable[..., list[EpochRecord]]
+PHASES: Mapping[str, PhaseFunction] = {
     phase.__name__: phase for phase in (train_task, finetune_on_memory)
 }
 _SECTIONS: Mapping[str, type] = {
@@ -56,7 +56,7 @@ class Job:
         model: weights and description of the network to train.
         settings: what both phases read.
         targets: (N,) int64.
-        state_path: file of the state to go on from, and to save to.
+        state_path: file of the state to resume from, and to save to.
         state_key: what the training depends on.
         teacher: the model before the task.
         tensors: further arguments of the phase, by name.
@@ -79,7 +79,7 @@ class Job:
     @classmethod
     def of(
         cls,
-        phase: Phase,
+        phase: PhaseFunction,
         model: DAFormer,
         data: TaskImages,
         settings: LearningSettings,
@@ -162,7 +162,7 @@ class JobFolder:
         self.path = path
 
     def write(self, job: Job, images: Tensor | FileImages) -> None:
-        """Store a job and its images, (N, C, H, W) uint8, if they are no files."""
+        """Store a job and its images, (N, C, H, W) uint8, if they are not files."""
         (self.path / _JOB).write_bytes(job.to_bytes())
         if isinstance(images, Tensor):
             np.save(self.images_path, images.cpu().numpy())
@@ -174,12 +174,12 @@ class JobFolder:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether ranks are to work on the job."""
+        """Return whether ranks are to work on the job."""
         return (self.path / _WANTED).exists()
 
     @property
     def messages_path(self) -> Path:
-        """The file of what ranks tell."""
+        """Return the file of the ranks' messages."""
         return self.path / _MESSAGES
 
     def read_bytes(self) -> bytes:

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-# The other machine's end of a training is no reason for torch to print its stack.
+# The other machine's end of a training is not a reason for torch to print its stack.
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 from torch.distributed.elastic.rendezvous import RendezvousError

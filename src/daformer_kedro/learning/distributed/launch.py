@@ -12,7 +12,7 @@ from typing import Any
 from daformer_kedro.config import TrainingConfig
 from daformer_kedro.learning.devices import check_devices
 from daformer_kedro.learning.distributed import elastic, on_ray
-from daformer_kedro.learning.distributed.job import Job, JobFolder, Phase
+from daformer_kedro.learning.distributed.job import Job, JobFolder, PhaseFunction
 from daformer_kedro.learning.distributed.messages import Receiver
 from daformer_kedro.learning.distributed.rank import ERRORS
 from daformer_kedro.learning.progress import EpochRecord
@@ -43,7 +43,7 @@ def check_launch(training: TrainingConfig) -> None:
 
 
 def run_phase(
-    phase: Phase,
+    phase: PhaseFunction,
     model: DAFormer,
     data: TaskImages,
     settings: LearningSettings,
@@ -59,22 +59,22 @@ def run_phase(
         model: trained in place.
         data: on the model's device; for ranks best in the CPU's memory.
         settings: ``training`` says where.
-        state: where to go on from, and to save to.
+        state: file to resume from, and to save to.
         options: further arguments of the phase.
 
     Returns:
-        One record an epoch.
+        One record per epoch.
 
     Raises:
         RanksFailedError: ranks ended before their time more often than they are
-            started anew.
+            restarted.
     """
     if not settings.training.starts_ranks:
         return phase(model, data, settings, state=state, **options)
     with _job_folder(state) as folder:
         state = state or StateFile(folder.path / "training.state", "job")
         if not state.may_resume:
-            # Ranks that are started anew go on from what the first ones saved.
+            # Ranks that are restarted resume from what the first ones saved.
             state.remove()
         folder.write(
             Job.of(phase, model, data, settings, state, **options), data.images
@@ -86,7 +86,7 @@ def run_phase(
 
 
 def _watched(folder: JobFolder, training: TrainingConfig) -> Any:
-    """Run a job's ranks, passing on what they tell meanwhile.
+    """Run a job's ranks, passing on their messages meanwhile.
 
     The launcher waits in a thread of its own, so that Ctrl+C and observers are where
     they are with one process: in the thread that trains.

@@ -14,7 +14,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class Sender(logging.Handler):
-    """Writes what happens in the lead rank: epochs, warnings, the error at the end.
+    """Writes what happens in the leader rank: epochs, warnings, the error at the end.
 
     A line is written in one piece, so that a reader sees whole lines and a killed
     rank leaves at most one half.
@@ -28,7 +28,7 @@ class Sender(logging.Handler):
         self._path = path
 
     def on_epoch(self, record: EpochRecord) -> None:
-        """Tell of an epoch."""
+        """Report an epoch."""
         self.send("epoch", vars(record))
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -51,9 +51,9 @@ class Sender(logging.Handler):
 
 
 class Receiver:
-    """Reads them, and tells this process's observers of every epoch once.
+    """Reads them, and reports every epoch once to this process's observers.
 
-    Ranks that were started anew tell again what came before.
+    Ranks that were restarted report again what came before.
 
     Args:
         path: the file; it need not exist yet.
@@ -78,7 +78,7 @@ class Receiver:
                 self._num_starts += 1
                 if self._num_starts > 1:
                     _LOGGER.warning(
-                        "A rank ended before its time: all were started anew, from "
+                        "A rank ended before its time: all were restarted, from "
                         "the last saved state"
                     )
             else:

@@ -43,7 +43,7 @@ def check() -> None:
 def run(folder: Path, training: TrainingConfig) -> None:
     """Start a job's ranks as workers of Ray Train and wait for their end.
 
-    When a worker dies, all are started anew, up to three times.
+    When a worker dies, all are restarted, up to three times.
 
     Raises:
         InputError: this machine's Ray has fewer GPUs or CPUs than ranks.

@@ -15,19 +15,19 @@ from daformer_kedro.errors import InputError
 from daformer_kedro.learning.devices import rank_device
 from daformer_kedro.learning.distributed.job import PHASES, Job, JobFolder
 from daformer_kedro.learning.distributed.messages import Sender
-from daformer_kedro.learning.fitting import (
-    DivergenceError,
-)
 from daformer_kedro.learning.progress import EpochRecord, observed_by
 from daformer_kedro.learning.task_images import TaskImages
+from daformer_kedro.learning.trainer import (
+    DivergenceError,
+)
 from daformer_kedro.model import DAFormer
-from daformer_kedro.parallel.process_group import RankGroup, RanksDisagreeError
+from daformer_kedro.parallel.process_group import DistributedGroup, RanksDisagreeError
 from daformer_kedro.storage.state_file import StateFile
 
 ERRORS: dict[str, type[Exception]] = {
     error.__name__: error for error in (DivergenceError, InputError, RanksDisagreeError)
 }
-"""Errors that all ranks meet alike, and would meet again if they were started anew."""
+"""Errors that all ranks meet alike, and would meet again after a restart."""
 
 
 def backend() -> str:
@@ -44,54 +44,58 @@ def run_rank(path: Path | None, gpu: int) -> None:
             everything.
         gpu: which of the GPUs that this process sees is its own.
     """
-    ranks = RankGroup(_find_lead(path is not None))
-    if path is None or not ranks.is_lead:
+    group = DistributedGroup(_find_leader(path is not None))
+    if path is None or not group.is_leader:
         try:
-            _run(_job(ranks, path), ranks, path, gpu, None)
+            _run(_job(group, path), group, path, gpu, None)
         except tuple(ERRORS.values()):
-            pass  # the lead says it
+            pass  # the leader says it
         return
     folder = JobFolder(path)
     sender = Sender(folder.messages_path)
     sender.send("started", {})
     logger = logging.getLogger("daformer_kedro")
     logger.addHandler(sender)
-    job = _job(ranks, path)
+    job = _job(group, path)
     try:
         with observed_by(sender):
             state = StateFile(job.state_path, job.state_key)
-            folder.write_result(*_run(job, ranks, path, gpu, state))
+            folder.write_result(*_run(job, group, path, gpu, state))
     except tuple(ERRORS.values()) as error:
         sender.send("error", {"type": type(error).__name__, "text": str(error)})
     finally:
         logger.removeHandler(sender)
 
 
-def _find_lead(has_folder: bool) -> int:
+def _find_leader(has_folder: bool) -> int:
     """The first rank on the machine that holds the job."""
     first = torch.tensor(dist.get_rank() if has_folder else dist.get_world_size())
     dist.all_reduce(first, dist.ReduceOp.MIN)
     return int(first)
 
 
-def _job(ranks: RankGroup, path: Path | None) -> Job:
-    reads = path is not None and ranks.is_lead
+def _job(group: DistributedGroup, path: Path | None) -> Job:
+    reads = path is not None and group.is_leader
     return Job.from_bytes(
-        ranks.sent_bytes(JobFolder(path).read_bytes() if path and reads else b"")
+        group.broadcast_bytes(JobFolder(path).read_bytes() if path and reads else b"")
     )
 
 
 def _run(
-    job: Job, ranks: RankGroup, path: Path | None, gpu: int, state: StateFile | None
+    job: Job,
+    group: DistributedGroup,
+    path: Path | None,
+    gpu: int,
+    state: StateFile | None,
 ) -> tuple[DAFormer, list[EpochRecord]]:
     device = rank_device(job.settings.training.device, gpu)
-    if not ranks.all_say(device.type == ranks.sent(device.type)):
+    if not group.all_true(device.type == group.broadcast(device.type)):
         raise InputError(
             f"training.device = {job.settings.training.device!r}: some machines of the "
             "run have GPUs and some have not; allowed: cpu"
         )
     images = (
-        _images(ranks, path).to(device)
+        _images(group, path).to(device)
         if job.files is None
         else FileImages.from_plain(job.files)
     )
@@ -106,16 +110,16 @@ def _run(
     }
     options |= {name: value for name, value in others.items() if value is not None}
     phase = PHASES[job.phase]
-    return model, phase(model, data, job.settings, state=state, ranks=ranks, **options)
+    return model, phase(model, data, job.settings, state=state, group=group, **options)
 
 
-def _images(ranks: RankGroup, path: Path | None) -> torch.Tensor:
-    """The images: one memory map for all ranks of a machine, or what the lead sends."""
+def _images(group: DistributedGroup, path: Path | None) -> torch.Tensor:
+    """The images: one memory map for all ranks of a machine, or the leader sends."""
     mapped = torch.empty(0)
     if path is not None:
         # Copy on write, since torch has no tensors that only read; nothing writes.
         mapped = torch.from_numpy(np.load(JobFolder(path).images_path, mmap_mode="c"))
-    if ranks.all_say(path is not None):
+    if group.all_true(path is not None):
         return mapped
-    sent = ranks.sent(mapped)
+    sent = group.broadcast(mapped)
     return sent if path is None else mapped

@@ -52,12 +52,12 @@ def _watch(path: Path | None, parent: int) -> None:
     """End this process when it is no longer wanted, whatever it is doing."""
     while not _is_over(path, parent):
         time.sleep(_POLL_SECONDS)
-    # As a success, which the launcher does not start anew.
+    # As a success, which the launcher does not restart.
     os._exit(0)
 
 
 def _is_over(path: Path | None, parent: int) -> bool:
-    """Whether the job was ended, or the process that started this one has died."""
+    """Return whether the job was ended, or the process that started this one died."""
     if os.getppid() != parent:
         return True
     return path is not None and not JobFolder(path).is_wanted

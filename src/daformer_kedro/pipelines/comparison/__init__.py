@@ -1,4 +1,4 @@
-"""From many finished runs to one table and one figure."""
+"""Comparison: many finished runs in one table and one figure."""
 
 from daformer_kedro.pipelines.comparison.pipeline import create_pipeline
 

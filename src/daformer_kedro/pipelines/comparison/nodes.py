@@ -14,18 +14,18 @@ from daformer_kedro.pipelines.figure import Figure
 
 
 def compare_runs_node(runs: pd.DataFrame) -> tuple[pd.DataFrame, str, str]:
-    """Mean and deviation over repeats, beside published results, in three formats."""
+    """Compare means over repeats with published results, in three formats."""
     table = compare(runs)
     return table, to_markdown(table), to_latex(table)
 
 
 def average_runs_node(runs: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy after each task, averaged over repeats."""
+    """Average the accuracy after each task over repeats."""
     return mean_curves(runs)
 
 
 def draw_comparison_node(curves: pd.DataFrame, table: pd.DataFrame) -> Figure:
-    """Mean accuracy after each task with its deviation, and published results."""
+    """Draw mean accuracy after each task with its deviation, and published results."""
     from daformer_kedro.evaluation import figures
 
     return figures.comparison_figure(curves, table[table["num_runs"].isna()])

@@ -1,4 +1,4 @@
-"""From the metrics of every task to the result of the run."""
+"""Evaluation: the results of a run from the metrics of its tasks."""
 
 from daformer_kedro.pipelines.evaluation.pipeline import create_pipeline
 

@@ -1,19 +1,20 @@
-"""The node that looks into the final model.
+"""The node that draws the final model's attention.
 
-Apart from the other nodes, so that a change of the model draws one figure anew.
+In a module of its own, so that a change of the model redraws one figure alone.
 """
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import torch
 
 from daformer_kedro.augmentation.transform import normalise
+from daformer_kedro.evaluation.thinning import evenly_spaced
 from daformer_kedro.model.attention_maps import attention_maps
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.pipelines.figure import Figure
 from daformer_kedro.scenario.images import Images
+from daformer_kedro.scenario.samples import of_split
 
 _NUM_ATTENTION_IMAGES = 6
 
@@ -21,12 +22,11 @@ _NUM_ATTENTION_IMAGES = 6
 def draw_attention_node(
     images: Images, samples: pd.DataFrame, checkpoint: Checkpoint
 ) -> Figure:
-    """Draw where the decoder looks on a test image of each of up to six tasks."""
+    """Draw the decoder's attention on a test image of each of up to six tasks."""
     from daformer_kedro.evaluation import figures
 
-    tests = samples[samples["split"] == "test"].drop_duplicates("task")
-    spread = np.linspace(0, len(tests) - 1, min(len(tests), _NUM_ATTENTION_IMAGES))
-    shown = tests.iloc[spread.round().astype(int)]["index"]
+    tests = of_split(samples, "test").drop_duplicates("task")
+    shown = tests.iloc[evenly_spaced(len(tests), _NUM_ATTENTION_IMAGES)]["index"]
     pixels = images.view("test", shown)
     tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2)
     maps = attention_maps(

@@ -1,6 +1,6 @@
-"""Nodes that find out how far the final model's answers can be believed.
+"""Nodes that measure how reliable the final model's answers are.
 
-Apart from the other nodes, so that a change of calibration evaluates nothing anew.
+In a module of their own, so that a change of calibration evaluates nothing again.
 """
 
 from __future__ import annotations
@@ -18,16 +18,19 @@ from daformer_kedro.evaluation.calibration import (
     expected_calibration_error,
     fit_calibration,
 )
-from daformer_kedro.evaluation.unknown import (
-    distance_to_known,
+from daformer_kedro.evaluation.out_of_distribution import (
+    distance_to_bank,
     energy,
-    measure_unknown,
+    measure_detection,
     threshold_of,
 )
+from daformer_kedro.evaluation.thinning import evenly_spaced
 from daformer_kedro.model.checkpoint import Checkpoint
-from daformer_kedro.pipelines.extraction import Extractor
+from daformer_kedro.pipelines.extraction import Extractor, targets_of
+from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
-from daformer_kedro.serving.known_images import KnownImages, best_exemplars
+from daformer_kedro.scenario.samples import of_split
+from daformer_kedro.serving.exemplar_bank import ExemplarBank, best_exemplars
 
 Parameters = dict[str, Any]
 _NUM_EXAMPLES = 16
@@ -40,14 +43,15 @@ def calibrate_node(
     evaluation: Parameters,
     device: str,
     exemplars: pd.DataFrame | None = None,
+    embedded: EmbeddedImages | None = None,
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Fit probabilities on the rehearsal memory, and keep what known images look like.
+    """Calibrate probabilities on the rehearsal memory, and make the exemplar bank.
 
     Test images measure the calibration; nothing is fitted on them.
     """
     extractor = Extractor.of(checkpoint, evaluation, device)
     model = extractor.model
-    tests = samples[samples["split"] == "test"]
+    tests = of_split(samples, "test")
     sizes = model.task_sizes
     calibration, threshold, num_exemplars = Calibration(), None, 0
     memory_errors = {}
@@ -56,24 +60,26 @@ def calibrate_node(
     if exemplars is not None:
         best = best_exemplars(exemplars)
         num_exemplars = len(best)
-        embeddings, own_logits = extractor.extract(images, "train", best["index"])
-        own_targets = _targets(best)
+        embeddings, own_logits = extractor.extract(
+            embedded or images, "train", best["index"]
+        )
+        own_targets = targets_of(best)
         calibration = fit_calibration(own_logits, own_targets, sizes)
         threshold = threshold_of(embeddings.half())
         pixels = _pixels(images, "train", best["index"])
         memory_errors["memory"] = _errors(calibration, own_logits, own_targets, sizes)
-    _, logits = extractor.extract(images, "test", tests["index"])
-    test_errors = _errors(calibration, logits, _targets(tests), sizes)
-    spread = np.linspace(0, len(tests) - 1, min(len(tests), _NUM_EXAMPLES))
-    examples = _pixels(images, "test", tests["index"].iloc[spread.round().astype(int)])
-    known = KnownImages.of(embeddings, own_targets, pixels.to(torch.uint8), examples)
+    _, logits = extractor.extract(embedded or images, "test", tests["index"])
+    test_errors = _errors(calibration, logits, targets_of(tests), sizes)
+    chosen = evenly_spaced(len(tests), _NUM_EXAMPLES)
+    examples = _pixels(images, "test", tests["index"].iloc[chosen])
+    bank = ExemplarBank.of(embeddings, own_targets, pixels.to(torch.uint8), examples)
     about = {
         **calibration.to_json(),
         "expected_calibration_error": {"test": test_errors, **memory_errors},
         "num_exemplars": num_exemplars,
         "unknown_threshold": threshold,
     }
-    return about, known.tensors()
+    return about, bank.tensors()
 
 
 def measure_unknown_node(
@@ -83,30 +89,31 @@ def measure_unknown_node(
     evaluation: Parameters,
     device: str,
     exemplars: pd.DataFrame | None = None,
+    embedded: EmbeddedImages | None = None,
 ) -> dict[str, Any]:
-    """Measure how well an earlier task's model tells later tasks' classes from its own.
+    """Measure how well an earlier task's model detects classes of later tasks.
 
     ``samples`` are the last task's: they hold test images of all classes.
     """
     extractor = Extractor.of(checkpoint, evaluation, device)
     num_tasks = extractor.model.num_tasks
-    tests = samples[samples["split"] == "test"]
-    embeddings, logits = extractor.extract(images, "test", tests["index"])
+    tests = of_split(samples, "test")
+    embeddings, logits = extractor.extract(embedded or images, "test", tests["index"])
     later = torch.from_numpy((tests["task"] >= num_tasks).to_numpy(copy=True))
     if exemplars is None:
-        found = measure_unknown(energy(logits), later, None)
+        found = measure_detection(energy(logits), later, None)
     else:
         best = best_exemplars(exemplars)
-        known = extractor.extract(images, "train", best["index"])[0].half()
-        scores = distance_to_known(embeddings, known)
-        found = measure_unknown(scores, later, threshold_of(known))
+        bank = extractor.extract(embedded or images, "train", best["index"])[0].half()
+        scores = distance_to_bank(embeddings, bank)
+        found = measure_detection(scores, later, threshold_of(bank))
     return {"task": num_tasks - 1, **found}
 
 
 def summarise_confidence_node(
     calibration: dict[str, Any], *unknown: dict[str, Any]
 ) -> dict[str, Any]:
-    """Calibration of the final model, and AUROC after each task that others follow."""
+    """Collect calibration of the final model, and AUROC after each earlier task."""
     areas = [found["auroc"] for found in unknown]
     return {
         "calibration": calibration,
@@ -143,10 +150,6 @@ def _errors(
         when: expected_calibration_error(used.probabilities(logits, sizes), targets)
         for when, used in (("before", Calibration()), ("after", calibration))
     }
-
-
-def _targets(rows: pd.DataFrame) -> Tensor:
-    return torch.from_numpy(rows["target"].to_numpy(copy=True)).long()
 
 
 def _pixels(images: Images, split: Any, rows: pd.Series) -> Tensor:

@@ -17,19 +17,18 @@ from daformer_kedro.evaluation.published import published_for
 from daformer_kedro.evaluation.report import render_report
 from daformer_kedro.evaluation.summary import summary_table
 from daformer_kedro.pipelines.figure import Figure
-from daformer_kedro.scenario.images import Images
 from daformer_kedro.scenario.tasks import Scenario
 
 Metrics = dict[str, Any]
 
 
 def summarise_node(*metrics_of_tasks: Metrics) -> Metrics:
-    """Accuracy matrix, average incremental accuracy, forgetting and the rest."""
+    """Compute accuracy matrix, average incremental accuracy, forgetting and others."""
     return summarise(metrics_of_tasks)
 
 
 def tabulate_node(metrics: Metrics) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The results by task, and the accuracy matrix, as tables to open anywhere."""
+    """Tabulate the results by task, and the accuracy matrix, to open anywhere."""
     matrix = pd.DataFrame(metrics["accuracy_matrix"])
     matrix.columns = [f"classes of task {task}" for task in matrix.columns]
     matrix.insert(0, "after task", range(len(matrix)))
@@ -37,7 +36,7 @@ def tabulate_node(metrics: Metrics) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def join_histories_node(*histories: pd.DataFrame) -> pd.DataFrame:
-    """Every epoch of every task in one table."""
+    """Join every epoch of every task in one table."""
     return pd.concat(histories, ignore_index=True)
 
 
@@ -51,7 +50,7 @@ def draw_accuracy_node(
     validation_fraction: float | None,
     joint_metrics: Metrics | None = None,
 ) -> tuple[Figure, Figure, Figure, Figure]:
-    """Accuracy matrix, accuracy after each task, forgetting, neighbourhoods kept.
+    """Draw accuracy matrix, accuracy after each task, forgetting, neighbourhoods kept.
 
     The upper bound is drawn where joint training has run with the same settings.
     """
@@ -92,7 +91,7 @@ def draw_accuracy_node(
 
 
 def draw_confusion_node(predictions: pd.DataFrame, scenario: dict[str, Any]) -> Figure:
-    """Draw which classes the final model takes for which, ordered by task."""
+    """Draw the confusion matrix of the final model, ordered by task."""
     from daformer_kedro.evaluation import figures
 
     division = Scenario.from_json(scenario)
@@ -102,23 +101,10 @@ def draw_confusion_node(predictions: pd.DataFrame, scenario: dict[str, Any]) -> 
 
 
 def draw_training_node(history: pd.DataFrame) -> Figure:
-    """Loss terms and learning rate over all epochs."""
+    """Draw loss terms and learning rate over all epochs."""
     from daformer_kedro.evaluation import figures
 
     return figures.training_curves_figure(history)
-
-
-def draw_exemplars_node(
-    images: Images, exemplars: pd.DataFrame, scenario: dict[str, Any]
-) -> Figure:
-    """The images that the rehearsal memory holds, best first."""
-    from daformer_kedro.evaluation import figures
-
-    groups = exemplars.sort_values(["target", "rank"]).groupby("target")
-    chosen = [images.view("train", rows["index"]) for _, rows in groups]
-    return figures.exemplar_sheet_figure(
-        chosen, Scenario.from_json(scenario).class_names
-    )
 
 
 def write_report_node(
@@ -128,7 +114,7 @@ def write_report_node(
     left_out: dict[str, Any] | None = None,
     **parts: Any,
 ) -> str:
-    """One page with everything: results, figures, settings, how to run it again.
+    """Write a page with everything: results, figures, settings, how to run it again.
 
     ``parts`` are figures (PNG) and sections of the parameters, by name.
     """

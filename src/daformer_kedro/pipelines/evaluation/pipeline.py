@@ -1,10 +1,12 @@
-"""Evaluation: one arrow in from every task, results and figures out."""
+"""Evaluation: metrics of every task in, results and figures out."""
 
 from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline, node
 
 from daformer_kedro.config.run import SETTINGS, Config
+from daformer_kedro.model.decoders import decoder_class
+from daformer_kedro.model.encoders import encoder_class
 from daformer_kedro.pipelines.evaluation.attention_nodes import draw_attention_node
 from daformer_kedro.pipelines.evaluation.confidence_nodes import (
     calibrate_node,
@@ -15,7 +17,6 @@ from daformer_kedro.pipelines.evaluation.confidence_nodes import (
 from daformer_kedro.pipelines.evaluation.nodes import (
     draw_accuracy_node,
     draw_confusion_node,
-    draw_exemplars_node,
     draw_training_node,
     join_histories_node,
     summarise_node,
@@ -27,11 +28,11 @@ from daformer_kedro.scenario.sources import FILE_SOURCES
 
 
 def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
-    """Metrics of the run, its tables and its figures.
+    """Build the pipeline of the run's metrics, tables and figures.
 
     Args:
         num_tasks: tasks of the run.
-        config: says whether there is a memory to show.
+        config: says which figures and files there are to show.
     """
     tasks = [task_name(number) for number in range(num_tasks)]
     nodes = [
@@ -47,26 +48,11 @@ def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
             outputs=["results", "accuracy_matrix"],
             name="tabulate",
         ),
-        node(
-            join_histories_node,
-            inputs=_histories(tasks, config),
-            outputs="history",
-            name="join_histories",
-        ),
+        *([_join_histories(tasks, config)] if config.trains else []),
         *_figures(tasks[-1], config),
         *_confidence(tasks, config),
     ]
-    if config.memory.keep == "exemplars":
-        nodes.append(
-            node(
-                draw_exemplars_node,
-                inputs=["images", f"{tasks[-1]}.exemplars", "scenario"],
-                outputs="exemplar_sheet",
-                name="draw_exemplars",
-                tags="figures",
-            )
-        )
-    if config.model.decoder == "dual_attention":
+    if decoder_class(config.model.decoder).has_attention_maps:
         nodes.append(
             node(
                 draw_attention_node,
@@ -79,6 +65,8 @@ def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
     made = {name for n in nodes for name in n.outputs}
     if config.source.name in FILE_SOURCES:
         made.add("left_out")
+    if config.memory.keep == "exemplars":
+        made.add(f"{tasks[-1]}.exemplar_sheet")
     nodes.append(_report(made))
     return Pipeline(nodes, tags="evaluation")
 
@@ -97,8 +85,11 @@ _REPORT_FIGURES = (
 
 
 def _report(made: set[str]) -> Node:
+    named = {name.rpartition(".")[2]: name for name in made}
     figures = {
-        name.removesuffix("_figure"): name for name in _REPORT_FIGURES if name in made
+        name.removesuffix("_figure"): named[name]
+        for name in _REPORT_FIGURES
+        if name in named
     }
     return node(
         write_report_node,
@@ -122,7 +113,7 @@ def _settings() -> dict[str, str]:
 
 
 def _confidence(tasks: list[str], config: Config) -> list[Node]:
-    """Calibration of the last model, and how earlier ones know what is unknown."""
+    """Make the nodes of calibration and of detection of unknown images."""
 
     def inputs(task: str) -> dict[str, str]:
         named = {
@@ -134,6 +125,9 @@ def _confidence(tasks: list[str], config: Config) -> list[Node]:
         }
         if config.memory.keep != "nothing":
             named["exemplars"] = f"{task}.exemplars"
+        if encoder_class(config.model.encoder).is_fixed(config.model):
+            of_stream = "" if config.scenario.tasks is None else f"{tasks[-1]}."
+            named["embedded"] = f"{of_stream}embedded_images"
         return named
 
     last = tasks[-1]
@@ -178,6 +172,15 @@ def _confidence(tasks: list[str], config: Config) -> list[Node]:
     ]
 
 
+def _join_histories(tasks: list[str], config: Config) -> Node:
+    return node(
+        join_histories_node,
+        inputs=_histories(tasks, config),
+        outputs="history",
+        name="join_histories",
+    )
+
+
 def _histories(tasks: list[str], config: Config) -> list[str]:
     names = []
     for number, task in enumerate(tasks):
@@ -219,11 +222,17 @@ def _figures(last_task: str, config: Config) -> list[Node]:
             name="draw_confusion",
             tags="figures",
         ),
-        node(
-            draw_training_node,
-            inputs="history",
-            outputs="training_curves_figure",
-            name="draw_training",
-            tags="figures",
+        *(
+            [
+                node(
+                    draw_training_node,
+                    inputs="history",
+                    outputs="training_curves_figure",
+                    name="draw_training",
+                    tags="figures",
+                )
+            ]
+            if config.trains
+            else []
         ),
     ]

@@ -1,4 +1,4 @@
-"""From a trained model to files that other programs run."""
+"""Export: a trained model as files that other programs run."""
 
 from daformer_kedro.pipelines.export.pipeline import create_pipeline
 

@@ -1,4 +1,4 @@
-"""From image files to a table of what a trained model says of them."""
+"""Inference: image files to a table of a trained model's answers."""
 
 from daformer_kedro.pipelines.inference.pipeline import create_pipeline
 

@@ -1,4 +1,4 @@
-"""From raw images to arrays, and from classes to tasks."""
+"""Ingestion: raw images to arrays, and classes to tasks."""
 
 from daformer_kedro.pipelines.ingestion.pipeline import create_pipeline
 

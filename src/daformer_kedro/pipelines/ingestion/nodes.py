@@ -45,13 +45,13 @@ def index_images_node(
 def images_of_tasks_node(
     images: ImageFiles, scenario: dict[str, Any]
 ) -> list[ImageFiles]:
-    """For each task, the files of its folder and of those that came before."""
+    """Select for each task the files of its folder and of those that came before."""
     sizes = Scenario.from_json(scenario).task_sizes
     return [images.first_classes(num) for num in itertools.accumulate(sizes)]
 
 
 def list_skipped_node(left_out: dict[str, Any]) -> pd.DataFrame:
-    """Images that cannot be read and were left out, each with its reason."""
+    """List images that cannot be read and were left out, each with its reason."""
     skipped = LeftOut.from_json(left_out).skipped
     return pd.DataFrame(list(skipped), columns=["file", "reason"])
 

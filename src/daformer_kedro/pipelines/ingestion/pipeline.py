@@ -5,6 +5,8 @@ from __future__ import annotations
 from kedro.pipeline import Node, Pipeline, node
 
 from daformer_kedro.config.run import Config
+from daformer_kedro.model.encoders import encoder_class
+from daformer_kedro.pipelines.ingestion.embedding_nodes import embed_images_node
 from daformer_kedro.pipelines.ingestion.nodes import (
     images_of_tasks_node,
     index_images_node,
@@ -44,7 +46,39 @@ def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
                 name="list_skipped",
             )
         )
+    if encoder_class(config.model.encoder).is_fixed(config.model):
+        nodes += _embed(num_tasks, config)
     return Pipeline(nodes, tags="ingestion")
+
+
+def _embed(num_tasks: int, config: Config) -> list[Node]:
+    """Embed all images, or those of each folder once it has arrived."""
+    if config.scenario.tasks is None:
+        return [_embed_images("", None)]
+    tasks = [f"{task_name(task)}." for task in range(num_tasks)]
+    return [
+        _embed_images(task, before)
+        for task, before in zip(tasks, [None, *tasks], strict=False)
+    ]
+
+
+def _embed_images(task: str, before: str | None) -> Node:
+    inputs = {
+        "images": f"{task}images",
+        "model": "params:model",
+        "preprocessing": "params:preprocessing",
+        "evaluation": "params:evaluation",
+        "device": "params:training.device",
+        "state": f"{task}embedding_state",
+    }
+    if before is not None:
+        inputs["previous"] = f"{before}embedded_images"
+    return node(
+        embed_images_node,
+        inputs=inputs,
+        outputs=f"{task}embedded_images",
+        name=f"embed_images_{task.rstrip('.')}".rstrip("_"),
+    )
 
 
 def _read(num_tasks: int, config: Config) -> list[Node]:

@@ -1,6 +1,6 @@
 """The node that evaluates a task.
 
-Apart from the other nodes, so that a change of metrics trains nothing again.
+In a module of its own, so that a change of metrics trains nothing again.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from daformer_kedro.evaluation.predictions import prediction_table
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.objectives.neighbourhood import neighbourhood_preservation
 from daformer_kedro.pipelines.extraction import Extractor
+from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
+from daformer_kedro.scenario.samples import of_split
 
 Parameters = dict[str, Any]
 
 
 def evaluate_task_node(
-    images: Images,
+    images: Images | EmbeddedImages,
     samples: pd.DataFrame,
     checkpoint: Checkpoint,
     evaluation: Parameters,
@@ -33,7 +35,7 @@ def evaluate_task_node(
     """Test on all classes seen so far, and measure how neighbourhoods were kept."""
     extractor = Extractor.of(checkpoint, evaluation, device)
     model = extractor.model
-    seen = samples[samples["split"] == "test"]
+    seen = of_split(samples, "test")
     _, logits = extractor.extract(images, "test", seen["index"])
     predictions = prediction_table(logits, seen)
     preservation = None

@@ -1,6 +1,6 @@
 """The node that draws a task's exemplars.
 
-Apart from the other nodes, so that a change of figures evaluates nothing anew.
+In a module of its own, so that a change of figures evaluates nothing again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from daformer_kedro.scenario.samples import class_names
 def draw_exemplars_node(
     images: Images, samples: pd.DataFrame, exemplars: pd.DataFrame
 ) -> Figure:
-    """The images that the rehearsal memory holds after the task, best first."""
+    """Draw the images that the rehearsal memory holds after the task, best first."""
     from daformer_kedro.evaluation.figures import exemplar_sheet_figure
 
     groups = exemplars.sort_values(["target", "rank"]).groupby("target")

@@ -24,7 +24,7 @@ from daformer_kedro.config import (
 from daformer_kedro.config.run import LossesConfig
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.distributed.launch import run_phase
-from daformer_kedro.learning.growth import model_for_task
+from daformer_kedro.learning.growth import expand_model
 from daformer_kedro.learning.memory import (
     exemplars_per_class,
     keep_everything,
@@ -43,7 +43,8 @@ from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.objectives import is_needed
 from daformer_kedro.objectives.knn_distillation import KNNDistillation
 from daformer_kedro.objectives.neighbourhood import find_neighbours
-from daformer_kedro.pipelines.extraction import Extractor
+from daformer_kedro.pipelines.extraction import Extractor, targets_of
+from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
 from daformer_kedro.scenario.samples import (
     assemble_task_data,
@@ -58,12 +59,12 @@ Parameters = dict[str, Any]
 def assemble_task_data_node(
     samples: pd.DataFrame, exemplars: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """Put together what the task trains on: its own images and the memory's."""
+    """Assemble what the task trains on: its own images and the memory's."""
     return assemble_task_data(samples, exemplars)
 
 
 def find_teacher_neighbours_node(
-    images: Images,
+    images: Images | EmbeddedImages,
     task_data: pd.DataFrame,
     teacher: Checkpoint,
     knn_distillation: Parameters,
@@ -79,7 +80,7 @@ def find_teacher_neighbours_node(
 
 
 def train_task_node(
-    images: Images,
+    images: Images | EmbeddedImages,
     samples: pd.DataFrame,
     task_data: pd.DataFrame,
     model: Parameters,
@@ -92,10 +93,10 @@ def train_task_node(
     neighbourhood: dict[str, Tensor] | None = None,
     state: StateFile | None = None,
 ) -> tuple[Checkpoint, pd.DataFrame]:
-    """Train the task's keys and head, and what all tasks share, beside a teacher."""
+    """Train the task's keys and head, and what all tasks share, with a teacher."""
     settings = _settings(training, losses, augmentation, preprocessing, seed)
     device = _home(settings.training)
-    student = model_for_task(
+    student = expand_model(
         previous,
         validated(ModelConfig, model, "model"),
         image_size=images.image_size,
@@ -107,7 +108,7 @@ def train_task_node(
     used = neighbourhood if is_needed("neighbourhood", settings.losses) else None
     teacher = None if previous is None else previous.build(device)
     if teacher is not None:
-        teacher.class_means = None  # what is distilled are the heads' logits
+        teacher.closed_form = None  # what is distilled are the heads' logits
     records = run_phase(
         train_task,
         student,
@@ -121,7 +122,7 @@ def train_task_node(
 
 
 def select_exemplars_node(
-    images: Images,
+    images: Images | EmbeddedImages,
     task_data: pd.DataFrame,
     trained: Checkpoint,
     memory: Parameters,
@@ -149,7 +150,7 @@ def select_exemplars_node(
 
 
 def finetune_on_memory_node(
-    images: Images,
+    images: Images | EmbeddedImages,
     samples: pd.DataFrame,
     exemplars: pd.DataFrame,
     trained: Checkpoint,
@@ -199,7 +200,7 @@ def _home(training: TrainingConfig) -> torch.device:
 
 
 def _task_images(
-    images: Images,
+    images: Images | EmbeddedImages,
     rows: pd.DataFrame,
     device: torch.device,
     settings: LearningSettings,
@@ -208,7 +209,7 @@ def _task_images(
     chosen = select_images(images, "train", rows["index"], area)
     return TaskImages(
         images=chosen.to(device) if isinstance(chosen, Tensor) else chosen,
-        targets=torch.from_numpy(rows["target"].to_numpy(copy=True)).to(device),
+        targets=targets_of(rows).to(device),
     )
 
 

@@ -1,11 +1,13 @@
-"""The pipeline of one incremental task, as a namespace of its own."""
+"""Pipeline of one incremental task, in a namespace of its own."""
 
 from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline, node
 
 from daformer_kedro.config.run import Config
+from daformer_kedro.model.encoders import encoder_class
 from daformer_kedro.pipelines.naming import task_name
+from daformer_kedro.pipelines.task.closed_form_nodes import learn_task_node
 from daformer_kedro.pipelines.task.evaluation_nodes import evaluate_task_node
 from daformer_kedro.pipelines.task.exemplar_nodes import draw_exemplars_node
 from daformer_kedro.pipelines.task.finish_nodes import finish_task_node
@@ -17,46 +19,56 @@ from daformer_kedro.pipelines.task.nodes import (
     train_task_node,
 )
 
-_SHARED_INPUTS = {"images"}
+_IMAGES, _EMBEDDED = "images", "embedded_images"
 
 
 def create_pipeline(task: int, config: Config) -> Pipeline:
-    """Everything that happens while one task is learnt.
+    """Build the pipeline that learns one task.
 
     The first task has no teacher and no finetuning; without a memory
-    (``memory.keep: nothing``) there are no exemplars either. A method that changes the
-    learned model has a step of its own at the end. What a task takes from
-    the one before is its checkpoint and its exemplars, and nothing else.
+    (``memory.keep: nothing``) it has no exemplars either. A method that changes the
+    learned model has a step of its own at the end; one with a classifier in closed form
+    has a single step that learns. What a task takes from the one before is its
+    checkpoint, its exemplars or statistics, and nothing else.
 
     Args:
         task: number of the task, from 0.
         config: says which nodes there are.
     """
     has_memory = config.memory.keep != "nothing"
+    is_fixed = encoder_class(config.model.encoder).is_fixed(config.model)
+    source = _EMBEDDED if is_fixed else _IMAGES  # of what the network reads
     finetunes, finishes = config.finetunes(task), config.method.finishes
     trained = "trained" if finetunes or finishes else "checkpoint"
     learned = "finetuned" if finetunes else "trained"
     nodes = [
         _assemble(task, has_memory),
-        *([_find_neighbours()] if task > 0 else []),
-        _train(task, trained),
-        *([_select(task, trained)] if has_memory else []),
-        *([_finetune("finetuned" if finishes else "checkpoint")] if finetunes else []),
-        *([_finish(learned)] if finishes else []),
-        _evaluate(task, has_memory),
+        *([_find_neighbours(source)] if task > 0 and config.trains else []),
+        _train(task, source, trained) if config.trains else _learn(task, source),
+        *([_select(task, source, trained)] if has_memory else []),
+        *(
+            [_finetune(source, "finetuned" if finishes else "checkpoint")]
+            if finetunes
+            else []
+        ),
+        *([_finish(source, learned)] if finishes else []),
+        _evaluate(task, source, config),
         *([_draw()] if config.memory.keep == "exemplars" else []),
     ]
     parameters = {
         name for n in nodes for name in n.inputs if name.startswith("params:")
     }
-    inputs: dict[str, str] = {name: name for name in _SHARED_INPUTS}
-    if config.scenario.tasks is not None:
-        del inputs["images"]  # the task's own: folders that come later change nothing
+    inputs: dict[str, str] = {}
+    if config.scenario.tasks is None:  # else each task has its own, which later folders
+        used = {name for n in nodes for name in n.inputs}  # do not change
+        inputs |= {name: name for name in (_IMAGES, _EMBEDDED) if name in used}
     if task > 0:
         before = task_name(task - 1)
         inputs["previous_checkpoint"] = f"{before}.checkpoint"
         if has_memory:
             inputs["previous_exemplars"] = f"{before}.exemplars"
+        if not config.trains:
+            inputs["previous_statistics"] = f"{before}.statistics"
     return Pipeline(
         nodes,
         inputs=inputs,
@@ -79,11 +91,11 @@ def _assemble(task: int, has_memory: bool) -> Node:
     )
 
 
-def _find_neighbours() -> Node:
+def _find_neighbours(source: str) -> Node:
     return node(
         find_teacher_neighbours_node,
         inputs={
-            "images": "images",
+            "images": source,
             "task_data": "task_data",
             "teacher": "previous_checkpoint",
             "knn_distillation": "params:losses.knn_distillation",
@@ -96,9 +108,9 @@ def _find_neighbours() -> Node:
     )
 
 
-def _train(task: int, output: str) -> Node:
+def _train(task: int, source: str, output: str) -> Node:
     inputs = {
-        "images": "images",
+        "images": source,
         "samples": "samples",
         "task_data": "task_data",
         "model": "params:model",
@@ -120,9 +132,36 @@ def _train(task: int, output: str) -> Node:
     )
 
 
-def _select(task: int, trained: str) -> Node:
+def _learn(task: int, source: str) -> Node:
     inputs = {
-        "images": "images",
+        "images": source,
+        "samples": "samples",
+        "task_data": "task_data",
+        "model": "params:model",
+        "baseline": "params:baseline",
+        "baseline_settings": "params:baseline_settings",
+        "preprocessing": "params:preprocessing",
+        "evaluation": "params:evaluation",
+        "seed": "params:seed",
+        "device": "params:training.device",
+    }
+    if task > 0:
+        inputs |= {
+            "previous": "previous_checkpoint",
+            "statistics": "previous_statistics",
+        }
+    return node(
+        learn_task_node,
+        inputs=inputs,
+        outputs=["checkpoint", "statistics"],
+        name="learn_task",
+        tags="training",
+    )
+
+
+def _select(task: int, source: str, trained: str) -> Node:
+    inputs = {
+        "images": source,
         "task_data": "task_data",
         "trained": trained,
         "memory": "params:memory",
@@ -141,11 +180,11 @@ def _select(task: int, trained: str) -> Node:
     )
 
 
-def _finetune(output: str) -> Node:
+def _finetune(source: str, output: str) -> Node:
     return node(
         finetune_on_memory_node,
         inputs={
-            "images": "images",
+            "images": source,
             "samples": "samples",
             "exemplars": "exemplars",
             "trained": "trained",
@@ -163,14 +202,15 @@ def _finetune(output: str) -> Node:
     )
 
 
-def _finish(learned: str) -> Node:
+def _finish(source: str, learned: str) -> Node:
     return node(
         finish_task_node,
         inputs={
-            "images": "images",
+            "images": source,
             "exemplars": "exemplars",
             "learned": learned,
             "baseline": "params:baseline",
+            "baseline_settings": "params:baseline_settings",
             "evaluation": "params:evaluation",
             "device": "params:training.device",
         },
@@ -180,17 +220,17 @@ def _finish(learned: str) -> Node:
     )
 
 
-def _evaluate(task: int, has_memory: bool) -> Node:
+def _evaluate(task: int, source: str, config: Config) -> Node:
     inputs = {
-        "images": "images",
+        "images": source,
         "samples": "samples",
         "checkpoint": "checkpoint",
         "evaluation": "params:evaluation",
         "device": "params:training.device",
     }
-    if has_memory:
+    if config.memory.keep != "nothing":
         inputs["exemplars"] = "exemplars"
-    if task > 0:
+    if task > 0 and config.trains:
         inputs |= {"task_data": "task_data", "neighbourhood": "neighbourhood"}
     return node(
         evaluate_task_node,

@@ -18,7 +18,7 @@ from daformer_kedro.scenario.sources.continuum_data import CONTINUUM
 from daformer_kedro.scenario.sources.digits import DIGITS
 from daformer_kedro.scenario.sources.fashion_mnist import FASHION_MNIST
 from daformer_kedro.scenario.sources.file_index import index_files
-from daformer_kedro.scenario.sources.file_source import FileSource
+from daformer_kedro.scenario.sources.file_source import FileSource, refuse_stream
 from daformer_kedro.scenario.sources.image_folder import IMAGE_FOLDER
 from daformer_kedro.scenario.sources.imagenet import IMAGENET100, IMAGENET1000
 from daformer_kedro.scenario.sources.source import Source
@@ -72,7 +72,7 @@ def describe_source(
 ) -> SourceDescription:
     """Describe a source without its images.
 
-    Of files the folders must be there, or the index that was made of them.
+    For images that stay files, their folders must be there, or the index made of them.
 
     Args:
         config: section ``source`` of the parameters.
@@ -92,7 +92,7 @@ def describe_source(
         labels = resolve_classes(config.classes, files.class_names, config.name)
         if stream is not None and config.classes is not None:
             raise InputError(
-                "source.classes and scenario.tasks: give one of them; a stream takes "
+                "source.classes and scenario.tasks: set only one; a stream takes "
                 "the classes that its folders hold"
             )
         return SourceDescription(
@@ -120,7 +120,7 @@ def _indexed(
     stream: tuple[str, ...] | None,
     index: Path | None,
 ) -> SourceDescription | None:
-    """Index of a folder that is away at the moment; ``None`` otherwise."""
+    """Describe a source by its index, if its folder is away at the moment."""
     is_away = config.path is not None and not Path(config.path).expanduser().exists()
     if not is_away or index is None or not index.is_file():
         return None
@@ -150,7 +150,7 @@ def read_source(
     Args:
         config: section ``source`` of the parameters.
         image_size: ``preprocessing.image_size``, for sources of files.
-        resize: ``preprocessing.resize``, likewise; ``None`` for ``image_size``.
+        resize: ``preprocessing.resize``, for these too; ``None`` for ``image_size``.
         stream: ``scenario.tasks``, folders that arrive over time.
         copies: where copies of files lie, for ``source.cache_size``.
 
@@ -178,7 +178,7 @@ def index_source(
     """List the files of a source of files, see :func:`read_source`.
 
     Returns:
-        The index, and the files that are no part of it.
+        The index, and the files that are not in it.
     """
     size = _needed(image_size, config)
     source = FILE_SOURCES[config.name]
@@ -187,7 +187,7 @@ def index_source(
 
 
 def _evaluated(images: _Images, config: SourceConfig) -> _Images:
-    """The images with which a run is evaluated, after ``validation_fraction``."""
+    """Put validation images in place of the test images, if the settings say so."""
     if config.validation_fraction is None:
         return images
     return evaluate_on_validation(images, config.validation_fraction, config.split_seed)
@@ -232,11 +232,7 @@ def _refuse_file_settings(
             f"source.cache_size = {config.cache_size}: images of {config.name} are "
             f"small; it is for {', '.join(FILE_SOURCES)}"
         )
-    if stream is not None:
-        raise InputError(
-            f"scenario.tasks = {list(stream)}: only source image_folder has folders "
-            f"that arrive over time, not {config.name}"
-        )
+    refuse_stream(config, stream)
 
 
 def _source_of(config: SourceConfig) -> Source:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 
 from daformer_kedro.config import SourceConfig
 from daformer_kedro.errors import InputError
+from daformer_kedro.scenario.packaged import packaged_list
 from daformer_kedro.scenario.sources.cifar_pickles import (
     PickleLayout,
     find_pickle_folder,
@@ -52,9 +51,7 @@ class Cifar:
     @cached_property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes, in label order (alphabetical)."""
-        folder = files("daformer_kedro.scenario") / "class_names"
-        text = (folder / f"{self.name}.json").read_text(encoding="utf-8")
-        return tuple(json.loads(text))
+        return packaged_list("class_names", self.name)
 
     def facts(self, config: SourceConfig) -> SourceFacts:
         """Return class names and image size, which are the same wherever it lies."""
@@ -77,7 +74,7 @@ class Cifar:
             self._download(path)
             data = self._read_from(path)
         if data is None:
-            reason = "holds none of them" if path.is_dir() else "is no folder"
+            reason = "has none of them" if path.is_dir() else "is not a folder"
             raise InputError(self._no_data(f"source.path: {path} {reason}"))
         return data
 
@@ -120,7 +117,7 @@ source.path must be a folder with one of these layouts:
   - the original archive: {self.pickles.folder}/ (or that folder itself) with {pickles}
   - Hugging Face parquet: train*.parquet and test*.parquet, also in data/ or \
 {self.hub_folder}/, with columns img and {self.label_column}
-  - one folder a class: train/<class>/*.png and test/<class>/*.png
+  - one folder per class: train/<class>/*.png and test/<class>/*.png
 Ways to get it:
   - unpack the Python version from https://www.cs.toronto.edu/~kriz/cifar.html
   - download the data set {self.hub_name} from the Hugging Face hub

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,7 @@ def read_pickles(
     """Read training and test set, (N, 32, 32, 3) each.
 
     Raises:
-        InputError: a file is missing, is no plain pickle, or lacks usable images or
+        InputError: a file is missing, is not a plain pickle, or lacks usable images or
             labels.
     """
     files = [folder / name for name in (*layout.train_files, layout.test_file)]
@@ -62,14 +61,7 @@ def read_pickles(
             f"{', '.join(file.name for file in files)}"
         )
     parts = [_read_file(file, layout.label_key, num_classes) for file in files]
-    return _joined(parts[:-1]), parts[-1]
-
-
-def _joined(parts: Sequence[LabelledImages]) -> LabelledImages:
-    return LabelledImages(
-        np.concatenate([part.images for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-    )
+    return LabelledImages.concatenated(parts[:-1]), parts[-1]
 
 
 def _read_file(file: Path, label_key: str, num_classes: int) -> LabelledImages:
@@ -115,10 +107,10 @@ def _labels(
     try:
         labels = np.asarray(values)
     except ValueError as error:  # lists of unlike lengths
-        raise InputError(f"{file}: {key} is no list of integers: {error}") from error
+        raise InputError(f"{file}: {key} is not a list of integers: {error}") from error
     if labels.dtype.kind not in "iu" or labels.shape != (num_images,):
         raise InputError(
-            f"{file}: {key} must be {num_images} integers, one an image; found "
+            f"{file}: {key} must be {num_images} integers, one per image; found "
             f"{labels.dtype} of shape {labels.shape}"
         )
     wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))

@@ -1,15 +1,14 @@
-"""Small images in one folder a class: ``train/<class>/*`` and ``test/<class>/*``."""
+"""Small images in one folder per class: ``train/<class>/*`` and ``test/<class>/*``."""
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from daformer_kedro.errors import InputError
+from daformer_kedro.errors import InputError, did_you_mean
 from daformer_kedro.scenario.image_decoding import decode_square
 from daformer_kedro.scenario.sources.class_tree import (
     LabelledPaths,
@@ -26,7 +25,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def has_class_folders(path: Path) -> bool:
-    """Tell whether a folder of training or test images is there, such as ``train``."""
+    """Return whether there is a folder of training or test images."""
     return path.is_dir() and any(is_split(name) for name in subfolders(path))
 
 
@@ -41,7 +40,7 @@ def read_class_folders(
         image_size: side of the square images, in pixels.
 
     Raises:
-        InputError: a split is missing or empty, a folder is no class or is empty, or
+        InputError: a split is missing or empty, a folder is not a class or is empty, or
             an image is damaged or of another size.
     """
     splits = find_splits(path)
@@ -62,9 +61,8 @@ def read_class_folders(
 def _check_names(folder: Path, class_names: Sequence[str]) -> None:
     unknown = sorted(set(class_folders(folder)) - set(class_names))
     if unknown:
-        close = difflib.get_close_matches(unknown[0], class_names, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise InputError(f"{folder / unknown[0]}: is named after no class{hint}")
+        hint = did_you_mean(unknown[0], class_names)
+        raise InputError(f"{folder / unknown[0]}: is not the name of a class.{hint}")
 
 
 def _decode(root: Path, files: LabelledPaths, image_size: int) -> LabelledImages:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from daformer_kedro.errors import InputError
+from daformer_kedro.errors import InputError, did_you_mean
 from daformer_kedro.scenario.sources.class_tree import LabelledPaths, class_name
 from daformer_kedro.scenario.sources.source import LabelledImages
 
 _KEY = "source.classes"
-_AT_LEAST_TWO = "at least two are needed, to be told apart"
+_AT_LEAST_TWO = "at least two are needed, to have something to tell apart"
 
 
 def resolve_classes(
@@ -105,11 +104,9 @@ def _label_of(entry: str | int, class_names: Sequence[str], source_name: str) ->
         return int(entry)
     entry = class_name(entry)
     if entry not in class_names:
-        close = difflib.get_close_matches(entry, class_names, n=1)
-        hint = f"; did you mean {close[0]!r}" if close else ""
         raise InputError(
-            f"{_KEY}: {source_name} has no class {entry!r}{hint}. "
-            f"Its classes: {', '.join(class_names)}"
+            f"{_KEY}: {source_name} has no class {entry!r}."
+            f"{did_you_mean(entry, class_names)} Its classes: {', '.join(class_names)}"
         )
     return class_names.index(entry)
 

@@ -1,4 +1,4 @@
-"""Files in a folder a class, listed without reading them."""
+"""Listing of files in one folder per class, without reading them."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class FolderListing(NamedTuple):
 
 
 def find_splits(root: Path) -> Splits | None:
-    """Names of the folders of training and test images, if there are two.
+    """Find the folders of training and test images, if there are two.
 
     Raises:
         InputError: only one of the two is there, or several may be meant, or ``root``
-            is no folder.
+            is not a folder.
     """
     if not root.is_dir():
-        raise InputError(f"{root}: is no folder; images are looked for there")
+        raise InputError(f"{root}: is not a folder; images are expected there")
     folders = subfolders(root)
     try:
         splits = pair_splits(folders)
@@ -63,16 +63,16 @@ def _refuse_alone(root: Path, name: str) -> NoReturn:
     other = "test (or val)" if is_training(name) else "train"
     raise InputError(
         f"{root}: has a folder {name} and no folder {other}; give both, or one folder "
-        f"a class, none of them named {name}, and source.test_fraction"
+        f"per class, none named {name}, and source.test_fraction"
     )
 
 
 def list_classes(root: Path) -> tuple[str, ...]:
-    """Names of the class folders, sorted, as :func:`class_name` writes them.
+    """List the names of the classes, sorted, as :func:`class_name` writes them.
 
     Raises:
-        InputError: there is none, a class is in one split only, or a folder that would
-            be a class holds training and test images.
+        InputError: there is no class folder, a class is in one split only, or a folder
+            that would be a class holds training and test images.
     """
     splits = find_splits(root)
     if splits is None:
@@ -101,14 +101,14 @@ def _refuse_nested_splits(root: Path, names: Mapping[str, Sequence[str]]) -> Non
             raise InputError(f"{root / folder}: {error}") from error
         if inner is not None:
             raise InputError(
-                f"{root / folder}: holds {inner.train} and {inner.test}, so it is no "
-                f"class; give source.path={root / folder}, or lay out all classes as "
-                "train/<class> and test/<class>"
+                f"{root / folder}: holds {inner.train} and {inner.test}, so it is "
+                f"not a class; give source.path={root / folder}, or lay out all "
+                "classes as train/<class> and test/<class>"
             )
 
 
 def class_name(folder: str) -> str:
-    """A folder's name as the name of a class: in composed characters (Unicode's NFC).
+    """Return a folder's name as a class name, in composed characters (Unicode's NFC).
 
     The same name may be written in two ways, which look alike: with an é, or with an e
     and an accent, as some computers do.
@@ -117,21 +117,21 @@ def class_name(folder: str) -> str:
 
 
 def class_folders(folder: Path) -> dict[str, list[str]]:
-    """The folders of each class; several where a name is written in several ways.
+    """Return the folders of each class; several where a name has several spellings.
 
     Raises:
-        InputError: there is none, or a name is not UTF-8.
+        InputError: there is no class folder, or a name is not UTF-8.
     """
     found: dict[str, list[str]] = {}
     for name in subfolders(folder):
         found.setdefault(class_name(name), []).append(name)
     if not found:
-        raise InputError(f"{folder}: holds no class folder")
+        raise InputError(f"{folder}: has no class folder")
     return found
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted, but for hidden ones.
+    """List the names of the folders in a folder, sorted, without hidden ones.
 
     Raises:
         InputError: it cannot be listed, or a name is not UTF-8.
@@ -150,7 +150,7 @@ def subfolders(folder: Path) -> list[str]:
 def list_split(
     root: Path, split: str, class_names: Sequence[str]
 ) -> tuple[LabelledPaths, Counter[str]]:
-    """All images of ``root/split/<class>/``; rows go by label, then by name.
+    """List all images of ``root/split/<class>/``, by label, then by name.
 
     Args:
         root: folder that the paths start from.
@@ -161,7 +161,7 @@ def list_split(
         The images, and how many files of other suffixes were passed over.
 
     Raises:
-        InputError: a class folder holds no image.
+        InputError: a class folder has no image.
     """
     folders_of = class_folders(root / split)
     paths: list[str] = []
@@ -174,7 +174,7 @@ def list_split(
             passed_over += found.passed_over
             if not found.images:
                 raise InputError(
-                    f"{root / folder}: holds no image; remove it or fill it"
+                    f"{root / folder}: has no image; remove it or fill it"
                     f"{_counted(found.passed_over)}"
                 )
             paths += [f"{folder}/{file}" for file in found.images]
@@ -184,20 +184,20 @@ def list_split(
 
 
 def _counted(passed_over: Counter[str]) -> str:
-    return f" (there are: {say_counts(passed_over)})" if passed_over else ""
+    return f" (it has {say_counts(passed_over)})" if passed_over else ""
 
 
 def say_counts(passed_over: Mapping[str, int]) -> str:
-    """Numbers of files by suffix, the most first, in words."""
+    """Describe numbers of files by suffix, the largest first."""
     most = sorted(passed_over.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{count} {suffix}" for suffix, count in most)
 
 
 def list_images(folder: Path, *, any_name: bool = False) -> FolderListing:
-    """Images in a folder and the folders below it, sorted by their paths.
+    """List the images in a folder and the folders below it, sorted by path.
 
-    Whatever is named like an image counts, also a link to nothing or what is no regular
-    file: reading it says why it cannot be read.
+    Whatever is named like an image counts, even a broken link or a device: reading it
+    explains why it cannot be read.
 
     Args:
         folder: where to begin.
@@ -240,7 +240,7 @@ def _refuse_circle(folder: Path) -> None:
 
 
 def _check_encoding(folder: Path, names: Sequence[str]) -> None:
-    """An index is stored as UTF-8, which other bytes in a name would break."""
+    """Refuse names that an index, which is stored as UTF-8, cannot hold."""
     try:
         "".join(names).encode()
     except UnicodeEncodeError:

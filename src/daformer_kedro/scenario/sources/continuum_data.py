@@ -1,4 +1,4 @@
-"""A data set of the library continuum, by its name, from files that are there."""
+"""Source ``continuum``: a data set of the library continuum, by its name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ContinuumData:
     """Images of ``continuum.datasets.<source.dataset>``, if these are pixels."""
 
     def facts(self, config: SourceConfig) -> SourceFacts:
-        """Number of classes, image size and channels; this reads the data once."""
+        """Return classes, image size and channels; the data is read once for it."""
         train, _ = _read(*_arguments(config))
         num_classes = int(train.labels.max()) + 1
         return SourceFacts(
@@ -26,11 +26,11 @@ class ContinuumData:
         )
 
     def read(self, config: SourceConfig) -> tuple[LabelledImages, LabelledImages]:
-        """Training and test images.
+        """Read training and test images.
 
         Raises:
-            InputError: continuum has no such data set, cannot read it, or it gives
-                something else than square images in arrays.
+            InputError: continuum has no such data set, cannot read it, or it holds
+                something other than square images in arrays.
         """
         return _read(*_arguments(config))
 
@@ -53,7 +53,9 @@ def _read(
 
     kind = getattr(datasets, dataset, None)
     if not isinstance(kind, type):
-        raise InputError(f"source.dataset = {dataset!r}: continuum has none such")
+        raise InputError(
+            f"source.dataset = {dataset!r}: continuum has no such data set"
+        )
     folder = str(Path(path).expanduser())
     parts = []
     for train in (True, False):

@@ -106,7 +106,7 @@ def _read_split(folder: Path, split: str) -> LabelledImages:
 
 
 def _read_idx(path: Path, num_axes: int) -> NDArray[np.uint8]:
-    """An array of bytes: four bytes of type and axes, the sizes, the values."""
+    """Read an array of bytes: four bytes of type and axes, the sizes, the values."""
     packed = path.with_name(path.name + ".gz")
     try:
         content = path.read_bytes() if path.is_file() else _unpacked(packed)
@@ -116,7 +116,7 @@ def _read_idx(path: Path, num_axes: int) -> NDArray[np.uint8]:
     is_idx = content[:4] == bytes((0, 0, _UINT8, num_axes)) and len(content) >= start
     sizes = np.frombuffer(content[4:start], ">u4").tolist() if is_idx else []
     if not is_idx or len(content) != start + math.prod(sizes):
-        raise InputError(f"{path}: is damaged, or no IDX file with {num_axes} axes")
+        raise InputError(f"{path}: is damaged, or not an IDX file with {num_axes} axes")
     return np.frombuffer(content, np.uint8, offset=start).reshape(sizes)
 
 

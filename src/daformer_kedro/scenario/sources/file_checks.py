@@ -21,22 +21,22 @@ from daformer_kedro.scenario.image_decoding import open_rgb, refuse_special
 from daformer_kedro.scenario.image_formats import formats
 
 _LOGGER = logging.getLogger(__name__)
-# By whether a look costs milliseconds, as decoding does, and not microseconds.
+# By whether a check costs milliseconds, as decoding does, and not microseconds.
 _FEW_FILES = {False: 2000, True: 100}  # starting processes would take longer
-_FILES_A_CHUNK = {False: 512, True: 32}  # at a time, a process
-_NUM_TAIL = 512  # last bytes, which tell almost all files of one size apart
-# What the last bytes of a whole file are; a file that ends otherwise is decoded.
+_FILES_PER_CHUNK = {False: 512, True: 32}  # per process at a time
+_NUM_TAIL = 512  # last bytes, which differ in almost all files of one size
+# Last bytes of a complete file; a file that ends otherwise is decoded.
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 
 
 def find_faults(root: Path, paths: Sequence[str], decode: bool) -> dict[str, str]:
-    """Files that cannot be read as images.
+    """Find files that cannot be read as images.
 
     Args:
         root: folder that the paths start from.
         paths: relative paths.
-        decode: decode every file; otherwise only look at its beginning and its end,
-            which finds what is cut off, empty or no image.
+        decode: decode every file; otherwise only check its beginning and its end, which
+            finds files that are cut off, empty or not images.
 
     Returns:
         The reason for each file that has a fault.
@@ -47,7 +47,7 @@ def find_faults(root: Path, paths: Sequence[str], decode: bool) -> dict[str, str
 def find_reasons(
     check: Callable[[str], str | None], paths: Sequence[str], *, costly: bool
 ) -> dict[str, str]:
-    """Paths for which ``check`` gives a reason, looked at by all cores.
+    """Find the paths for which ``check`` gives a reason, on all cores.
 
     Args:
         check: can be sent to another process.
@@ -62,7 +62,7 @@ def find_reasons(
     ignore = (signal.SIGINT, signal.SIG_IGN)
     context = multiprocessing.get_context("forkserver")
     with context.Pool(cores, signal.signal, ignore) as pool:
-        found = pool.imap(check, paths, chunksize=_FILES_A_CHUNK[costly])
+        found = pool.imap(check, paths, chunksize=_FILES_PER_CHUNK[costly])
         return {p: r for p, r in zip(paths, found, strict=True) if r is not None}
 
 
@@ -79,7 +79,7 @@ def _fault(root: Path, decode: bool, path: str) -> str | None:
 
 
 def _looks_whole(file: Path) -> bool:
-    """Tell whether a file begins and ends as an image; decoding tells more."""
+    """Return whether a file begins and ends like an image."""
     try:
         with warnings.catch_warnings(), collect_messages():
             warnings.simplefilter("ignore")  # of many pixels, none of which is decoded
@@ -96,11 +96,11 @@ def _looks_whole(file: Path) -> bool:
 
 
 def warn_of_duplicates(root: Path, train: Sequence[str], test: Sequence[str]) -> int:
-    """Say how many test files are training files too, byte for byte.
+    """Warn of test files that are training files too, byte for byte.
 
-    Files of the same size and the same last bytes are read whole and compared. Even
-    where sizes tell little, as in millions of files, hardly any are: a file costs one
-    look at its end, some 20 µs.
+    Files of the same size and the same last bytes are read whole and compared. Hardly
+    any are, even among millions of files of few sizes: most cost a read of the last
+    bytes, some 20 µs.
 
     Returns:
         The number of such test files.

@@ -1,4 +1,4 @@
-"""From the files of a source to its index: checked, relabelled, counted."""
+"""Index of a source's files: checked, relabelled, counted."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def index_files(
     stream: tuple[str, ...] | None,
     copies: Path | None = None,
 ) -> tuple[ImageFiles, LeftOut]:
-    """List a source's files, look whether they can be read, and copy them if asked.
+    """List a source's files, check that they can be read, and copy them if asked.
 
     Args:
-        source: what knows the layout.
+        source: knows the layout.
         config: section ``source`` of the parameters.
         image_size: side of the square that the network reads.
-        resize: short side before the centre crop of the test view.
+        resize: short side before the centre crop for testing.
         stream: folders that arrive over time.
         copies: where smaller copies lie; needed for ``source.cache_size``.
 
     Returns:
-        The index, and the files that are no part of it.
+        The index, and the files that are not in it.
 
     Raises:
         InputError: a file cannot be read and ``source.on_error`` is ``fail``, or the
@@ -55,16 +55,16 @@ def index_files(
     listing = source.list_files(config, stream)
     train, test = (keep_files(part, kept) for part in (listing.train, listing.test))
     _say_passed_over(root, listing.passed_over)
-    home = _Home(root, config.cache_size, copies)
-    faults = _find_faults(home, config, train, test)
+    place = _Place(root, config.cache_size, copies)
+    faults = _find_faults(place, config, train, test)
     train, test = _without(train, faults), _without(test, faults)
     warn_of_duplicates(root, train.paths.tolist(), test.paths.tolist())
     images = ImageFiles(
-        root=home.folder,
-        train_paths=home.names(train.paths),
+        root=place.folder,
+        train_paths=place.names(train.paths),
         train_labels=train.labels,
         train_bytes=_num_bytes(root, train),
-        test_paths=home.names(test.paths),
+        test_paths=place.names(test.paths),
         test_labels=test.labels,
         test_bytes=_num_bytes(root, test),
         class_names=tuple(names[label] for label in kept),
@@ -77,23 +77,26 @@ def index_files(
 
 
 def _find_faults(
-    home: _Home, config: SourceConfig, train: LabelledPaths, test: LabelledPaths
+    place: _Place,
+    config: SourceConfig,
+    train: LabelledPaths,
+    test: LabelledPaths,
 ) -> dict[str, str]:
-    """Reasons of images that cannot be read, if these may be left out."""
+    """Return the reasons of images that cannot be read, if they may be left out."""
     skips = config.on_error == "skip"
-    faults = home.prepare([*train.paths.tolist(), *test.paths.tolist()], decode=skips)
+    faults = place.prepare([*train.paths.tolist(), *test.paths.tolist()], decode=skips)
     if faults and not skips:
         first, reason = next(iter(faults.items()))
         others = len(faults) - 1
         noun = "file" if others == 1 else "files"
         more = f", and {others} more {noun}" if others else ""
         raise InputError(
-            f"{home.root / first}: {reason}{more}. Repair or remove it, or leave such "
+            f"{place.root / first}: {reason}{more}. Repair or remove it, or leave such "
             "files out with source.on_error=skip"
         )
     if faults:
         _LOGGER.warning(
-            "%s: %d files cannot be read and are left out", home.root, len(faults)
+            "%s: %d files cannot be read and are left out", place.root, len(faults)
         )
     return faults
 
@@ -101,14 +104,14 @@ def _find_faults(
 def _say_passed_over(root: Path, passed_over: Mapping[str, int]) -> None:
     if passed_over:
         _LOGGER.warning(
-            "%s: passed over, no images by their names: %s",
+            "%s: passed over, not named like images: %s",
             root,
             say_counts(passed_over),
         )
 
 
 @dataclass(frozen=True)
-class _Home:
+class _Place:
     """Folder that images are read from: their own, or that of their copies."""
 
     root: Path
@@ -126,7 +129,7 @@ class _Home:
         return self.copies
 
     def prepare(self, paths: list[str], decode: bool) -> dict[str, str]:
-        """Look at the images, or copy them; the reason for each that is not read."""
+        """Check or copy the images; return the reason for each that is not read."""
         if self.cache_size is None:
             return find_faults(self.root, paths, decode=decode)
         return make_copies(self.root, paths, self.folder, self.cache_size)

@@ -15,7 +15,7 @@ from daformer_kedro.scenario.sources.class_tree import LabelledPaths
 
 @dataclass(frozen=True)
 class FileFacts:
-    """Facts that the names of folders give.
+    """Class names and task sizes, as the names of folders give them.
 
     Attributes:
         class_names: names of all classes, in label order.
@@ -54,11 +54,24 @@ class FileSource(Protocol):
         """
 
 
-def folder_of(config: SourceConfig) -> Path:
-    """The folder that ``source.path`` names, absolute.
+def refuse_stream(config: SourceConfig, stream: Sequence[str] | None) -> None:
+    """Refuse folders that arrive over time, for sources that have none.
 
     Raises:
-        InputError: there is no such setting, or no such folder.
+        InputError: ``scenario.tasks`` is set.
+    """
+    if stream is not None:
+        raise InputError(
+            f"scenario.tasks = {list(stream)}: only source image_folder has folders "
+            f"that arrive over time, not {config.name}"
+        )
+
+
+def folder_of(config: SourceConfig) -> Path:
+    """Return the folder that ``source.path`` names, absolute.
+
+    Raises:
+        InputError: it is not set, or there is no such folder.
     """
     if config.path is None:
         raise InputError(
@@ -66,5 +79,5 @@ def folder_of(config: SourceConfig) -> Path:
         )
     path = Path(config.path).expanduser().resolve()
     if not path.is_dir():
-        raise InputError(f"source.path = {config.path}: is no folder")
+        raise InputError(f"source.path = {config.path}: is not a folder")
     return path

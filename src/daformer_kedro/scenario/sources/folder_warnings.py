@@ -1,4 +1,4 @@
-"""Lines of the log on folders that are read otherwise than a person may think."""
+"""Warnings about folders that are read differently from what one may expect."""
 
 from __future__ import annotations
 
@@ -82,12 +82,12 @@ def warn_of_lookalikes(root: Path, names: Sequence[str]) -> None:
 def warn_of_depth(
     place: Path, names: Sequence[str], images: LabelledPaths, prefix: str
 ) -> None:
-    """Say so where all classes hold the same folders, which then may be the classes.
+    """Warn where all classes hold the same folders, which then may be the classes.
 
     Args:
         place: the folder of the class folders.
         names: classes in label order.
-        images: of all of them.
+        images: of all these classes.
         prefix: beginning of the paths, before the class's folder.
     """
     below: list[set[str]] = [set() for _ in names]

@@ -15,15 +15,15 @@ def hold_out(
 ) -> tuple[LabelledPaths, LabelledPaths]:
     """Divide images into training and test images, class by class.
 
-    A file's path alone says where it goes, so that files that come later move no
-    other, and in whichever way its characters are composed. Each class has at least
-    one image on either side.
+    A file's path alone, in whichever way its characters are composed, decides where it
+    goes, so that files that come later move no other. Each class has at least one
+    image on either side.
 
     Args:
         images: of all classes.
         fraction: share to hold out.
         seed: another seed gives another division.
-        prefix: beginning of the paths that does not count.
+        prefix: beginning of the paths, which plays no part.
 
     Raises:
         InputError: a class has a single image.
@@ -36,7 +36,7 @@ def hold_out(
         if len(rows) < 2:
             raise InputError(
                 f"{images.paths[rows[0]]}: is the only image of its class; at least "
-                "two are needed, one of them to test"
+                "two are needed, one to test with"
             )
         if not held[rows].any():
             held[rows[keys[rows].argmin()]] = True

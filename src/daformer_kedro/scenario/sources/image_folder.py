@@ -1,4 +1,4 @@
-"""The user's own images in a folder a class; also as folders that arrive over time."""
+"""The user's own images in one folder per class, or in folders that arrive in time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ImageFolder:
     """
 
     def facts(self, config: SourceConfig, stream: Sequence[str] | None) -> FileFacts:
-        """Class names from the folders' names."""
+        """Return class names from the folders' names."""
         root = folder_of(config)
         names: list[str] = []
         sizes: list[int] = []
@@ -66,7 +66,7 @@ class ImageFolder:
     def list_files(
         self, config: SourceConfig, stream: Sequence[str] | None
     ) -> FileListing:
-        """Training and test images."""
+        """List training and test images."""
         root = folder_of(config)
         parts = [_list_tree(root, folder, config) for folder in _checked(stream)]
         warn_of_lookalikes(root, self.facts(config, stream).class_names)
@@ -94,7 +94,7 @@ def _checked(stream: Sequence[str] | None) -> Sequence[str]:
 
 
 def _refuse_single(place: Path, name: str) -> None:
-    """A single class is nothing to tell apart, and most often a folder too high."""
+    """Refuse a single class, which most often is a folder too high."""
     splits = find_splits(place)
     folder = place if splits is None else place / splits.train
     folder = folder / class_folders(folder)[name][0]
@@ -103,8 +103,8 @@ def _refuse_single(place: Path, name: str) -> None:
     if hint and splits is None:
         hint += f" Then give source.path={folder}"
     raise InputError(
-        f"{place}: holds one class, {name!r}; at least two are needed, to be told "
-        f"apart{hint}"
+        f"{place}: holds one class, {name!r}; at least two are needed, to have "
+        f"something to tell apart{hint}"
     )
 
 
@@ -127,7 +127,7 @@ def _list_tree(root: Path, folder: str, config: SourceConfig) -> FileListing:
 
 
 def _joined(parts: Sequence[LabelledPaths]) -> LabelledPaths:
-    """Labels of later parts follow those of earlier ones."""
+    """Join the parts; labels of later ones follow those of earlier ones."""
     labels, shift = [], 0
     for part in parts:
         labels.append(part.labels + shift)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
 from daformer_kedro.config import SourceConfig
 from daformer_kedro.errors import InputError
+from daformer_kedro.scenario.packaged import packaged_list
 from daformer_kedro.scenario.sources.class_tree import (
     LabelledPaths,
     list_images,
@@ -22,18 +21,17 @@ from daformer_kedro.scenario.sources.file_source import (
     FileFacts,
     FileListing,
     folder_of,
+    refuse_stream,
 )
 from daformer_kedro.scenario.sources.imagenet_labels import read_validation_labels
-
-_WNIDS = "imagenet100_wnids.json"
 
 
 @dataclass(frozen=True)
 class ImageNet:
     """Classes are WordNet ids; labels go by their order.
 
-    ``val`` has a folder a class like ``train``, or lies flat beside a file of labels:
-    see :func:`read_validation_labels`.
+    ``val`` has one folder per class like ``train``, or is flat next to a file of
+    labels: see :func:`read_validation_labels`.
 
     Attributes:
         num_classes: how many there must be.
@@ -44,18 +42,14 @@ class ImageNet:
     wnids: tuple[str, ...] | None = None
 
     def facts(self, config: SourceConfig, stream: Sequence[str] | None) -> FileFacts:
-        """The WordNet ids, from the folders' names."""
-        if stream is not None:
-            raise InputError(
-                f"scenario.tasks = {list(stream)}: only source image_folder has "
-                f"folders that arrive over time, not {config.name}"
-            )
+        """Return the WordNet ids, from the folders' names."""
+        refuse_stream(config, stream)
         return FileFacts(self._classes(folder_of(config)))
 
     def list_files(
         self, config: SourceConfig, stream: Sequence[str] | None
     ) -> FileListing:
-        """Training images, and ``val`` to test."""
+        """List training images, and those of ``val`` to test with."""
         root = folder_of(config)
         names = self._classes(root)
         if not (root / "val").is_dir():
@@ -68,7 +62,7 @@ class ImageNet:
 
     def _classes(self, root: Path) -> tuple[str, ...]:
         if not (root / "train").is_dir():
-            raise InputError(f"{root}: no folder train with a folder a WordNet id")
+            raise InputError(f"{root}: no folder train with one folder per WordNet id")
         found = {e.name for e in (root / "train").iterdir() if e.is_dir()}
         if self.wnids is not None:
             missing = [name for name in self.wnids if name not in found]
@@ -90,7 +84,7 @@ class ImageNet:
 def _list_flat(
     root: Path, split: str, names: Sequence[str]
 ) -> tuple[LabelledPaths, Counter[str]]:
-    """A flat folder with a file of labels."""
+    """List a flat folder with a file of labels."""
     labels_of = {name: label for label, name in enumerate(names)}
     table, wnid_of = read_validation_labels(root)
     rows: list[tuple[int, str]] = []
@@ -104,7 +98,7 @@ def _list_flat(
     absent = sorted(set(range(len(names))) - {label for label, _ in rows})
     if absent:
         raise InputError(
-            f"{root / split}: holds no image of {len(absent)} classes, going by "
+            f"{root / split}: has no image of {len(absent)} classes, going by "
             f"{table.name}: {', '.join(names[label] for label in absent[:5])}"
         )
     rows.sort()
@@ -115,10 +109,5 @@ def _list_flat(
     return images, found.passed_over
 
 
-def _imagenet100() -> tuple[str, ...]:
-    folder = files("daformer_kedro.scenario").joinpath("class_names")
-    return tuple(json.loads(folder.joinpath(_WNIDS).read_text(encoding="utf-8")))
-
-
 IMAGENET1000 = ImageNet(1000)
-IMAGENET100 = ImageNet(100, _imagenet100())
+IMAGENET100 = ImageNet(100, packaged_list("class_names", "imagenet100_wnids"))

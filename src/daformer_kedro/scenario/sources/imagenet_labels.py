@@ -21,9 +21,9 @@ def read_validation_labels(root: Path) -> tuple[Path, dict[str, str]]:
 
     - ``val_labels.csv`` or Kaggle's ``LOC_val_solution.csv``: lines of a file name,
       with or without its ending, and a WordNet id, which may be followed by boxes;
-    - ``ILSVRC2012_validation_ground_truth.txt`` beside ``meta.mat``: one number a line
-      for the images 1, 2, …. The numbers are those of the kit, which do not follow
-      the WordNet ids, so ``meta.mat`` is needed to read them.
+    - ``ILSVRC2012_validation_ground_truth.txt`` next to ``meta.mat``: one number
+      per line for the images 1, 2, …. The numbers are those of the kit, which do not
+      follow the WordNet ids, so ``meta.mat`` is needed to read them.
 
     Returns:
         The file read, and the WordNet id by file name without ending.
@@ -35,7 +35,7 @@ def read_validation_labels(root: Path) -> tuple[Path, dict[str, str]]:
     file = next((place for place in places if place.is_file()), None)
     if file is None:
         raise InputError(
-            f"{root / 'val'}: has no class folders, and there is no file of labels; "
+            f"{root / 'val'}: has no class folders, and a file of labels is missing; "
             f"put one of {', '.join(_LABEL_FILES)} into {root}"
         )
     try:
@@ -66,7 +66,9 @@ def _read_ground_truth(file: Path) -> dict[str, str]:
     wnids: dict[str, str] = {}
     for number, line in enumerate(file.read_text(encoding="ascii").split(), 1):
         if not line.isdigit() or int(line) not in wnid_of:
-            raise InputError(f"{file}: line {number}: {line!r} is no class of meta.mat")
+            raise InputError(
+                f"{file}: line {number}: {line!r} is not a class of meta.mat"
+            )
         wnids[f"ILSVRC2012_val_{number:08}"] = wnid_of[int(line)]
     return wnids
 
@@ -75,7 +77,7 @@ def _read_synsets(file: Path) -> dict[int, str]:
     if not file.is_file():
         raise InputError(
             f"{file}: is missing; the numbers in {_GROUND_TRUTH} are the development "
-            "kit's own, and only its meta.mat tells their WordNet ids"
+            "kit's own, and only its meta.mat gives their WordNet ids"
         )
     from scipy.io import loadmat
 
@@ -84,4 +86,6 @@ def _read_synsets(file: Path) -> dict[int, str]:
         numbers, wnids = synsets["ILSVRC2012_ID"], synsets["WNID"]
         return {int(n): str(w) for n, w in zip(numbers, wnids, strict=True)}
     except Exception as error:  # scipy raises many kinds on damaged files
-        raise InputError(f"{file}: is no meta.mat of ILSVRC 2012: {error}") from error
+        raise InputError(
+            f"{file}: is not a meta.mat of ILSVRC 2012: {error}"
+        ) from error

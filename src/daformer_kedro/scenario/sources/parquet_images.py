@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -60,13 +60,14 @@ def read_parquet(
         InputError: a split or a shard is missing, or a file is damaged, empty, lacks
             a column or holds an unusable image or label.
     """
-    return (
-        _read_split(_files_of("train", files), layout),
-        _read_split(_files_of("test", files), layout),
+    train, test = (
+        [_read_file(file, layout) for file in _files_of(split, files)]
+        for split in ("train", "test")
     )
+    return LabelledImages.concatenated(train), LabelledImages.concatenated(test)
 
 
-def _files_of(split: Literal["train", "test"], files: Sequence[Path]) -> list[Path]:
+def _files_of(split: str, files: Sequence[Path]) -> list[Path]:
     other = "test" if split == "train" else "train"
     found = [f for f in files if split in f.name.lower()]
     if not found:
@@ -101,14 +102,6 @@ def _check_shards(files: Sequence[Path]) -> None:
             )
 
 
-def _read_split(files: Sequence[Path], layout: ParquetLayout) -> LabelledImages:
-    parts = [_read_file(file, layout) for file in files]
-    return LabelledImages(
-        np.concatenate([part.images for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-    )
-
-
 def _read_file(path: Path, layout: ParquetLayout) -> LabelledImages:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -118,7 +111,7 @@ def _read_file(path: Path, layout: ParquetLayout) -> LabelledImages:
             num_rows = file.metadata.num_rows
             image_column = _check_columns(path, file.schema_arrow, layout)
             if not num_rows:
-                raise InputError(f"{path}: holds no rows")
+                raise InputError(f"{path}: has no rows")
             batches = file.iter_batches(
                 batch_size=1024, columns=[image_column, layout.label_column]
             )
@@ -127,7 +120,7 @@ def _read_file(path: Path, layout: ParquetLayout) -> LabelledImages:
             )
     except (pa.ArrowException, OSError) as error:
         raise InputError(
-            f"{path}: no readable parquet file (damaged or cut off?): {error}"
+            f"{path}: not a readable parquet file (damaged or cut off?): {error}"
         ) from error
 
 
@@ -189,7 +182,7 @@ def _decode_rows(
     labels = np.empty(num_rows, np.int64)
     for row, (encoded, label) in enumerate(rows):
         if encoded is None:
-            raise InputError(f"{path}: row {row} (from 0): holds no image")
+            raise InputError(f"{path}: row {row} (from 0): has no image")
         if label is None or not 0 <= label < layout.num_classes:
             raise InputError(
                 f"{path}: row {row} (from 0): {layout.label_column} is {label}; it "

@@ -22,9 +22,9 @@ _COLOURS = "sRGB"  # in the note, since copies were made without it once
 
 
 def copy_name(path: str) -> str:
-    """Name of an image's copy, with the image's own suffix: no two share one.
+    """Return the name of an image's copy, which keeps the suffix: no two share one.
 
-    Where that is longer than file systems take, the name's digest stands for its end.
+    Where it is longer than file systems allow, a digest of the name replaces its end.
     """
     folder, slash, name = path.rpartition("/")
     whole = name.encode()
@@ -41,8 +41,8 @@ def make_copies(
     """Copy images as upright RGB JPEG whose short side has at most ``size`` pixels.
 
     A copy notes the bytes and the time of its image, and is made again when these have
-    changed. One that is up to date stays, so that a run that was interrupted goes on,
-    and new images cost no more than themselves.
+    changed. One that is up to date stays, so that an interrupted run resumes, and only
+    new images cost time.
 
     Args:
         root: folder that the paths start from.

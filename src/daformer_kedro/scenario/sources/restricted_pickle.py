@@ -56,7 +56,7 @@ def load_plain_pickle(path: Path) -> Any:
     Strings of Python 2 pickles are read as Latin-1.
 
     Raises:
-        InputError: the file cannot be read, is no pickle, is cut off, or asks for
+        InputError: the file cannot be read, is not a pickle, is cut off, or asks for
             anything but plain data.
     """
     try:
@@ -65,4 +65,4 @@ def load_plain_pickle(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
     except Exception as error:  # damaged pickles raise nearly anything
-        raise InputError(f"{path}: no usable pickle: {error}") from error
+        raise InputError(f"{path}: not a usable pickle: {error}") from error

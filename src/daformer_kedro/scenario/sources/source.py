@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -32,9 +33,17 @@ class LabelledImages(NamedTuple):
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
 
+    @classmethod
+    def concatenated(cls, parts: Sequence[LabelledImages]) -> LabelledImages:
+        """Return the images of all parts, in their order."""
+        return cls(
+            np.concatenate([part.images for part in parts]),
+            np.concatenate([part.labels for part in parts]),
+        )
+
 
 class Source(Protocol):
-    """A kind of source; a new one is a file with this and a line in ``SOURCES``."""
+    """A kind of source; a new one is one file and a line in ``SOURCES``."""
 
     def facts(self, config: SourceConfig) -> SourceFacts:
         """Return what is known without reading images."""

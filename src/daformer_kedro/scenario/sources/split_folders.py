@@ -1,4 +1,4 @@
-"""Folders of training and of test images, told by their names."""
+"""Folders of training and of test images, recognised by their names."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ def pair_splits(folders: Iterable[str]) -> Splits | None:
     for kind, names in (("training", train), ("test", tests)):
         if len(names) > 1:
             raise InputError(
-                f"{' and '.join(names)} may both hold {kind} images; keep one of them"
+                f"{' and '.join(names)} may both hold {kind} images; keep one"
             )
     chosen = (train[0], tests[0])
     return Splits(*chosen, tuple(name for name in folders if name not in chosen))
 
 
 def _refuse_strangers(folders: Sequence[str]) -> None:
-    """Folders that are all to train or to test, but share no other word."""
+    """Refuse folders that all train or test, but share no other word."""
     roles = {_read(name)[0] for name in folders}
     if None not in roles and _TRAIN in roles and len(roles) > 1:
         raise InputError(
@@ -80,17 +80,17 @@ def _refuse_strangers(folders: Sequence[str]) -> None:
 
 
 def is_split(folder: str) -> bool:
-    """Tell whether a folder's name says nothing but what its images are for."""
+    """Return whether a folder's name only says whether its images train or test."""
     return _read(folder)[0] is not None and not _read(folder)[1]
 
 
 def is_training(folder: str) -> bool:
-    """Tell whether that is to train."""
+    """Return whether a folder's name says that its images train."""
     return _read(folder)[0] == _TRAIN
 
 
 def _read(folder: str) -> tuple[str | None, str]:
-    """Use of a folder's images, if its name says so, and its other words."""
+    """Return the use of a folder's images, if its name gives it, and other words."""
     spaced = _CAMEL_CASE.sub(" ", folder).casefold()
     words = _NO_LETTER.sub(" ", spaced).replace("hold out", "holdout").split()
     roles, others = set[str](), list[str]()

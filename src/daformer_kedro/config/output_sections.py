@@ -79,8 +79,8 @@ class CacheConfig:
     Attributes:
         strict: with ``--only-missing-outputs``, also compute again what was made on
             another kind of device or with another version of torch.
-        resume: go on with an interrupted ``kedro run`` when the same one is asked for
-            again; false begins anew.
+        resume: continue an interrupted ``kedro run`` when the same command is given
+            again; false starts from scratch.
     """
 
     strict: bool = False

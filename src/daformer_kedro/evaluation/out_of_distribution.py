@@ -1,9 +1,10 @@
-"""A score of how little an image resembles what was learnt.
+"""Out-of-distribution score: how little an image resembles what was learnt.
 
 The cosine distance of an image's embedding to the nearest exemplar's (Sun et al.,
 "Out-of-Distribution Detection with Deep Nearest Neighbors", ICML 2022, with the
-rehearsal memory as the bank). Without a memory, the energy of the logits stands in
-(Liu et al., "Energy-based Out-of-distribution Detection", NeurIPS 2020).
+rehearsal memory as the bank). Without a memory, the energy of the logits is used
+(Liu et al., "Energy-based Out-of-distribution Detection", NeurIPS 2020). Tables and
+exported models call it the *unknown score*.
 """
 
 from __future__ import annotations
@@ -18,49 +19,54 @@ _CHUNK = 1024
 _SHARE_KEPT = 0.95
 
 
-def distance_to_known(embeddings: Tensor, known: Tensor) -> Tensor:
-    """Cosine distance to the nearest known embedding.
+def distance_to_bank(embeddings: Tensor, bank: Tensor) -> Tensor:
+    """Return the cosine distance to the nearest embedding of the bank.
 
     Args:
         embeddings: (N, E).
-        known: (M, E) of exemplars.
+        bank: (M, E) of exemplars.
 
     Returns:
         (N,) from 0, the same, to 2, the opposite.
     """
-    known = F.normalize(known.float(), dim=1)
+    bank = F.normalize(bank.float(), dim=1)
     nearest = [
-        (F.normalize(chunk.float(), dim=1) @ known.T).max(dim=1).values
+        (F.normalize(chunk.float(), dim=1) @ bank.T).max(dim=1).values
         for chunk in embeddings.split(_CHUNK)
     ]
     return 1 - torch.cat(nearest)
 
 
-def nearest_known(embeddings: Tensor, known: Tensor, num: int) -> tuple[Tensor, Tensor]:
-    """Cosine distances (N, K) and positions (N, K) of the nearest, nearest first."""
+def nearest_in_bank(
+    embeddings: Tensor, bank: Tensor, num: int
+) -> tuple[Tensor, Tensor]:
+    """Return cosine distances and positions, (N, K) each, nearest first."""
     similarity = (
-        F.normalize(embeddings.float(), dim=1) @ F.normalize(known.float(), dim=1).T
+        F.normalize(embeddings.float(), dim=1) @ F.normalize(bank.float(), dim=1).T
     )
-    found = similarity.topk(min(num, len(known)), dim=1)
+    found = similarity.topk(min(num, len(bank)), dim=1)
     return 1 - found.values, found.indices
 
 
 def energy(logits: Tensor) -> Tensor:
-    """Free energy (N,) of logits (N, C): high where no class is likely."""
+    """Return the free energy (N,) of logits (N, C): high where no class is likely."""
     return -logits.logsumexp(dim=1)
 
 
-def threshold_of(known: Tensor) -> float | None:
-    """Score that 95 % of the exemplars stay below, each measured by the others.
+def threshold_of(bank: Tensor) -> float | None:
+    """Return the score that 95 % of the exemplars stay below, by leave-one-out.
 
     Args:
-        known: (M, E) of exemplars; ``None`` is returned for fewer than two.
+        bank: (M, E) of exemplars.
+
+    Returns:
+        ``None`` for fewer than two exemplars.
     """
-    if len(known) < 2:
+    if len(bank) < 2:
         return None
-    unit = F.normalize(known.float(), dim=1)
+    unit = F.normalize(bank.float(), dim=1)
     nearest = []
-    # In parts: the whole square is gigabytes for the memory of a thousand classes.
+    # In chunks: the whole square is gigabytes for the memory of a thousand classes.
     for start, chunk in enumerate(unit.split(_CHUNK)):
         similarity = chunk @ unit.T
         similarity.diagonal(start * _CHUNK).fill_(-1)  # not itself
@@ -69,15 +75,15 @@ def threshold_of(known: Tensor) -> float | None:
     return float(torch.quantile(distances, _SHARE_KEPT))
 
 
-def measure_unknown(
+def measure_detection(
     scores: Tensor, is_unknown: Tensor, threshold: float | None
 ) -> dict[str, Any]:
-    """Measure how well a score tells images of classes not learnt yet from others.
+    """Measure how well a score separates classes not learnt yet from learnt ones.
 
     Args:
         scores: (N,).
-        is_unknown: (N,) whether an image's class comes later.
-        threshold: above it an image is rejected; ``None`` for none.
+        is_unknown: (N,) bool: the image's class comes with a later task.
+        threshold: images above it are rejected; ``None`` for no threshold.
 
     Returns:
         ``auroc``, ``num_known``, ``num_unknown``; with a threshold also

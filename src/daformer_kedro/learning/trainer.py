@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from daformer_kedro.augmentation.mixing import Mixing
+from daformer_kedro.augmentation.tokens import TokensAsTheyAre
 from daformer_kedro.augmentation.transform import Augmentation
 from daformer_kedro.config import SharpnessConfig
 from daformer_kedro.learning.chunks import inference_chunks, training_chunks
@@ -21,7 +22,7 @@ from daformer_kedro.learning.sharpness import ascend, restore
 from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.model import DAFormer, DAFormerOutput
 from daformer_kedro.objectives import Batch, Objective
-from daformer_kedro.parallel.process_group import ALONE, Ranks, Share
+from daformer_kedro.parallel.process_group import SINGLE_PROCESS, ProcessGroup, Shard
 from daformer_kedro.storage.state_file import StateFile
 
 
@@ -30,18 +31,18 @@ class DivergenceError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Phase:
+class PhaseConfig:
     """Settings of one phase of one task.
 
     Attributes:
         task: number of the task, from 0.
         name: ``train`` or ``finetune``.
         epochs: epochs in all.
-        batch_size: images a step.
+        batch_size: images per step.
         repeats: see :func:`~daformer_kedro.learning.sampling.epoch_batches`.
         sharpness: sharpness-aware minimisation; ``rho`` 0 is off.
         clip_norm: largest gradient norm, ``None`` for no clipping.
-        precision: type of autocast; float32 is none.
+        precision: type of autocast; float32 for no autocast.
     """
 
     task: int
@@ -54,10 +55,10 @@ class Phase:
     precision: torch.dtype = torch.float32
 
 
-class Fitting:
+class Trainer:
     """Fits a model to one phase's images.
 
-    Losses stay on the device and are read once an epoch, so that the loop never waits
+    Losses stay on the device and are read once per epoch, so that the loop never waits
     for it.
 
     Args:
@@ -71,23 +72,23 @@ class Fitting:
         schedule: sets the learning rate before each epoch; ``None`` keeps it.
         generator: source of all chance, on the model's device.
         teacher: frozen model of the task before.
-        ranks: the processes that train this model together.
+        group: the processes that train this model together.
     """
 
     def __init__(
         self,
-        phase: Phase,
+        phase: PhaseConfig,
         model: DAFormer,
         data: TaskImages,
         *,
         objective: Objective,
-        augmentation: Augmentation,
+        augmentation: Augmentation | TokensAsTheyAre,
         mixing: Mixing,
         optimiser: torch.optim.Optimizer,
         schedule: CosineSchedule | None,
         generator: torch.Generator,
         teacher: DAFormer | None = None,
-        ranks: Ranks = ALONE,
+        group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         self.phase = phase
         self.model = model
@@ -98,11 +99,11 @@ class Fitting:
         self.optimiser = optimiser
         self.schedule = schedule
         self.generator = generator
-        self.ranks = ranks
+        self.group = group
         num_images = min(phase.batch_size, len(data.targets))
-        batch_size = num_images // ranks.share(num_images).part[1]
+        batch_size = num_images // group.shard(num_images).part[1]
         self._chunks = training_chunks(
-            model, batch_size, data.device, phase.precision, ranks.count
+            model, batch_size, data.device, phase.precision, group.count
         )
         self.teacher = None
         if teacher is not None and objective.uses("teacher"):
@@ -118,14 +119,14 @@ class Fitting:
         """Train the epochs that are left and return the record of all.
 
         Args:
-            state_file: where to go on from, and where to save the state to.
+            state_file: file to resume from, and to save the state to.
             save_every: epochs between two savings; the last epoch is always saved,
                 since what comes after it may fail too.
 
         Raises:
             DivergenceError: a loss is not finite at the end of an epoch.
         """
-        state = self.ranks.load(state_file)
+        state = self.group.load(state_file)
         if state is not None:
             self.load_state_dict(state)
             for record in self.history:
@@ -135,7 +136,7 @@ class Fitting:
             if self.schedule is not None:
                 self.schedule.step(epoch)
             record = self._run_epoch(epoch)
-            self.ranks.check_agreement(self.model)
+            self.group.check_agreement(self.model)
             self.history.append(record)
             is_due = (epoch + 1) % save_every == 0 or epoch + 1 == self.phase.epochs
             if state_file is not None and is_due:
@@ -145,7 +146,7 @@ class Fitting:
         return self.history
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the phase depends on."""
+        """Return the state that the rest of the phase depends on."""
         return {
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -205,12 +206,12 @@ class Fitting:
             )
 
     def _step(self, rows: Tensor, images: Tensor) -> dict[str, Tensor]:
-        """One optimisation step; returns detached loss terms, total and accuracy."""
+        """Take an optimisation step; return detached loss terms, total and accuracy."""
         mixed = self.mixing(images, self.data.targets[rows], self.generator)
-        share = self.ranks.share(len(rows))
+        shard = self.group.shard(len(rows))
         with torch.inference_mode(), self._autocast():
-            teacher_output = self._teacher_forward(mixed.images, share)
-        student = self._student_forward(mixed.images, share)
+            teacher_output = self._teacher_forward(mixed.images, shard)
+        student = self._student_forward(mixed.images, shard)
         batch = Batch(
             student=student,
             targets=mixed.targets,
@@ -225,9 +226,9 @@ class Fitting:
         terms = self.objective(batch)
         total = torch.stack(tuple(terms.values())).sum()
         total.backward()
-        share.sum_gradients(self._trainable())
+        shard.sum_gradients(self._trainable())
         if self.phase.sharpness.rho > 0:
-            self._sharpness_aware_gradient(mixed.images, batch, share)
+            self._sharpness_aware_gradient(mixed.images, batch, shard)
         trainable = self._trainable()
         if self.phase.clip_norm is not None:
             nn.utils.clip_grad_norm_(trainable, self.phase.clip_norm)
@@ -239,39 +240,39 @@ class Fitting:
         return {**measured, "total": total.detach(), "accuracy": right.float().mean()}
 
     def _sharpness_aware_gradient(
-        self, images: Tensor, batch: Batch, share: Share
+        self, images: Tensor, batch: Batch, shard: Shard
     ) -> None:
         """Replace the gradients by those at the worst point near the weights."""
         sharpness = self.phase.sharpness
         trainable = self._trainable()
         saved = ascend(trainable, sharpness.rho, adaptive=sharpness.adaptive)
         self.optimiser.zero_grad(set_to_none=True)
-        terms = self.objective(batch.seen_by(self._student_forward(images, share)))
+        terms = self.objective(batch.seen_by(self._student_forward(images, shard)))
         torch.stack(tuple(terms.values())).sum().backward()
-        share.sum_gradients(trainable)
+        shard.sum_gradients(trainable)
         restore(trainable, saved)
 
-    def _student_forward(self, images: Tensor, share: Share) -> DAFormerOutput:
+    def _student_forward(self, images: Tensor, shard: Shard) -> DAFormerOutput:
         with self._autocast():
             student = self.model(
-                share.of(images),
+                shard.of(images),
                 generator=self.generator,
                 return_blocks=self.objective.uses("blocks"),
-                part=share.part,
+                part=shard.part,
                 chunks=self._chunks,
             )
         # Losses in float32: softmax and cross-entropy lose too much in bfloat16.
-        return share.joined(student.float())
+        return shard.gather(student.float())
 
-    def _teacher_forward(self, images: Tensor, share: Share) -> DAFormerOutput | None:
+    def _teacher_forward(self, images: Tensor, shard: Shard) -> DAFormerOutput | None:
         if self.teacher is None:
             return None
         output = self.teacher(
-            share.of(images),
+            shard.of(images),
             return_blocks=self.objective.uses("blocks"),
             chunks=self._teacher_chunks,
         )
-        return share.joined(output.float())
+        return shard.gather(output.float())
 
     def _trainable(self) -> list[nn.Parameter]:
         return [p for p in self.model.parameters() if p.grad is not None]

@@ -1,4 +1,4 @@
-"""Dual attention: keys that depend on the sample beside keys of each task."""
+"""DAFormer's decoder: keys that depend on the sample beside keys of each task."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from daformer_kedro.config import ModelConfig
+from daformer_kedro.model.decoders.decoder import Decoder
 from daformer_kedro.model.initialisation import (
     fan_in_uniform,
     linear,
     truncated_normal,
 )
-from daformer_kedro.model.task_batch import task_matmul
+from daformer_kedro.model.mlp import MLP
+from daformer_kedro.model.task_batch import (
+    ALL_AT_ONCE,
+    TaskChunks,
+    in_chunks,
+    task_matmul,
+)
 
 
 class SharedAttention(NamedTuple):
@@ -41,7 +49,7 @@ class DualAttention(nn.Module):
     shared by the heads, and a bias bᵗ (N) for each task t. Their sum is the output;
     no projection follows.
 
-    Edition S has one map to the external keys, edition M one a task. A part that is
+    Edition S has one map to the external keys, edition M one per task. A part that is
     left out has no parameters.
     """
 
@@ -141,7 +149,7 @@ class DualAttention(nn.Module):
     def attention_weights(
         self, x: torch.Tensor
     ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """Each softmax by itself, to look at; :meth:`forward` adds them up.
+        """Return each softmax separately, to inspect; :meth:`forward` adds them up.
 
         Args:
             x: (B, N, D) normalised tokens.
@@ -174,7 +182,7 @@ class DualAttention(nn.Module):
     # The attention that differs from task to task is explicit: one matrix of internal
     # keys serves all images and heads, and on a CPU with several threads the fused
     # kernel's rounding was seen to depend on the number of tasks. Its weights take
-    # H·N numbers a token, less than the 8·D of the MLP's hidden activations.
+    # H·N numbers per token, less than the 8·D of the MLP's hidden activations.
 
     def _internal_weights(
         self, query: torch.Tensor, tasks: slice = slice(None)
@@ -204,3 +212,89 @@ class DualAttention(nn.Module):
         values = value.expand(num_tasks, -1, -1, -1, -1)
         attended = task_matmul(weights, values.flatten(0, 2)).view_as(values)
         return attended.transpose(2, 3).flatten(3)
+
+
+class DualAttentionDecoder(Decoder):
+    """Pre-norm block of dual attention and MLP, then the mean over the tokens."""
+
+    has_attention_maps = True
+
+    def __init__(
+        self, config: ModelConfig, num_tokens: int, *, generator: torch.Generator
+    ) -> None:
+        super().__init__(config, num_tokens, generator=generator)
+        width = config.embed_dim
+        self.norm1 = nn.LayerNorm(width)
+        self.attn = DualAttention(
+            width,
+            config.num_heads,
+            num_tokens,
+            edition=config.edition,
+            parts=config.attention,
+            generator=generator,
+        )
+        self.norm2 = nn.LayerNorm(width)
+        self.mlp = MLP(width, config.mlp_ratio, generator=generator)
+
+    def add_task(self, generator: torch.Generator) -> None:
+        """Add the keys of one more task; nothing in them is random."""
+        self.attn.add_task()
+
+    def old_task_parameters(self) -> list[nn.Parameter]:
+        """Parameters that belong to all tasks but the newest."""
+        return self.attn.old_task_parameters()
+
+    def bytes_per_task(self, num_tokens: int, itemsize: int) -> int:
+        """Activations of one task for one image, about: attention, MLP, residuals.
+
+        Args:
+            num_tokens: N of the image.
+            itemsize: bytes of a number that autocast computes with; a softmax and a
+                residual stay float32.
+        """
+        hidden, width = self.mlp.fc1.out_features, self.mlp.fc1.in_features
+        softmaxes = 2 if self.attn.task_external else 1
+        scores = softmaxes * self.attn.num_heads * num_tokens
+        widths = (3 * softmaxes * itemsize + 12) * width
+        token = 2 * itemsize * hidden + (itemsize + 4) * scores + widths
+        return num_tokens * token
+
+    def attention_weights(
+        self, x: torch.Tensor
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Return each softmax separately; see :meth:`DualAttention.attention_weights`.
+
+        Args:
+            x: (B, N, D) the encoder's output.
+        """
+        return self.attn.attention_weights(self.norm1(x))
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        keep: torch.Tensor | None = None,
+        chunks: TaskChunks = ALL_AT_ONCE,
+    ) -> torch.Tensor:
+        """Embed the images once for each task.
+
+        Args:
+            x: (B, N, D) the encoder's output.
+            keep: (2, T, B) factors of the two residuals, or ``None``.
+            chunks: how to go through the tasks.
+
+        Returns:
+            (T, B, D), or (1, B, D) where nothing depends on the task.
+        """
+        shared = self.attn.share(self.norm1(x))
+        num_tasks = self.attn.num_tasks if keep is None else keep.shape[1]
+
+        def of_tasks(tasks: slice) -> torch.Tensor:
+            attended = self.attn(shared, tasks)  # (T, B, N, D)
+            if keep is None:
+                y = x + attended
+                return y.mean(dim=2) + self.mlp.pooled(self.norm2(y))
+            y = x + keep[0, tasks, :, None, None] * attended
+            pooled = self.mlp.pooled(self.norm2(y))
+            return y.mean(dim=2) + keep[1, tasks, :, None] * pooled
+
+        return in_chunks(of_tasks, num_tasks, chunks)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from daformer_kedro.model.blocks import MLP
+from daformer_kedro.config import ModelConfig
+from daformer_kedro.model.decoders.decoder import Decoder
 from daformer_kedro.model.initialisation import linear, truncated_normal
+from daformer_kedro.model.mlp import MLP
 from daformer_kedro.model.task_batch import (
     ALL_AT_ONCE,
     TaskChunks,
@@ -20,8 +22,8 @@ from daformer_kedro.model.task_batch import (
 )
 
 
-class TaskAttentionDecoder(nn.Module):
-    """One learned token a task gathers what its task needs from the patches.
+class TaskAttentionDecoder(Decoder):
+    """One learned token per task gathers what its task needs from the patches.
 
     With z = [θᵗ; x] the token of task t before the patch tokens: θ' = θᵗ +
     Attention(q from θᵗ, k and v from z), e_t = θ' + MLP(θ'), both pre-norm. A new
@@ -29,15 +31,11 @@ class TaskAttentionDecoder(nn.Module):
     """
 
     def __init__(
-        self,
-        embed_dim: int,
-        num_heads: int,
-        mlp_ratio: float,
-        *,
-        generator: torch.Generator,
+        self, config: ModelConfig, num_tokens: int, *, generator: torch.Generator
     ) -> None:
-        super().__init__()
-        self.num_heads = num_heads
+        super().__init__(config, num_tokens, generator=generator)
+        embed_dim = config.embed_dim
+        self.num_heads = config.num_heads
         self.tokens = nn.ParameterList()
         self.norm1 = nn.LayerNorm(embed_dim)
         self.query = linear(embed_dim, embed_dim, bias=False, generator=generator)
@@ -45,7 +43,7 @@ class TaskAttentionDecoder(nn.Module):
         self.value = linear(embed_dim, embed_dim, bias=False, generator=generator)
         self.proj = linear(embed_dim, embed_dim, generator=generator)
         self.norm2 = nn.LayerNorm(embed_dim)
-        self.mlp = MLP(embed_dim, mlp_ratio, generator=generator)
+        self.mlp = MLP(embed_dim, config.mlp_ratio, generator=generator)
         self.add_task(generator)
 
     def add_task(self, generator: torch.Generator) -> None:

@@ -1,4 +1,4 @@
-"""Embeddings of images that a model knows, to compare others with."""
+"""The exemplar bank: embeddings of exemplars, to compare other images with."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _THUMBNAIL_SIDE = 48
 
 
 @dataclass(frozen=True, eq=False)
-class KnownImages:
-    """Exemplars as a model sees them, and a few test images to try it on.
+class ExemplarBank:
+    """Embeddings and thumbnails of exemplars, and a few test images to try out.
 
     Attributes:
         embeddings: (M, E) of exemplars, float16; M is 0 without a memory.
-        targets: (M,) their classes, in class order.
-        thumbnails: (M, S, S, C) uint8, at most 48 pixels a side.
+        targets: (M,) their classes, as positions in the class order.
+        thumbnails: (M, S, S, C) uint8, S at most 48 pixels.
         examples: (K, H, W, C) uint8, test images as the network reads them.
     """
 
@@ -37,14 +37,14 @@ class KnownImages:
 
     @property
     def num_exemplars(self) -> int:
-        """M."""
+        """Number M of exemplars."""
         return len(self.targets)
 
     @classmethod
     def of(
         cls, embeddings: Tensor, targets: Tensor, pixels: Tensor, examples: Tensor
-    ) -> KnownImages:
-        """Make what is kept.
+    ) -> ExemplarBank:
+        """Build a bank.
 
         Args:
             embeddings: (M, E).
@@ -55,16 +55,16 @@ class KnownImages:
         return cls(embeddings.half(), targets.long(), _shrunk(pixels), examples)
 
     def tensors(self) -> dict[str, Tensor]:
-        """By name, to be stored."""
+        """Return the tensors by name, to be stored."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> KnownImages:
-        """Read what :meth:`tensors` gave."""
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> ExemplarBank:
+        """Read what :meth:`tensors` returned."""
         return cls(**{field.name: tensors[field.name] for field in fields(cls)})
 
     @classmethod
-    def read(cls, path: Path) -> KnownImages:
+    def read(cls, path: Path) -> ExemplarBank:
         """Read a safetensors file.
 
         Raises:
@@ -77,7 +77,7 @@ class KnownImages:
 
 
 def best_exemplars(exemplars: pd.DataFrame) -> pd.DataFrame:
-    """The first exemplars of each class: a memory of all images would be too much."""
+    """Return the first 50 exemplars of each class: all images would be too many."""
     return exemplars[exemplars["rank"] < MOST_PER_CLASS].reset_index(drop=True)
 
 

@@ -20,7 +20,7 @@ from daformer_kedro.config import (
     TrainingConfig,
 )
 from daformer_kedro.config.run import LossesConfig
-from daformer_kedro.learning.growth import model_for_task
+from daformer_kedro.learning.growth import expand_model
 from daformer_kedro.learning.progress import EpochRecord, observed_by
 from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.training import (
@@ -74,7 +74,7 @@ def data(num: int = 24) -> TaskImages:
 
 def grown(previous: Checkpoint | None) -> DAFormer:
     config = ModelConfig(embed_dim=16, depth=2, num_heads=2, patch_size=2)
-    return model_for_task(
+    return expand_model(
         previous,
         config,
         image_size=8,
@@ -127,7 +127,7 @@ def on_files(folder: Path, state: StateFile | None, workers: int) -> dict[str, A
         area=(0.2, 1.0),
         num_workers=workers,
     )
-    model = model_for_task(
+    model = expand_model(
         None,
         ModelConfig(embed_dim=16, depth=2, num_heads=2, patch_size=2),
         image_size=8,

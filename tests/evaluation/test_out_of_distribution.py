@@ -7,11 +7,11 @@ import math
 import pytest
 import torch
 
-from daformer_kedro.evaluation.unknown import (
-    distance_to_known,
+from daformer_kedro.evaluation.out_of_distribution import (
+    distance_to_bank,
     energy,
-    measure_unknown,
-    nearest_known,
+    measure_detection,
+    nearest_in_bank,
     threshold_of,
 )
 
@@ -19,12 +19,12 @@ KNOWN = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
 
 
 def test_the_distance_is_one_minus_the_nearest_cosine() -> None:
-    found = distance_to_known(
+    found = distance_to_bank(
         torch.tensor([[3.0, 0.0], [1.0, 1.0], [-1.0, -1.0]]), KNOWN
     )
     half = math.sqrt(0.5)
     assert found.tolist() == pytest.approx([0, 1 - half, 1 + half])
-    distances, places = nearest_known(torch.tensor([[0.0, 1.0]]), KNOWN, 5)
+    distances, places = nearest_in_bank(torch.tensor([[0.0, 1.0]]), KNOWN, 5)
     assert places.tolist() == [[1, 0]]
     assert distances[0].tolist() == pytest.approx([0, 1])
 
@@ -52,7 +52,7 @@ def test_the_threshold_of_a_large_memory_is_that_of_all_pairs() -> None:
 def test_the_area_counts_pairs_in_order() -> None:
     scores = torch.tensor([0.1, 0.4, 0.3, 0.9])
     later = torch.tensor([False, False, True, True])
-    found = measure_unknown(scores, later, 0.35)
+    found = measure_detection(scores, later, 0.35)
     assert found == {
         "auroc": 0.75,  # 3 of 4 pairs of a known and an unknown one
         "num_known": 2,
@@ -60,4 +60,4 @@ def test_the_area_counts_pairs_in_order() -> None:
         "known_kept": 0.5,
         "unknown_rejected": 0.5,
     }
-    assert "known_kept" not in measure_unknown(scores, later, None)
+    assert "known_kept" not in measure_detection(scores, later, None)

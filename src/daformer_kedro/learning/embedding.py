@@ -1,0 +1,178 @@
+"""Tokens of all images under an encoder that stays as it is, worked out once."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from daformer_kedro.augmentation.file_images import FileImages
+from daformer_kedro.augmentation.transform import normalise
+from daformer_kedro.config import PreprocessingConfig
+from daformer_kedro.errors import InputError
+from daformer_kedro.learning.task_images import select_images
+from daformer_kedro.model.encoders import Encoder
+from daformer_kedro.scenario.embedded_images import EmbeddedImages
+from daformer_kedro.scenario.image_files import ImageFiles
+from daformer_kedro.scenario.images import Images
+from daformer_kedro.storage.state_file import StateFile
+
+_LOGGER = logging.getLogger(__name__)
+_SPLITS: tuple[Literal["train"], Literal["test"]] = ("train", "test")
+_ROWS_BETWEEN_SAVES = 512
+
+
+class EncoderInUse(NamedTuple):
+    """An encoder with what running it takes.
+
+    Attributes:
+        encoder: in evaluation mode, on its device.
+        preprocessing: normalisation.
+        pool: whether only the mean over an image's tokens is wanted.
+        batch_size: largest number of images at a time.
+        device: of the encoder.
+    """
+
+    encoder: Encoder
+    preprocessing: PreprocessingConfig
+    pool: bool
+    batch_size: int
+    device: torch.device
+
+    @property
+    def images_at_once(self) -> int:
+        """Images at a time: on a CPU no more than the encoder wants."""
+        own = self.encoder.images_at_once() if self.device.type == "cpu" else None
+        return min(self.batch_size, own or self.batch_size)
+
+
+def embed_images(
+    images: Images,
+    used: EncoderInUse,
+    state: StateFile,
+    previous: EmbeddedImages | None = None,
+) -> EmbeddedImages:
+    """Run the encoder over every image, in pieces that an interruption does not undo.
+
+    Memory holds one batch. The tokens grow in files beside ``state``.
+
+    Args:
+        images: the source.
+        used: the encoder.
+        state: notes how far the files are filled, to resume from there.
+        previous: tokens of the first rows of each split, where folders arrive one
+            after another.
+
+    Raises:
+        InputError: the disk has too little room; nothing is written then.
+    """
+    shape = _shape_of_one(images, used)
+    counts = {"train": len(images.train_labels), "test": len(images.test_labels)}
+    done = state.load() or {}
+    files = {split: state.path.with_name(f"{split}_tokens.npy") for split in _SPLITS}
+    _check_room(state.path.parent, counts, shape, is_begun=bool(done))
+    for split in _SPLITS:
+        first = int(done.get(split, 0))
+        tokens = _open(files[split], (counts[split], *shape), is_begun=split in done)
+        if first == 0 and previous is not None:
+            known = getattr(previous, f"{split}_tokens")
+            first = len(known)
+            tokens[:first] = known
+        for start, part in _embed(images, split, first, used):
+            tokens[start : start + len(part)] = part
+            tokens.flush()
+            done[split] = start + len(part)
+            state.save(done)
+        tokens.flush()
+        done[split] = counts[split]
+        state.save(done)
+    maps = {f"{s}_tokens": np.load(files[s], mmap_mode="r") for s in _SPLITS}
+    return EmbeddedImages(
+        **maps, image_size=images.image_size, num_channels=images.num_channels
+    )
+
+
+@torch.inference_mode()
+def _embed(
+    images: Images, split: Literal["train", "test"], first: int, used: EncoderInUse
+) -> Iterator[tuple[int, NDArray[np.float16]]]:
+    """Yield the first row and the tokens (n, N, W) of piece after piece."""
+    num_images = len(images.train_labels if split == "train" else images.test_labels)
+    start = end = first
+    parts: list[NDArray[np.float16]] = []
+    with tqdm(
+        total=num_images, initial=first, desc=f"embed {split}", disable=None
+    ) as bar:
+        for batch in _batches(images, split, range(first, num_images), used):
+            pixels = normalise(batch.to(used.device), used.preprocessing)
+            tokens = used.encoder.embed(pixels)
+            if used.pool:
+                tokens = tokens.mean(dim=1, keepdim=True)
+            parts.append(tokens.half().cpu().numpy())
+            end += len(batch)
+            bar.update(len(batch))
+            if end - start >= _ROWS_BETWEEN_SAVES or end == num_images:
+                yield start, np.concatenate(parts)
+                start, parts = end, []
+
+
+def _batches(
+    images: Images, split: Literal["train", "test"], rows: range, used: EncoderInUse
+) -> Iterator[Tensor]:
+    size = used.images_at_once
+    if isinstance(images, ImageFiles):  # decoded ahead, by workers that stay
+        files = select_images(images, split, pd.Series(rows))
+        assert isinstance(files, FileImages)
+        yield from files.test_batches(size)
+        return
+    for start in range(rows.start, rows.stop, size):
+        chosen = select_images(
+            images, split, pd.Series(range(start, min(start + size, rows.stop)))
+        )
+        assert isinstance(chosen, Tensor)
+        yield chosen
+
+
+@torch.inference_mode()
+def _shape_of_one(images: Images, used: EncoderInUse) -> tuple[int, int]:
+    """Tokens of one image and their width."""
+    side, channels = images.image_size, images.num_channels
+    tokens = used.encoder.embed(torch.zeros(1, channels, side, side).to(used.device))
+    return 1 if used.pool else tokens.shape[1], tokens.shape[2]
+
+
+def _check_room(
+    folder: Path, counts: dict[str, int], shape: tuple[int, int], *, is_begun: bool
+) -> None:
+    needed = sum(counts.values()) * shape[0] * shape[1] * np.float16().itemsize
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if needed > free and not is_begun:
+        raise InputError(
+            f"{folder}: tokens of {sum(counts.values()):,} images take "
+            f"{needed / 2**30:.1f} GiB and the disk has {free / 2**30:.1f} GiB free"
+        )
+    _LOGGER.info(
+        "embedding %s images, %d x %d numbers each: %.2f GiB in %s",
+        f"{sum(counts.values()):,}",
+        *shape,
+        needed / 2**30,
+        folder,
+    )
+
+
+def _open(
+    file: Path, shape: tuple[int, ...], *, is_begun: bool
+) -> np.memmap[tuple[int, ...], np.dtype[np.float16]]:
+    if is_begun and file.exists():
+        return np.load(file, mmap_mode="r+")
+    return np.lib.format.open_memmap(file, "w+", np.float16, shape)

@@ -1,0 +1,180 @@
+"""Ridge regression on features of a fixed encoder, in closed form.
+
+McDonnell et al., "RanPAC: Random Projections and Pre-trained Models for Continual
+Learning", NeurIPS 2023, without the adaptation of the encoder to the first task: with
+features H (N, M) and one-hot targets Y (N, C) of all images so far, the weights are
+(HᵀH + λI)⁻¹ HᵀY. Both products are sums over images.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import torch
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+
+from daformer_kedro.methods.classifiers import LinearClassifier, random_features
+from daformer_kedro.methods.closed_form import (
+    ClosedFormMethod,
+    Statistics,
+    TaskFeatures,
+    class_sums,
+    with_rows,
+)
+from daformer_kedro.validation import STRICT, NonNegativeInt, PositiveFloat
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_LOGGER = logging.getLogger(__name__)
+_HELD_OUT = 5
+"""One in so many training images of each class chooses λ."""
+_CANDIDATES = tuple(10.0**exponent for exponent in range(-8, 2))
+"""λ, as a share of the mean of the diagonal of HᵀH."""
+_ROWS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True, config=STRICT)
+class RidgeSettings:
+    """Settings of :class:`Ridge`.
+
+    Attributes:
+        num_random_features: M, random features ReLU(e P) with standard normal P; 0
+            takes the encoder's own features.
+        ridge: λ as a share of the mean of the diagonal of HᵀH; ``None`` chooses it on
+            one in five training images of each class.
+    """
+
+    num_random_features: NonNegativeInt = 0
+    ridge: PositiveFloat | None = None
+
+
+class Ridge(ClosedFormMethod):
+    """A linear classifier, equal to that of all images seen so far at once."""
+
+    label = "ridge regression on a fixed encoder"
+    Settings = RidgeSettings
+
+    def add_task(self, before: Statistics | None, task: TaskFeatures) -> Statistics:
+        """Add the task's products, of fitted and of held-out images apart.
+
+        Which images of a class are held out depends on no other class.
+        """
+        projection = self._projection(before, task)
+        held = _held_out(task.targets, task.rows)
+        added: dict[str, Tensor] = {}
+        for name, chosen in (("fitted", ~held), ("held", held)):
+            added |= _products(task, chosen, projection, name)
+        if before is not None:
+            for name, value in added.items():
+                old = before[name]
+                if not name.endswith("gram"):
+                    old = with_rows(old, task.num_classes)
+                value += old
+        return added if projection is None else {**added, "projection": projection}
+
+    def classifier(self, statistics: Statistics) -> nn.Module:
+        """Solve for the weights, with the λ that serves held-out images best."""
+        fitted, held = (
+            (_unpacked(statistics[f"{name}_gram"]), statistics[f"{name}_sums"])
+            for name in ("fitted", "held")
+        )
+        ridge = self.settings.ridge
+        if ridge is None:
+            counts = statistics["held_counts"]
+            ridge = _best_ridge(*fitted, *held, num_held=float(counts.sum()))
+        weights = _solve(fitted[0] + held[0], fitted[1] + held[1], ridge)
+        return LinearClassifier(weights.float(), statistics.get("projection"))
+
+    def _projection(
+        self, before: Statistics | None, task: TaskFeatures
+    ) -> Tensor | None:
+        num_random = self.settings.num_random_features
+        if num_random == 0:
+            return None
+        if before is not None:
+            return before["projection"]
+        generator = torch.Generator().manual_seed(task.seed)
+        return torch.randn(task.features.shape[1], num_random, generator=generator)
+
+
+def _held_out(targets: Tensor, rows: Tensor) -> Tensor:
+    """Mask (N,) of every fifth image of each class, by position in the source."""
+    held = torch.zeros(len(targets), dtype=torch.bool)
+    for target in targets.unique():
+        places = (targets == target).nonzero()[:, 0]
+        in_order = places[rows[places].argsort()]
+        held[in_order[_HELD_OUT // 2 :: _HELD_OUT]] = True
+    return held
+
+
+def _products(
+    task: TaskFeatures, chosen: Tensor, projection: Tensor | None, name: str
+) -> dict[str, Tensor]:
+    """Return HᵀH as its lower triangle, YᵀH (C, M) and images by class (C,)."""
+    places = chosen.nonzero()[:, 0]
+    width = task.features.shape[1] if projection is None else projection.shape[1]
+    gram = torch.zeros((width, width), dtype=torch.float64)
+    sums = torch.zeros((task.num_classes, width), dtype=torch.float64)
+    for part in places.split(_ROWS_AT_ONCE):
+        features = random_features(task.features[part], projection).double()
+        gram.addmm_(features.T, features)
+        sums += class_sums(features, task.targets[part], task.num_classes)
+    counts = torch.bincount(task.targets[places], minlength=task.num_classes)
+    return {
+        f"{name}_gram": _packed(gram),
+        f"{name}_sums": sums,
+        f"{name}_counts": counts.double(),
+    }
+
+
+def _best_ridge(
+    gram: Tensor, sums: Tensor, held_gram: Tensor, held_sums: Tensor, num_held: float
+) -> float:
+    """Return the λ of least squared error on held-out images, by products alone.
+
+    With weights W (C, M) the error is Σ‖h Wᵀ - y‖² = tr(W G Wᵀ) - 2 tr(W Sᵀ) + n.
+    """
+    if num_held == 0:
+        return _CANDIDATES[-1]
+    errors = {}
+    for ridge in _CANDIDATES:
+        weights = _solve(gram, sums, ridge)
+        if bool(weights.isfinite().all()):
+            fit = ((weights @ held_gram) * weights).sum()
+            errors[ridge] = float(fit - 2 * (weights * held_sums).sum()) + num_held
+    best = min(errors, key=errors.__getitem__)
+    _LOGGER.info(
+        "ridge: %g of the mean squared feature, chosen on %d held-out training images",
+        best,
+        num_held,
+    )
+    return best
+
+
+def _solve(gram: Tensor, sums: Tensor, ridge: float) -> Tensor:
+    """Return the weights (C, M) of least squared error plus λ times their own."""
+    scale = float(gram.diagonal().mean()) or 1.0
+    regularised = gram.clone()
+    regularised.diagonal().add_(ridge * scale)
+    factor, failed = torch.linalg.cholesky_ex(regularised)
+    if bool(failed):  # too small a λ for the precision
+        return torch.full_like(sums, torch.nan)
+    return torch.cholesky_solve(sums.T, factor).T
+
+
+def _packed(gram: Tensor) -> Tensor:
+    """Return the lower triangle of (M, M), row after row: half of the bytes."""
+    return torch.cat([row[: place + 1] for place, row in enumerate(gram)])
+
+
+def _unpacked(packed: Tensor) -> Tensor:
+    """Return the symmetric matrix (M, M) of :func:`_packed`."""
+    width = int(((8 * len(packed) + 1) ** 0.5 - 1) // 2)
+    gram = packed.new_empty((width, width))
+    for place, row in enumerate(packed.split(list(range(1, width + 1)))):
+        gram[place, : place + 1] = row
+        gram[: place + 1, place] = row
+    return gram

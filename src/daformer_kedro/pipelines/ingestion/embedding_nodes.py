@@ -1,0 +1,54 @@
+"""The node that runs a fixed encoder over all images, once.
+
+Apart from the other nodes, so that a change of these embeds nothing again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from daformer_kedro.config import (
+    EvaluationConfig,
+    ModelConfig,
+    PreprocessingConfig,
+    validated,
+)
+from daformer_kedro.learning.devices import resolve_device
+from daformer_kedro.learning.embedding import EncoderInUse, embed_images
+from daformer_kedro.learning.seeding import make_generator
+from daformer_kedro.model.decoders import decoder_class
+from daformer_kedro.model.encoders import encoder_class
+from daformer_kedro.scenario.embedded_images import EmbeddedImages
+from daformer_kedro.scenario.images import Images
+from daformer_kedro.storage.state_file import StateFile
+
+_SEED = 0  # of what the pretrained weights replace
+
+
+def embed_images_node(
+    images: Images,
+    model: dict[str, Any],
+    preprocessing: dict[str, Any],
+    evaluation: dict[str, Any],
+    device: str,
+    state: StateFile,
+    previous: EmbeddedImages | None = None,
+) -> EmbeddedImages:
+    """Run the encoder, which no task changes, over every image."""
+    config = validated(ModelConfig, model, "model")
+    place = resolve_device(device)
+    encoder = encoder_class(config.encoder)(
+        config,
+        image_size=images.image_size,
+        in_channels=images.num_channels,
+        generator=make_generator(_SEED, 0, "weights"),
+    )
+    encoder.load_weights()
+    used = EncoderInUse(
+        encoder.to(place).eval(),
+        validated(PreprocessingConfig, preprocessing, "preprocessing"),
+        pool=decoder_class(config.decoder).reads_mean,
+        batch_size=validated(EvaluationConfig, evaluation, "evaluation").batch_size,
+        device=place,
+    )
+    return embed_images(images, used, state, previous)

@@ -1,0 +1,74 @@
+"""The node that learns a task in closed form: statistics, and what follows from them.
+
+Apart from the nodes that train, so that a change of a method trains nothing again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from daformer_kedro.config import (
+    EvaluationConfig,
+    ModelConfig,
+    PreprocessingConfig,
+    validated,
+)
+from daformer_kedro.learning.devices import resolve_device
+from daformer_kedro.learning.growth import expand_model
+from daformer_kedro.methods import METHODS
+from daformer_kedro.methods.closed_form import ClosedFormMethod, TaskFeatures
+from daformer_kedro.model.checkpoint import Checkpoint
+from daformer_kedro.pipelines.extraction import Extractor
+from daformer_kedro.scenario.embedded_images import EmbeddedImages
+from daformer_kedro.scenario.images import Images
+from daformer_kedro.scenario.samples import class_names, num_new_classes
+
+Parameters = dict[str, Any]
+
+
+def learn_task_node(
+    images: Images | EmbeddedImages,
+    samples: pd.DataFrame,
+    task_data: pd.DataFrame,
+    model: Parameters,
+    baseline: str,
+    baseline_settings: Parameters,
+    preprocessing: Parameters,
+    evaluation: Parameters,
+    seed: int,
+    device: str,
+    previous: Checkpoint | None = None,
+    statistics: dict[str, Tensor] | None = None,
+) -> tuple[Checkpoint, dict[str, Tensor]]:
+    """Add the task's statistics, and work out what classifies all classes so far."""
+    network = expand_model(
+        previous,
+        validated(ModelConfig, model, "model"),
+        image_size=images.image_size,
+        in_channels=images.num_channels,
+        num_new_classes=num_new_classes(samples),
+        seed=seed,
+        divergence=False,
+    )
+    used = validated(PreprocessingConfig, preprocessing, "preprocessing")
+    batch_size = validated(EvaluationConfig, evaluation, "evaluation").batch_size
+    extractor = Extractor(network.to(resolve_device(device)), used, batch_size)
+    features, _ = extractor.extract(images, "train", task_data["index"])
+    method = METHODS[baseline](baseline_settings)
+    assert isinstance(method, ClosedFormMethod)
+    targets, rows = (
+        torch.from_numpy(task_data[name].to_numpy(copy=True))
+        for name in ("target", "index")
+    )
+    added = method.add_task(
+        statistics, TaskFeatures(features, targets, rows, network.num_classes, seed)
+    )
+    network.closed_form = method.classifier(added).to(network.device)
+    learned = Checkpoint.of(
+        network, preprocessing=used, class_names=class_names(samples)
+    )
+    return learned, dict(added)

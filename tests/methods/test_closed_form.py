@@ -1,0 +1,114 @@
+"""Methods in closed form against the solution for all images at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge as SklearnRidge
+
+from daformer_kedro.errors import InputError
+from daformer_kedro.methods import METHODS, ClosedFormMethod
+from daformer_kedro.methods.closed_form import TaskFeatures
+
+NUM_CLASSES, WIDTH, SEED = 6, 12, 3
+DIVISIONS = [[[0, 1, 2, 3, 4, 5]], [[0, 1], [2, 3], [4, 5]], [[5, 2], [0], [4, 3, 1]]]
+
+
+def all_images() -> tuple[torch.Tensor, torch.Tensor]:
+    """Features and labels of 150 images, of unequal classes."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.repeat_interleave(
+        torch.arange(NUM_CLASSES), torch.tensor([5, 40, 20, 30, 35, 20])
+    )
+    centres = torch.randn(NUM_CLASSES, WIDTH, generator=generator)
+    noise = torch.randn(len(labels), WIDTH, generator=generator)
+    order = torch.randperm(len(labels), generator=generator)
+    return (centres[labels] + noise)[order].relu(), labels[order]
+
+
+def learn(method: ClosedFormMethod, tasks: list[list[int]]) -> torch.Tensor:
+    """Logits (150, C) after all tasks, in the order of the labels."""
+    features, labels = all_images()
+    order = [label for task in tasks for label in task]
+    statistics, seen = None, 0
+    for task in tasks:
+        seen += len(task)
+        rows = torch.isin(labels, torch.tensor(task)).nonzero()[:, 0]
+        targets = torch.tensor([order.index(int(label)) for label in labels[rows]])
+        added = TaskFeatures(features[rows], targets, rows, seen, SEED)
+        statistics = method.add_task(statistics, added)
+    logits = method.classifier(statistics)(features[None])
+    return logits[:, [order.index(label) for label in range(NUM_CLASSES)]]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("prototypes", {}),
+        ("ridge", {}),
+        ("ridge", {"num_random_features": 40}),
+        ("ridge", {"ridge": 0.01}),
+    ],
+)
+def test_the_classifier_depends_on_no_order_or_division(name, settings) -> None:
+    first, *others = (learn(METHODS[name](settings), tasks) for tasks in DIVISIONS)
+    for logits in others:
+        torch.testing.assert_close(logits, first, atol=1e-5, rtol=1e-5)
+
+
+def test_ridge_is_the_batch_solution() -> None:
+    features, labels = all_images()
+    relative = 0.01
+    targets = np.eye(NUM_CLASSES)[labels]
+    strength = relative * float((features.double() ** 2).sum(0).mean())
+    batch = SklearnRidge(alpha=strength, fit_intercept=False)
+    batch.fit(features.double().numpy(), targets)
+    expected = torch.from_numpy(batch.predict(features.double().numpy()))
+    logits = learn(METHODS["ridge"]({"ridge": relative}), DIVISIONS[2])
+    torch.testing.assert_close(logits.double() / 10, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_prototypes_are_the_nearest_class_means() -> None:
+    features, labels = all_images()
+    means = torch.stack([features[labels == c].mean(0) for c in range(NUM_CLASSES)])
+    expected = torch.cosine_similarity(features[:, None], means[None], dim=2)
+    logits = learn(METHODS["prototypes"](), DIVISIONS[1])
+    torch.testing.assert_close(logits / 10, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_lambda_is_the_one_with_least_error_on_held_out_images(caplog) -> None:
+    features, labels = all_images()
+    held = torch.zeros(len(labels), dtype=torch.bool)
+    for label in range(NUM_CLASSES):
+        held[(labels == label).nonzero()[2::5, 0]] = True
+    errors = {}
+    scale = float((features[~held].double() ** 2).sum(0).mean())
+    for exponent in range(-8, 2):
+        batch = SklearnRidge(alpha=scale * 10.0**exponent, fit_intercept=False)
+        batch.fit(features[~held].double(), np.eye(NUM_CLASSES)[labels[~held]])
+        wrong = (
+            batch.predict(features[held].double()) - np.eye(NUM_CLASSES)[labels[held]]
+        )
+        errors[10.0**exponent] = float((wrong**2).sum())
+    best = min(errors, key=errors.__getitem__)
+    assert 1e-8 < best < 10  # the choice is not at an end of the range
+    with caplog.at_level("INFO"):
+        learn(METHODS["ridge"](), DIVISIONS[0])
+    assert f"ridge: {best:g} of the mean squared feature" in caplog.text
+    assert f"on {int(held.sum())} held-out training images" in caplog.text
+
+
+def test_a_class_of_one_image_is_learnt_without_a_held_out_one() -> None:
+    features = torch.eye(WIDTH)[:2]
+    task = TaskFeatures(features, torch.tensor([0, 1]), torch.arange(2), 2, SEED)
+    method = METHODS["ridge"]()
+    logits = method.classifier(method.add_task(None, task))(features[None])
+    assert logits.argmax(1).tolist() == [0, 1]
+
+
+def test_settings_are_the_methods_own() -> None:
+    with pytest.raises(InputError, match=r"baseline_settings\.lam is not a parameter"):
+        METHODS["ridge"]({"lam": 1})
+    with pytest.raises(InputError, match=r"baseline_settings\.ridge is not"):
+        METHODS["replay"]({"ridge": 1.0})
