@@ -7,7 +7,7 @@ from daformer_kedro.evaluation.published import load_published, published_for
 
 def test_every_result_names_its_source():
     table = load_published()
-    assert len(table) == 45
+    assert len(table) == 90
     assert (table["source"] != "").all()
     assert set(table["benchmark"]) == {"cifar100", "imagenet100", "imagenet1000"}
 
@@ -22,7 +22,7 @@ def test_accuracies_are_percent_or_missing():
     ]
     assert all(pd.api.types.is_float_dtype(dtype) for dtype in numbers.dtypes)
     known = numbers.stack().dropna()
-    assert known.between(30, 100).all()
+    assert known.between(20, 100).all()
 
 
 def test_known_rows():
@@ -39,10 +39,20 @@ def test_known_rows():
 
 def test_published_for_one_protocol_best_first():
     rows = published_for("cifar100", "10-10")
-    assert len(rows) == 13
-    assert rows.index.tolist() == list(range(13))
-    assert rows["last_top1"].tolist()[:3] == [76.12, 65.22, 63.45]
-    assert rows["last_top1"].is_monotonic_decreasing
+    assert len(rows) == 23
+    assert rows.index.tolist() == list(range(23))
+    assert rows["last_top1"].tolist()[:3] == [76.12, 68.23, 65.4]
+    assert rows["last_top1"].dropna().is_monotonic_decreasing
+    assert rows["last_top1"].isna().tolist() == [False] * 22 + [True]
+
+
+def test_results_of_pretrained_networks_stand_apart():
+    scratch = published_for("cifar100", "10-10")
+    assert set(scratch["pretraining"]) == {"none"}
+    pretrained = published_for("cifar100", "10-10_pretrained")
+    assert pretrained["last_top1"].tolist() == [92.2, 83.39, 75.5, 61.5]
+    assert "none" not in set(pretrained["pretraining"])
+    assert published_for("cifar100", "50-10_pretrained").empty
 
 
 def test_no_row_for_a_protocol_without_published_results():

@@ -241,6 +241,10 @@ def _deviation(values: np.ndarray) -> np.ndarray:
     return values.std(axis=0, ddof=1)
 
 
+_BACKBONE = "ConViT"
+"""The published encoder, as ``backbone`` of the published results names it."""
+
+
 def _published_rows(protocol: str, runs: pd.DataFrame) -> pd.DataFrame:
     benchmark, _, increments = protocol.partition("_")
     table = published_for(benchmark, increments)
@@ -248,7 +252,11 @@ def _published_rows(protocol: str, runs: pd.DataFrame) -> pd.DataFrame:
     other_tasks = not _follows(increments, runs)
     rows = []
     for result in table.to_dict("records"):
-        differs = [str(result["note"])] if result["note"] else []
+        is_pretrained = result["pretraining"] != "none"
+        network = f"{result['backbone']}, {result['pretraining']}"
+        if not is_pretrained:
+            network = "" if result["backbone"] == _BACKBONE else result["backbone"]
+        differs = [text for text in (network, str(result["note"])) if text]
         if result["memory"] not in budgets:
             differs.insert(0, f"memory of {result['memory']}")
         if other_tasks:

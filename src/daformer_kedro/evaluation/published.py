@@ -13,6 +13,9 @@ _NUMBERS = (
     "last_top5",
 )
 
+_PRETRAINED = "_pretrained"
+"""End of the names of protocols that begin with a pretrained network."""
+
 
 def load_published() -> pd.DataFrame:
     """Load all published results that the package carries.
@@ -22,7 +25,9 @@ def load_published() -> pd.DataFrame:
         ``10-10``), ``method``, ``memory`` (exemplars in all, as the source words it),
         the four accuracies ``average_incremental_top1``, ``last_top1``,
         ``average_incremental_top5`` and ``last_top5`` **in percent** (missing where
-        the source gives none), ``source`` and ``note`` (empty where there is none).
+        the source gives none), ``backbone``, ``pretraining`` (the data that it was
+        pretrained on, or ``none``), ``class_orders`` (how many were averaged),
+        ``source`` and ``note``. Text is empty where the source says nothing.
     """
     table = files("daformer_kedro.evaluation").joinpath("published.csv")
     with table.open(encoding="utf-8") as stream:
@@ -37,13 +42,21 @@ def published_for(benchmark: str, protocol: str) -> pd.DataFrame:
 
     Args:
         benchmark: ``cifar100``, ``imagenet100`` or ``imagenet1000``.
-        protocol: classes of the first task and of each later one, such as ``10-10``.
+        protocol: classes of the first task and of each later one, such as ``10-10``;
+            ``10-10_pretrained`` stands for the same tasks with a pretrained network,
+            whose results are not comparable with those from scratch.
 
     Returns:
         The rows of :func:`load_published`; none for a protocol without any.
     """
     frame = load_published()
-    rows = frame[(frame["benchmark"] == benchmark) & (frame["protocol"] == protocol)]
+    tasks = protocol.removesuffix(_PRETRAINED)
+    is_pretrained = frame["pretraining"] != "none"
+    rows = frame[
+        (frame["benchmark"] == benchmark)
+        & (frame["protocol"] == tasks)
+        & (is_pretrained == (tasks != protocol))
+    ]
     return rows.sort_values(
         "last_top1", ascending=False, kind="stable", ignore_index=True
     )
