@@ -105,13 +105,9 @@ def test_a_method_is_a_file_and_an_entry(extended: Path) -> None:
 def test_an_encoder_is_a_file_and_an_entry(extended: Path) -> None:
     done = _run(extended, *shlex.split(COMMANDS[3]), "--to-nodes", "task_00.train_task")
     assert done.returncode == 0, done.stdout + done.stderr
-    found = [
-        load_file(path)
-        for path in extended.glob("data/06_models/test_S_*/task_00/*.s*")
-    ]
-    layers = {
-        name.split(".")[2] for w in found for name in w if "encoder.layers" in name
-    }
+    paths = extended.glob("data/06_models/test_S_*/task_00/*.safetensors")
+    names = {name for path in paths for name in load_file(path)}
+    layers = {name.split(".")[2] for name in names if "encoder.layers" in name}
     assert layers == {"0", "1", "2"}
 
 
