@@ -25,7 +25,7 @@ NO_FIRST_WORD = {
     *("To", "What", "When", "Where", "Whether", "Which", "Who", "Whose", "Why", "With"),
 }
 """Neither verbs nor nouns, with which a docstring does not begin."""
-NOUNS = "concept|row|name|label|folder|number|mapping|entry|line|file|bias|value|table|column"
+NOUNS = "concept|row|name|label|folder|number|mapping|entry|line|file|bias|value|column"
 THINGS = "task|class|row|channel|file|image|sample|method|epoch|line|split|device|step"
 NO_PHRASE = re.compile(
     r"\b(anew|mend(ed|s|ing)?|taught|foresees?|said once|says? so once|cannot be had"

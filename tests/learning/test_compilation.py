@@ -58,6 +58,16 @@ def test_compiled_blocks_compute_the_same() -> None:
     assert model.state_dict().keys() == plain.state_dict().keys()
 
 
+def test_an_encoder_without_blocks_is_left_alone() -> None:
+    config = ModelConfig(encoder="test_efficientnet", embed_dim=16, num_heads=2)
+    model = DAFormer(config, image_size=8, in_channels=1, task_sizes=[2])
+    before = copy.deepcopy(model.state_dict())
+    assert not compile_encoder(model, BATCH, nullcontext(), backend="aot_eager")
+    assert not is_compiled(model)
+    for name, value in model.state_dict().items():  # statistics of the batch too
+        assert torch.equal(value, before[name]), name
+
+
 def test_what_is_compiled_serves_every_block_and_task() -> None:
     for _ in range(3):
         model = new_model()

@@ -32,6 +32,41 @@ def test_vectors_are_not_decayed_and_frozen_parameters_are_left_out() -> None:
     assert (decayed["betas"], decayed["lr"]) == ((0.9, 0.999), 0.1)
 
 
+def test_other_rates_have_groups_of_their_own() -> None:
+    model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 4), nn.Linear(4, 2))
+    first, second, third = model
+    scales = {first.weight: 0.01, first.bias: 0.01, second.weight: 0.1}
+    second.bias.requires_grad_(False)
+    scales[second.bias] = 0.1  # frozen, whatever its rate
+    groups = make_optimiser(model.parameters(), 0.5, 0.2, scales).param_groups
+    found = [
+        (group["lr"], group["weight_decay"], [id(p) for p in group["params"]])
+        for group in groups
+    ]
+    assert found == [
+        (0.5, 0.2, [id(third.weight)]),
+        (0.5, 0.0, [id(third.bias)]),
+        (0.05, 0.2, [id(second.weight)]),
+        (0.05, 0.0, []),
+        (0.005, 0.2, [id(first.weight)]),
+        (0.005, 0.0, [id(first.bias)]),
+    ]
+
+
+def test_a_scaled_rate_is_a_share_of_the_first_in_every_epoch() -> None:
+    weights = [nn.Parameter(torch.ones(1, 1)) for _ in range(2)]
+    optimiser = make_optimiser(weights, 1e-3, 0.0, {weights[1]: 0.01})
+    training = TrainingConfig(
+        warmup_epochs=2, warmup_learning_rate=1e-4, min_learning_rate=1e-4
+    )
+    schedule = make_schedule(optimiser, training, 8)
+    for epoch in range(8):
+        schedule.step(epoch)
+        plain, _, scaled, _ = (group["lr"] for group in optimiser.param_groups)
+        assert plain == schedule.rate(epoch, 1e-3)
+        assert scaled == pytest.approx(0.01 * plain)
+
+
 def rates(training: TrainingConfig, epochs: int) -> list[float]:
     optimiser = make_optimiser([nn.Parameter(torch.ones(1))], 1e-3, 0.0)
     schedule = make_schedule(optimiser, training, epochs)

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
+from daformer_kedro.config import ModelConfig, PreprocessingConfig
 from daformer_kedro.config.run import Config
 from daformer_kedro.errors import InputError
+from daformer_kedro.model import DAFormer
+from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.serving import Classifier, ServedModel, export
 from daformer_kedro.serving.model_card import model_card
 
@@ -61,6 +64,30 @@ def test_a_file_that_says_something_else_is_not_exported(
         export.export_model(model)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", ["test_efficientnet", "test_vit"])
+def test_a_network_of_timm_is_exported_with_its_scaling(encoder: str) -> None:
+    pytest.importorskip("onnxruntime")
+    network = DAFormer(
+        ModelConfig(
+            encoder=encoder,
+            encoder_settings={"input_size": 32},
+            embed_dim=16,
+            num_heads=2,
+        ),
+        image_size=40,
+        in_channels=1,
+        task_sizes=[2, 1],
+    )
+    checkpoint = Checkpoint.of(
+        network, preprocessing=PreprocessingConfig(), class_names=("a", "b", "c")
+    )
+    exported = export.export_model(ServedModel("timm", checkpoint))
+    # The exporter itself refuses what differs by 1e-3.
+    assert exported.metadata["largest_difference"]["onnx"] < 1e-5
+    assert exported.metadata["largest_difference"]["program"] < 1e-5
+
+
 def test_a_card_can_be_written_of_a_model_without_facts(
     model: ServedModel, classifier: Classifier
 ) -> None:
@@ -72,6 +99,29 @@ def test_a_card_can_be_written_of_a_model_without_facts(
     assert "## Results" not in card
     bare = replace(model, calibration=type(model.calibration)())
     assert "not calibrated" in model_card(bare, Classifier(bare), CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("licence", "shown"), [("apache-2.0", "apache-2.0"), (None, "not known; ask at")]
+)
+def test_a_card_says_where_the_encoders_weights_are_from(
+    model: ServedModel, licence: str | None, shown: str
+) -> None:
+    origin = {
+        "weights": "pretrained",
+        "source": "Hugging Face: timm/test_vit.r160_in1k",
+        "licence": licence,
+        "sha256": "c0ffee",
+    }
+    about = dict(model.checkpoint.description)
+    about |= {"encoder": origin, "model": {**about["model"], "encoder": "test_vit"}}
+    other = replace(model, checkpoint=replace(model.checkpoint, description=about))
+    card = model_card(other, Classifier(model), CHECKS)
+    assert "- Network: DAFormer, edition S, encoder `test_vit`, " in card
+    (line,) = (line for line in card.splitlines() if "encoder began with" in line)
+    assert shown in line
+    assert "timm/test_vit.r160_in1k, SHA-256 `c0ffee`." in line
+    assert "ncoder" not in model_card(model, Classifier(model), CHECKS)
 
 
 def test_a_card_shows_any_class_name_as_it_is(model: ServedModel) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from daformer_kedro.evaluation.comparison import method_name
 from daformer_kedro.evaluation.split import is_on_validation
 from daformer_kedro.evaluation.templates import render_template
+from daformer_kedro.model.encoders import ENCODERS
 from daformer_kedro.serving.classifier import Classifier
 from daformer_kedro.serving.served_model import ServedModel
 
@@ -48,6 +49,7 @@ def model_card(
         exported: metadata of the exported files.
     """
     metadata = model.metadata
+    about = model.checkpoint.description
     height, width, channels = classifier.image_shape
     settings = metadata.get("settings", {})
     return render_template(
@@ -56,7 +58,8 @@ def model_card(
         autoescape=False,
         title=_plain(metadata.get("run_name", model.name)),
         metadata=metadata,
-        network=_network(model),
+        network=_network(about["model"]),
+        weights=_origin(about.get("encoder")),
         num_parameters=classifier.network.num_parameters,
         run_key=metadata.get("run_key", model.name),
         height=height,
@@ -90,11 +93,23 @@ def measured_on(metadata: Mapping[str, Any]) -> str:
     return "validation images" if on_validation else "test images"
 
 
-def _network(model: ServedModel) -> str:
-    about = model.checkpoint.description["model"]
-    if about["decoder"] == "task_attention":
-        return "DyTox (task attention)"
-    return f"DAFormer, edition {about['edition']}"
+def _network(config: Mapping[str, Any]) -> str:
+    if config["decoder"] == "task_attention":
+        name = "DyTox (task attention)"
+    else:
+        name = f"DAFormer, edition {config['edition']}"
+    encoder = config.get("encoder")
+    is_of_timm = encoder is not None and encoder not in ENCODERS
+    return f"{name}, encoder `{encoder}`" if is_of_timm else name
+
+
+def _origin(encoder: Mapping[str, Any] | None) -> str | None:
+    """Describe licence and source of the weights that an encoder began with."""
+    if encoder is None:
+        return None
+    licence = encoder["licence"] or "not known; ask at the source"
+    source = _plain(encoder["source"])
+    return f"{_plain(licence)}. From {source}, SHA-256 `{encoder['sha256']}`."
 
 
 def _protocol(settings: Mapping[str, Any]) -> dict[str, str]:

@@ -81,17 +81,22 @@ def data_config(name: str) -> Mapping[str, Any]:
     return resolve_data_config({}, pretrained_cfg=published(name).to_dict())
 
 
-def create(name: str, side: int, **options: Any) -> Any:
+def create(name: str, side: int, generator: torch.Generator, **options: Any) -> Any:
     """Make a network for images of ``side`` pixels, without classifier or dropout.
 
     Args:
         name: as timm calls it.
         side: height and width of the images, in pixels.
+        generator: source of the starting weights; the global state is left alone.
         options: of ``timm.create_model``.
     """
     if published(name).fixed_input_size:
         options["img_size"] = side
-    backbone = timm.create_model(name, num_classes=0, **options)
+    device = generator.device
+    seed = int(torch.randint(2**63 - 1, (), generator=generator, device=device))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        backbone = timm.create_model(name, num_classes=0, **options)
     for module in backbone.modules():
         # Some have rates of their own, and would draw from the global random state.
         if isinstance(module, _DROPOUTS):
@@ -99,6 +104,13 @@ def create(name: str, side: int, **options: Any) -> Any:
         elif isinstance(module, DropPath | DropBlock2d):
             module.drop_prob = 0.0
     return backbone
+
+
+def create_empty(name: str, side: int) -> Any:
+    """Make a network as :func:`create` does, whose weights take no room or time."""
+    generator = torch.Generator()
+    with torch.device("meta"):
+        return create(name, side, generator)
 
 
 @lru_cache(maxsize=32)
@@ -110,9 +122,10 @@ def outline(name: str, side: int) -> Outline:
     """
     shown = f"model.encoder = {name!r}"
     try:
-        with torch.inference_mode(False), torch.enable_grad(), torch.device("meta"):
-            backbone = create(name, side).eval()
-            features = backbone.forward_features(torch.empty(1, 3, side, side))
+        with torch.inference_mode(False), torch.enable_grad():
+            backbone = create_empty(name, side).eval()
+            with torch.device("meta"):
+                features = backbone.forward_features(torch.empty(1, 3, side, side))
             if isinstance(features, Tensor):
                 features.sum().backward()
     except Exception as error:  # whatever 90 kinds of networks say

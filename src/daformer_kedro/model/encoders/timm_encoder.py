@@ -6,8 +6,7 @@ R. Wightman, "PyTorch Image Models", https://github.com/huggingface/pytorch-imag
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import torch
@@ -19,25 +18,20 @@ from torch import Tensor, nn
 from daformer_kedro.config import ModelConfig
 from daformer_kedro.errors import InputError
 from daformer_kedro.model.encoders.encoder import Encoder
+from daformer_kedro.model.encoders.fitted_weights import fitted
 from daformer_kedro.model.encoders.timm_backbone import (
     create,
+    create_empty,
     data_config,
     last_stage,
     layer_numbers,
     outline,
-    published,
     to_tokens,
 )
-from daformer_kedro.model.encoders.weights import (
-    SETTING,
-    check_weights,
-    differences,
-    read_weights,
-)
+from daformer_kedro.model.encoders.weights import check_weights, read_weights
 from daformer_kedro.model.initialisation import linear
 from daformer_kedro.validation import STRICT, PositiveFloat, PositiveInt, validated
 
-_SEEDS = 2**63 - 1
 _PIXELS_AT_ONCE = 16 * 224**2
 
 
@@ -101,8 +95,7 @@ class TimmEncoder(Encoder):
         self.side = _side(self.name, self.settings)
         self.outline = outline(self.name, self.side)
         self.grid = self.outline.grid
-        with _own_random_state(generator):
-            self.backbone = create(self.name, self.side)
+        self.backbone = create(self.name, self.side, generator)
         self.projection: nn.Module = nn.Identity()
         if self.outline.width != config.embed_dim:
             self.projection = linear(
@@ -114,11 +107,10 @@ class TimmEncoder(Encoder):
     def check(cls, config: ModelConfig, image_size: int) -> None:
         """Make sure that the network takes images of its size, and has the layers."""
         settings = _settings(config.encoder_settings)
-        about = outline(config.encoder, _side(config.encoder, settings))
+        side = _side(config.encoder, settings)
+        about = outline(config.encoder, side)
         if settings.train == "last" or settings.layer_decay < 1:
-            with torch.device("meta"):
-                backbone = create(config.encoder, _side(config.encoder, settings))
-            layer_numbers(backbone, about, coarse=True)
+            layer_numbers(create_empty(config.encoder, side), about, coarse=True)
 
     @classmethod
     def check_weights(cls, config: ModelConfig) -> None:
@@ -147,11 +139,6 @@ class TimmEncoder(Encoder):
         settings = _settings(config.encoder_settings)
         return settings.train == "frozen" and settings.weights != "none"
 
-    @property
-    def is_frozen(self) -> bool:
-        """Return whether nothing in it trains, so that its tokens can be kept."""
-        return self.settings.train == "frozen"
-
     def images_at_once(self) -> int:
         """Return as many as 16 images of 224 pixels are, of some 10 MiB each."""
         return max(1, round(_PIXELS_AT_ONCE / self.side**2))
@@ -162,7 +149,7 @@ class TimmEncoder(Encoder):
             return
         expected = self.backbone.state_dict()
         weights = read_weights(self.name, self.settings.weights, expected)
-        self.backbone.load_state_dict(self._fitted(weights.state, weights.source))
+        self.backbone.load_state_dict(fitted(weights, self.name, self.side, expected))
         self.origin = {
             "weights": self.settings.weights,
             "source": weights.source,
@@ -236,32 +223,6 @@ class TimmEncoder(Encoder):
         tokens = images if images.ndim == 3 else self.embed(images)
         return (self.project(tokens),)
 
-    def _fitted(self, state: Mapping[str, Tensor], source: str) -> Mapping[str, Tensor]:
-        """Let timm convert names and sizes, and make sure that all weights are there.
-
-        Raises:
-            InputError: they do not fit; counts what is missing and what is too much.
-        """
-        expected = self.backbone.state_dict()
-        state = _without_classifier(state, self.name, expected)
-        # Without classes on either side timm wants every weight to fit.
-        overlay = {"state_dict": dict(state), "num_classes": 0, "label_offset": 0}
-        try:
-            with _own_random_state(torch.Generator()):
-                loaded = create(
-                    self.name,
-                    self.side,
-                    pretrained=True,
-                    pretrained_cfg_overlay=overlay,
-                )
-        except Exception as error:  # from converters of some 50 layouts
-            reason = differences(state, expected) or str(error).strip()
-            raise InputError(
-                f"{SETTING} = {self.settings.weights!r}: the weights of {source} do "
-                f"not fit model.encoder = {self.name!r}: {reason}"
-            ) from error
-        return loaded.state_dict()
-
 
 def _settings(values: Mapping[str, Any]) -> TimmSettings:
     return validated(TimmSettings, values, "model.encoder_settings")
@@ -269,27 +230,3 @@ def _settings(values: Mapping[str, Any]) -> TimmSettings:
 
 def _side(name: str, settings: TimmSettings) -> int:
     return settings.input_size or int(data_config(name)["input_size"][-1])
-
-
-def _without_classifier(
-    state: Mapping[str, Tensor], name: str, expected: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """Leave out the classifier, which may be of any classes."""
-    named = published(name).classifier or ()
-    prefixes = (named,) if isinstance(named, str) else tuple(named)
-    heads = tuple(f"{prefix}." for prefix in prefixes)
-    return {
-        key: value
-        for key, value in state.items()
-        if key in expected or not key.startswith(heads)
-    }
-
-
-@contextmanager
-def _own_random_state(generator: torch.Generator) -> Iterator[None]:
-    """Draw within from a seed of ``generator``, and leave the global state alone."""
-    device = generator.device
-    seed = int(torch.randint(_SEEDS, (), generator=generator, device=device))
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield

