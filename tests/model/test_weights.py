@@ -225,7 +225,9 @@ def test_a_file_that_is_cut_off(name, kept, vit, tmp_path) -> None:
 )
 def test_a_file_without_weights(value, tmp_path) -> None:
     torch.save(value, tmp_path / "w.pth")
-    with pytest.raises(InputError, match=r"w\.pth is not a (complete )?file of weights"):
+    with pytest.raises(
+        InputError, match=r"w\.pth is not a (complete )?file of weights"
+    ):
         read_state(tmp_path / "w.pth")
 
 

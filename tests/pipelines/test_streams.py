@@ -85,7 +85,7 @@ def test_a_new_folder_is_learnt_and_nothing_else(
     def learn(*folders: str) -> dict[str, str]:
         capsys.readouterr()
         project.run(
-            env="image_folder",
+            env="image_folder_scratch",
             params={**SMALL, "source": source, "scenario": {"tasks": list(folders)}},
             only_missing_outputs=True,
         )

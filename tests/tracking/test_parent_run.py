@@ -13,6 +13,7 @@ import pytest
 from daformer_kedro.config.run import Config
 from daformer_kedro.run_state import RunState
 from daformer_kedro.tracking.connection import _lock_path
+from daformer_kedro.usage import UsageError
 
 START = """
 import sys
@@ -83,3 +84,15 @@ def test_processes_that_start_first_at_once_are_all_logged(project: Any) -> None
 def test_a_lock_lies_beside_the_database_it_is_for(uri: str | None, path: str) -> None:
     state = RunState(Config(), Path("/project"))
     assert _lock_path(uri, state) == Path(path)
+
+
+def test_a_mistake_in_mlflow_yml_is_named_before_anything_is_written(
+    project: Any,
+) -> None:
+    path = project.path / "conf" / "local" / "mlflow.yml"
+    path.write_text("tracking: {experimnt: {name: mine}}\n", encoding="utf-8")
+    expected = r"mlflow\.yml:\ntracking\.experimnt = \{'name': 'mine'\}: Extra inputs"
+    with pytest.raises(UsageError, match=expected):
+        project.run("ingestion", given_database=False)
+    assert not project.files()
+    assert not (project.path / "mlflow.db").exists()

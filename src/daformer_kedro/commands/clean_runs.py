@@ -60,14 +60,14 @@ def bytes_freed(runs: Iterable[StoredRun]) -> int:
     Runs share files as hard links: one counts once none of its links stays.
     """
     links: Counter[tuple[int, int]] = Counter()
-    facts = {}
+    stats = {}
     for file in _files(folder for run in runs for folder in run.folders):
         found = file.stat()
         links[found.st_dev, found.st_ino] += 1
-        facts[found.st_dev, found.st_ino] = found
+        stats[found.st_dev, found.st_ino] = found
     return sum(
         found.st_size
-        for inode, found in facts.items()
+        for inode, found in stats.items()
         if links[inode] >= found.st_nlink
     )
 

@@ -107,8 +107,8 @@ class Module:
 
 def read_module(path: Path, name: str) -> Module:
     """Take the module in a file apart; a file that did not change is read once."""
-    facts = path.stat()
-    return _read(path, name, facts.st_mtime_ns, facts.st_size)
+    stat = path.stat()
+    return _read(path, name, stat.st_mtime_ns, stat.st_size)
 
 
 def digest_of(text: str) -> str:

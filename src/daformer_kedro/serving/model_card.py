@@ -48,8 +48,7 @@ def model_card(
         classifier: of the model.
         exported: metadata of the exported files.
     """
-    metadata = model.metadata
-    about = model.checkpoint.description
+    metadata, about = model.metadata, model.checkpoint.description
     height, width, channels = classifier.image_shape
     settings = metadata.get("settings", {})
     return render_template(
@@ -76,6 +75,25 @@ def model_card(
     )
 
 
+def _network(config: Mapping[str, Any]) -> str:
+    name = {
+        "task_attention": "DyTox (task attention)",
+        "mean": "mean of the encoder's tokens",
+    }.get(config["decoder"], f"DAFormer, edition {config['edition']}")
+    encoder = config.get("encoder")
+    is_of_timm = encoder is not None and encoder not in ENCODERS
+    return f"{name}, encoder `{encoder}`" if is_of_timm else name
+
+
+def _origin(encoder: Mapping[str, Any] | None) -> str | None:
+    """Describe licence and source of the weights that an encoder began with."""
+    if encoder is None:
+        return None
+    licence = encoder["licence"] or "not known; ask at the source"
+    source = _plain(encoder["source"])
+    return f"{_plain(licence)}. From {source}, SHA-256 `{encoder['sha256']}`."
+
+
 def method_label(settings: Mapping[str, Any]) -> str:
     """Name the method as tables of runs call it."""
     model = settings["model"]
@@ -91,25 +109,6 @@ def measured_on(metadata: Mapping[str, Any]) -> str:
     """Name the images that a model was measured on: test or validation images."""
     on_validation = is_on_validation(metadata.get("settings", {}))
     return "validation images" if on_validation else "test images"
-
-
-def _network(config: Mapping[str, Any]) -> str:
-    if config["decoder"] == "task_attention":
-        name = "DyTox (task attention)"
-    else:
-        name = f"DAFormer, edition {config['edition']}"
-    encoder = config.get("encoder")
-    is_of_timm = encoder is not None and encoder not in ENCODERS
-    return f"{name}, encoder `{encoder}`" if is_of_timm else name
-
-
-def _origin(encoder: Mapping[str, Any] | None) -> str | None:
-    """Describe licence and source of the weights that an encoder began with."""
-    if encoder is None:
-        return None
-    licence = encoder["licence"] or "not known; ask at the source"
-    source = _plain(encoder["source"])
-    return f"{_plain(licence)}. From {source}, SHA-256 `{encoder['sha256']}`."
 
 
 def _protocol(settings: Mapping[str, Any]) -> dict[str, str]:

@@ -62,7 +62,7 @@ def record_path(target: Path) -> Path:
 
 
 def write_record(target: Path, record: Record) -> None:
-    """Write the record, after what it vouches for.
+    """Write the record, after the file that it describes.
 
     In the file, the provenance is called ``origin`` and the fingerprint ``parts``, as
     in those of earlier results.
@@ -79,7 +79,7 @@ def write_record(target: Path, record: Record) -> None:
 
 
 def read_record(target: Path) -> Record | None:
-    """Return the record of ``target``; ``None`` if there is none or it is damaged."""
+    """Read the record of ``target``; ``None`` if it is missing or damaged."""
     try:
         values = json.loads(record_path(target).read_text(encoding="utf-8"))
         if values.pop("check") != _check(values):
@@ -93,7 +93,7 @@ def read_record(target: Path) -> Record | None:
 
 
 def checksum_matches(target: Path, record: Record) -> bool:
-    """Return whether ``target`` is there and contains what its record says."""
+    """Return whether ``target`` exists and has the checksum of its record."""
     try:
         return checksum(target) == record.sha256
     except OSError:

@@ -14,6 +14,7 @@ import mlflow
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from pydantic import ValidationError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -21,6 +22,7 @@ from daformer_kedro.errors import InputError
 from daformer_kedro.run_state import RunState
 from daformer_kedro.storage.lock import Lock
 from daformer_kedro.tracking.retry_queue import RetryQueue
+from daformer_kedro.usage import UsageError
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it uses what its own dependencies deprecate
@@ -50,10 +52,10 @@ def connect(context: Any, state: RunState, queue: RetryQueue) -> str:
     a run of MLflow's is active already, its connection is used.
 
     Raises:
-        ValueError: a mistake in ``mlflow.yml``.
+        UsageError: a mistake in ``mlflow.yml``.
     """
     use_defaults(state.project)
-    config = KedroMlflowConfig.model_validate(context.config_loader["mlflow"])
+    config = _settings(context.config_loader["mlflow"])
     context.__setattr__("mlflow", config)
     active = mlflow.active_run()
     if active is not None:
@@ -99,6 +101,17 @@ def mark_as_training(experiment: Experiment) -> None:
     """
     if experiment.tags.get(_KIND) not in _CHOSEN_BY_USER:
         MlflowClient().set_experiment_tag(experiment.experiment_id, _KIND, _TRAINING)
+
+
+def _settings(values: dict[str, Any]) -> KedroMlflowConfig:
+    try:
+        return KedroMlflowConfig.model_validate(values)
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(map(str, fault['loc']))} = {fault['input']!r}: {fault['msg']}"
+            for fault in error.errors()
+        ]
+        raise UsageError("\n".join(["conf/*/mlflow.yml:", *faults])) from error
 
 
 def _experiment(config: KedroMlflowConfig, context: Any) -> Experiment:

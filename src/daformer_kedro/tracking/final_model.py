@@ -32,16 +32,8 @@ _PACKAGE = Path(daformer_kedro.__file__).parent
 _NUM_EXAMPLES = 2
 
 # For classifying; the package itself goes along as code.
-_REQUIREMENTS = [
-    "mlflow",
-    "numpy",
-    "pandas",
-    "pillow",
-    "psutil",
-    "pydantic",
-    "safetensors",
-    "torch",
-]
+_REQUIREMENTS = ["mlflow", "numpy", "pandas", "pillow", "psutil", "pydantic"]
+_REQUIREMENTS += ["safetensors", "torch"]
 
 
 class FinalModelHooks(StateHooks):
@@ -113,14 +105,13 @@ def _signature() -> ModelSignature:
         for rank in range(1, NUM_RANKED + 1)
         for name, kind in kinds.items()
     ]
-    return ModelSignature(
-        outputs=Schema(
-            [
-                ColSpec("string", "class_name"),
-                ColSpec("double", "probability"),
-                *ranked,
-                ColSpec("float", "unknown_score"),
-                ColSpec("boolean", "is_unknown", required=False),
-            ]
-        )
+    outputs = Schema(
+        [
+            ColSpec("string", "class_name"),
+            ColSpec("double", "probability"),
+            *ranked,
+            ColSpec("float", "unknown_score"),
+            ColSpec("boolean", "is_unknown", required=False),
+        ]
     )
+    return ModelSignature(outputs=outputs)

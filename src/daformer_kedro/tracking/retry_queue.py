@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 _LOGGER = logging.getLogger("daformer_kedro.tracking")
 _FIRST_PAUSE = 60.0  # seconds
 _LONGEST_PAUSE = 600.0
+_LOSS = "some of this run is not logged"
 
 
 class RetryQueue:
@@ -60,25 +61,25 @@ class RetryQueue:
             return False
         answer, reason = self._call(action)
         if answer != "done":
-            self._warn_of_loss(reason)
+            self._warn(_LOSS, reason)
         return answer == "done"
 
     def close(self) -> None:
         """Try once more, and report what could not be sent."""
         self._flush()
         if self._waiting:
-            self._warned.discard("loss")
-            self._warn_of_loss(f"{len(self)} entries could not be sent")
+            self._warned.discard(_LOSS)
+            self._warn(_LOSS, f"{len(self)} entries could not be sent")
             self._waiting.clear()
 
     def _flush(self) -> None:
         while self._waiting:
             answer, reason = self._call(self._waiting[0])
             if answer == "away":
-                self._warn("away", f"it does not answer and is told later: {reason}")
+                self._warn("it does not answer and gets the log later", reason)
                 return
             if answer == "refused":
-                self._warn_of_loss(reason)
+                self._warn(_LOSS, reason)
             self._waiting.popleft()
 
     def _call(
@@ -97,13 +98,12 @@ class RetryQueue:
         self._pause = _FIRST_PAUSE
         return "done", ""
 
-    def _warn_of_loss(self, reason: str) -> None:
-        self._warn("loss", f"some of this run is not logged: {reason}")
-
-    def _warn(self, kind: str, text: str) -> None:
-        if kind not in self._warned:
-            _LOGGER.warning("MLflow, with results of the run not affected: %s", text)
-        self._warned.add(kind)
+    def _warn(self, what: str, reason: str) -> None:
+        if what not in self._warned:
+            _LOGGER.warning(
+                "MLflow: %s, the results are not affected: %s", what, reason
+            )
+        self._warned.add(what)
 
 
 def is_away(error: BaseException) -> bool:
