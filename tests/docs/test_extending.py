@@ -107,7 +107,7 @@ def test_an_encoder_is_a_file_and_an_entry(extended: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     found = [
         load_file(path)
-        for path in extended.glob("data/06_models/test_S_*/task_00/*.s*")
+        for path in extended.glob("data/06_models/test_S_*/task_00/*.safetensors")
     ]
     layers = {
         name.split(".")[2] for w in found for name in w if "encoder.layers" in name
