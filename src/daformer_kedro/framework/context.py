@@ -140,7 +140,12 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
     @cached_property
     def _joint_run_key(self) -> str:
-        """Run key of the same settings with the baseline ``joint``, the upper bound."""
+        """Run key of the same settings with the baseline ``joint``, the upper bound.
+
+        Methods in closed form are joint training already.
+        """
+        if not self.state.config.trains:
+            return self.state.run_key
         merged = super().__getitem__("parameters")
         joint = Config.from_parameters(self._parameters(merged, baseline="joint"))
         return run_key(joint)

@@ -114,6 +114,8 @@ def _device_and_precision(config: Config) -> str:
     """Describe where tasks are trained and how, that is what ``auto`` came to."""
     training, embed_dim = config.training, config.model.embed_dim
     device = resolve_device(training.device)
+    if not config.trains:
+        return f"Working on {device}; nothing is trained."
     precision = str(resolve_precision(training.precision, device, embed_dim))
     compiles = wants_compilation(training.compile, device)
     compiled = ", compiled blocks" if compiles else ""

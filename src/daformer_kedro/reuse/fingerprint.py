@@ -20,6 +20,7 @@ from daformer_kedro.datasets import (
     TrainingStateDataset,
 )
 from daformer_kedro.learning.devices import resolve_device
+from daformer_kedro.model.encoders import encoder_class
 from daformer_kedro.pipelines.naming import READS_SOURCE_FILES
 from daformer_kedro.reuse.code import code_of, function_name
 from daformer_kedro.reuse.node_files import stored_outputs
@@ -62,6 +63,9 @@ class Fingerprinter:
             "stored_as": [dataset.format for dataset in stored],
             "source_files": self._source_files(node),
         }
+        weights = self._weights(node)
+        if weights is not None:
+            found["weights"] = weights
         if READS_SOURCE_FILES in node.tags and found["source_files"] is None and stored:
             # Source files that are away at the moment prove nothing against what was
             # read from them.
@@ -129,6 +133,14 @@ class Fingerprinter:
             if not isinstance(dataset, TrainingStateDataset):
                 found[argument] = {"dataset": name, "content": content_of(dataset)}
         return found
+
+    def _weights(self, node: Node) -> str | None:
+        """Return the checksum of the file of pretrained weights that a node reads."""
+        if "params:model" not in node.inputs:
+            return None
+        model = self._config.model
+        file = encoder_class(model.encoder).weights_file(model)
+        return None if file is None else checksum(file)
 
     def _source_files(self, node: Node) -> str | None:
         path = self._config.source.path

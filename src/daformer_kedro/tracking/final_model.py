@@ -58,6 +58,12 @@ class FinalModelHooks(StateHooks):
             if of_task(last, name) in made
         }
 
+        origin = stored[of_task(last, CHECKPOINT)].load().description.get("encoder")
+        about = {
+            f"encoder_{name}": str(value) for name, value in (origin or {}).items()
+        }
+        self._client.set_tags(about)
+
         def log() -> None:
             images = stored[IMAGES].load()  # files of it may be away
             example = images.view("test", np.arange(_NUM_EXAMPLES))

@@ -37,6 +37,7 @@ def settings_tags(state: RunState) -> dict[str, str]:
         "protocol": config.protocol,
         "edition": config.model.edition,
         "baseline": config.baseline,
+        "encoder": config.model.encoder,
         "schedule": config.training.schedule,
         "class_order": str(config.scenario.class_order),
         "seed": str(config.seed),

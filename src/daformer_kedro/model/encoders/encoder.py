@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -101,6 +102,14 @@ class Encoder(nn.Module):
             images: (B, C, S, S), normalised.
         """
         raise NotImplementedError
+
+    @classmethod
+    def weights_file(cls, config: ModelConfig) -> Path | None:
+        """Return the local file that weights are read from, if any.
+
+        Results depend on its content.
+        """
+        return None
 
     def load_weights(self) -> None:
         """Load pretrained weights where the settings ask for any; of new models alone.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
@@ -33,6 +34,8 @@ from daformer_kedro.model.initialisation import linear
 from daformer_kedro.validation import STRICT, PositiveFloat, PositiveInt, validated
 
 _PIXELS_AT_ONCE = 16 * 224**2
+
+_NAMED = ("embedded", "pretrained", "none")
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -142,6 +145,12 @@ class TimmEncoder(Encoder):
     def images_at_once(self) -> int:
         """Return as many as 16 images of 224 pixels are, of some 10 MiB each."""
         return max(1, round(_PIXELS_AT_ONCE / self.side**2))
+
+    @classmethod
+    def weights_file(cls, config: ModelConfig) -> Path | None:
+        """Return the path that the settings name."""
+        weights = _settings(config.encoder_settings).weights
+        return None if weights in _NAMED else Path(weights).expanduser()
 
     def load_weights(self) -> None:
         """Load the weights that the settings name."""

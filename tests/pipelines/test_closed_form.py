@@ -1,0 +1,113 @@
+"""Photographs to a classifier without training, and what is reused of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from daformer_kedro.commands.predict import main as predict
+from daformer_kedro.errors import InputError
+
+pytestmark = pytest.mark.slow
+LINE = re.compile(r"^((?:task_\d\d\.)?[a-z_]+(?:_\d\d)?): (.+)$", re.M)
+COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (50, 60, 230)}
+SMALL = {
+    "model": {"encoder_settings": {"input_size": 32}},
+    "preprocessing": {"image_size": 32, "resize": 32},
+    "training": {"device": "cpu"},
+}
+
+
+def photographs(folder: Path, *names: str) -> Path:
+    """Ten noisy photographs of one colour for each class."""
+    generator = np.random.default_rng(0)
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for number in range(10):
+            noise = generator.normal(0, 25, (40, 48, 3))
+            pixels = np.clip(noise + COLOURS[name], 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.jpg")
+    return folder
+
+
+def params(source: Path, **more: Any) -> dict[str, Any]:
+    return {**SMALL, "source": {"path": source.as_posix()}, **more}
+
+
+def test_photographs_are_classified_without_training(
+    project: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = photographs(tmp_path / "photos", *COLOURS)
+    project.run(env="image_folder", params=params(photos))
+    results = pd.read_csv(project.folder("08_reporting") / "results.csv")
+    assert results["num_classes_seen"].tolist() == [1, 2, 3]
+    assert results["accuracy"].iloc[-1] == 1
+    assert (project.folder("08_reporting") / "report.html").exists()
+    models = project.folder("06_models")
+    assert not list(models.glob("task_*/trained.safetensors"))
+    assert not list(project.folder("05_model_input").glob("task_*/exemplars.parquet"))
+    metrics = json.loads((project.folder("08_reporting") / "metrics.json").read_text())
+    assert metrics["num_parameters"][-1] > 3_000_000  # the encoder and the classifier
+
+    capsys.readouterr()
+    changed = params(photos, baseline="prototypes", seed=3)
+    project.run(env="image_folder", params=changed, only_missing_outputs=True)
+    said = dict(LINE.findall(capsys.readouterr().out))
+    assert said["embed_images"].startswith("reused")
+    assert not said["task_00.learn_task"].startswith("reused")
+
+    image = photos / "green" / "0.jpg"
+    run_key = models.name
+    words = [str(image), "--project", str(project.path), "--model", run_key]
+    assert predict(words) == 0
+    assert "green" in capsys.readouterr().out
+
+
+def test_a_class_that_arrives_is_embedded_alone(
+    project: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tmp_path / "photos"
+    photographs(photos / "may", "red", "green")
+    stream = params(photos, scenario={"tasks": ["may"]})
+    project.run(env="image_folder", params=stream)
+    photographs(photos / "june", "blue")
+    stream["scenario"] = {"tasks": ["may", "june"]}
+    capsys.readouterr()
+    project.run(env="image_folder", params=stream, only_missing_outputs=True)
+    said = dict(LINE.findall(capsys.readouterr().out))
+    before = {name: why for name, why in said.items() if "task_00" in name}
+    assert before["task_00.learn_task"].startswith("reused")
+    assert before["embed_images_task_00"].startswith("reused")
+    assert not said["embed_images_task_01"].startswith("reused")
+    results = pd.read_csv(project.folder("08_reporting") / "results.csv")
+    assert results["accuracy"].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"augmentation": {"horizontal_flip": 0.5}, "baseline": "none"},
+            r"augmentation\.horizontal_flip = 0\.5: without effect",
+        ),
+        (
+            {"model": {"encoder_settings": {"train": "all", "input_size": 32}}},
+            "baseline = ridge trains nothing, so it needs an encoder",
+        ),
+        ({"model": {"encoder": "tf_efficientnet_lite00"}}, "tf_efficientnet_lite0"),
+        ({"baseline_settings": {"lambda": 1}}, r"baseline_settings\.lambda is not a"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_read(
+    project: Any, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    photos = photographs(tmp_path / "photos", *COLOURS)
+    with pytest.raises(InputError, match=message):
+        project.run(env="image_folder", params=params(photos) | changes)
