@@ -25,8 +25,14 @@ NO_FIRST_WORD = {
     *("To", "What", "When", "Where", "Whether", "Which", "Who", "Whose", "Why", "With"),
 }
 """Neither verbs nor nouns, with which a docstring does not begin."""
-NOUNS = "concept|row|name|label|folder|number|mapping|entry|line|file|bias|value|column"
-THINGS = "task|class|row|channel|file|image|sample|method|epoch|line|split|device|step"
+NOUNS = (
+    "bias|column|concept|entry|file|folder|image|label|line|mapping|name|number|row"
+    "|value"
+)
+THINGS = (
+    "batch|channel|class|device|epoch|file|image|line|method|phase|rank|request|row|run"
+    "|sample|split|step|task"
+)
 NO_PHRASE = re.compile(
     r"\b(anew|mend(ed|s|ing)?|taught|foresees?|said once|says? so once|cannot be had"
     r"|holds? no such|has none such|looks? at (the |an )?images"

@@ -39,7 +39,7 @@ def test_images_get_rows_and_the_model_is_named(
     assert digits["[b]0.png"] in rows[0]
     assert rows[0].count("%") == 2
     assert "cannot be read as an image" in rows[2]
-    assert "is not there" in rows[3]
+    assert "does not exist" in rows[3]
 
 
 def test_the_exit_status_says_whether_anything_was_read(

@@ -214,7 +214,9 @@ def test_a_file_that_is_cut_off(name, kept, vit, tmp_path) -> None:
     (save_file if path.suffix == ".safetensors" else torch.save)(dict(vit), path)
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content))])
-    with pytest.raises(InputError, match=rf"{name} is not a whole file of weights: \w"):
+    with pytest.raises(
+        InputError, match=rf"{name} is not a complete file of weights: \w"
+    ):
         read_state(path)
 
 
@@ -223,13 +225,17 @@ def test_a_file_that_is_cut_off(name, kept, vit, tmp_path) -> None:
 )
 def test_a_file_without_weights(value, tmp_path) -> None:
     torch.save(value, tmp_path / "w.pth")
-    with pytest.raises(InputError, match=r"w\.pth is not a (whole )?file of weights"):
+    with pytest.raises(
+        InputError, match=r"w\.pth is not a (complete )?file of weights"
+    ):
         read_state(tmp_path / "w.pth")
 
 
 def test_a_text_is_no_file_of_weights(tmp_path) -> None:
     (tmp_path / "w.pth").write_text("weights\n")
-    said = r"w\.pth is not a whole file of weights: it is neither safetensors nor a st"
+    said = (
+        r"w\.pth is not a complete file of weights: it is neither safetensors nor a st"
+    )
     with pytest.raises(InputError, match=said):
         read_state(tmp_path / "w.pth")
 

@@ -101,7 +101,7 @@ def test_a_model_is_named_by_run_key_or_by_its_run_in_mlflow(
         ({"model": "models:/nothing/1"}, "could not be loaded from MLflow"),
         ({"model": "0" * 32}, "could not be loaded from MLflow"),
         ({"images": None}, "inference.images is not set"),
-        ({"images": "absent"}, "absent: is not there"),
+        ({"images": "absent"}, "absent: does not exist"),
     ],
 )
 def test_what_cannot_be_found_is_named(

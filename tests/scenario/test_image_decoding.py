@@ -236,7 +236,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(InputError, match=rf"{name}: cannot be read as an image"):
             open_rgb(tmp_path / name)
-    with pytest.raises(InputError, match=r"gone\.png: is not there"):
+    with pytest.raises(InputError, match=r"gone\.png: does not exist"):
         open_rgb(tmp_path / "gone.png")
 
 

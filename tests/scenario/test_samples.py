@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 
+from daformer_kedro.errors import InputError
 from daformer_kedro.learning.task_images import select_images
 from daformer_kedro.scenario.images import ImageArrays
 from daformer_kedro.scenario.samples import (
@@ -64,3 +66,9 @@ def arrays(stored: np.ndarray) -> ImageArrays:
     """The test split holds the same images backwards."""
     labels = np.zeros(len(stored), np.int64)
     return ImageArrays(stored, labels, stored[::-1], labels, ("a",))
+
+
+def test_a_table_of_an_earlier_version_is_named() -> None:
+    table = pd.DataFrame({"index": [0], "target": [0], "split": ["train"]})
+    with pytest.raises(InputError, match=r"index, .*; sample_index must be among"):
+        assemble_task_data(table, None)

@@ -58,7 +58,7 @@ def test_every_mode_is_classified_and_bad_files_get_their_row(
 
 def test_all_files_may_be_broken(folder: Path, classifier: Classifier) -> None:
     table = predict_files(classifier, [folder / "bad_empty.png", folder / "absent.png"])
-    assert table["error"].tolist()[1] == "is not there"
+    assert table["error"].tolist()[1] == "does not exist"
     assert list(table.columns) == list(TABLE_COLUMNS)
 
 
@@ -94,12 +94,12 @@ def test_tables_may_be_written_in_many_ways(
 def test_what_holds_no_image_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no image"):
         find_images(tmp_path)
-    with pytest.raises(InputError, match="is not there"):
+    with pytest.raises(InputError, match="does not exist"):
         find_images(tmp_path / "absent")
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(InputError, match="has no image"):
         find_images(tmp_path / "empty.csv")
-    with pytest.raises(InputError, match="is not there"):
+    with pytest.raises(InputError, match="does not exist"):
         find_images(tmp_path / ("a" * 300))
     (tmp_path / "no_table.csv").write_text('image\n"' + "a.png\n" * 30000)
     with pytest.raises(InputError, match=r"no_table\.csv: cannot be read as a table"):
@@ -122,7 +122,7 @@ def test_a_pipe_is_no_image_and_is_not_waited_for(
 
 
 def test_a_home_folder_that_nobody_has_is_not_there(model: ServedModel) -> None:
-    with pytest.raises(InputError, match="is not there"):
+    with pytest.raises(InputError, match="does not exist"):
         predict_images_node(model, {"images": "~nobody-of-that-name/a.png"})
 
 

@@ -1,1 +1,1 @@
-"""Programs beside ``kedro``: predict, demo, sweep, clean-runs."""
+"""Programs besides ``kedro``: predict, demo, sweep, clean-runs."""

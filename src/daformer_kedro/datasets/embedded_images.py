@@ -44,7 +44,7 @@ class EmbeddedImagesDataset(AbstractDataset[EmbeddedImages, EmbeddedImages]):
             }
             return EmbeddedImages(**arrays, **about)
         except (OSError, ValueError, TypeError) as error:
-            raise DatasetError(f"{self._folder} is not whole: {error}") from error
+            raise DatasetError(f"{self._folder} is incomplete: {error}") from error
 
     def save(self, data: EmbeddedImages) -> None:
         """Write, or move, one file for each split."""

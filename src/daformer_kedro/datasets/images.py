@@ -114,7 +114,7 @@ class ImagesDataset(LocalFile, AbstractDataset[Images, Images]):
         found = next((folder for folder in above if folder.is_dir()), None)
         if found is None:
             raise DatasetError(
-                f"{above[0]} is not there, which held smaller copies of the images; "
+                f"{above[0]} is missing, which held smaller copies of the images; "
                 "kedro run --nodes read_images makes them again"
             )
         return found

@@ -14,7 +14,7 @@ _MOST_SHOWN = 12
 
 
 def check_runner(runner: AbstractRunner | str | None) -> None:
-    """Refuse a runner that runs steps beside each other.
+    """Refuse a runner that runs steps in parallel.
 
     Tasks follow one another, and a run's record in MLflow and the reuse of results are
     kept by one process in one thread.

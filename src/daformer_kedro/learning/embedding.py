@@ -63,7 +63,7 @@ def embed_images(
 ) -> EmbeddedImages:
     """Run the encoder over every image, in pieces that an interruption does not undo.
 
-    Memory holds one batch. The tokens grow in files beside ``state``.
+    Memory holds one batch. The tokens grow in files next to ``state``.
 
     Args:
         images: the source.

@@ -1,6 +1,6 @@
 """Methods of class-incremental learning; :data:`METHODS` lists them.
 
-A new method is a file beside these, with a subclass of
+A new method is a file in this folder, with a subclass of
 :class:`~daformer_kedro.methods.method.Method`, and a line in :data:`METHODS`.
 """
 

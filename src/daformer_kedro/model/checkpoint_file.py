@@ -20,7 +20,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read weights onto the CPU, and the description.
 
     Raises:
-        InputError: the file is not a whole checkpoint of this project.
+        InputError: the file is not a complete checkpoint of this project.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -28,7 +28,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path} is not a whole checkpoint of this project: {error}"
+            f"{path} is not a complete checkpoint of this project: {error}"
         ) from error
     return Checkpoint(weights, description)
 

@@ -1,6 +1,6 @@
 """The terms of the training loss; :data:`TERMS` lists them.
 
-A new term is a file beside these, with a subclass of
+A new term is a file in this folder, with a subclass of
 :class:`~daformer_kedro.objectives.term.Term`, a line in :data:`TERMS`, and a block of
 that name under ``losses`` in the parameters. The imports are explicit because the
 fingerprints of stored results follow them.

@@ -49,7 +49,7 @@ class Term:
 
     @property
     def needs(self) -> frozenset[Need]:
-        """Inputs beside the student's logits and embeddings.
+        """Inputs besides the student's logits and embeddings.
 
         Where a need cannot be met, such as a teacher in the first task, the term does
         not apply.

@@ -25,7 +25,7 @@ EXPORTED_MODEL = "exported_model"
 SAMPLES = "samples"
 CHECKPOINT = "checkpoint"
 MODEL_COMPANIONS = ("calibration", "known_images", "model_facts")
-"""Files that stand beside the last checkpoint in a finished model."""
+"""Files next to the last checkpoint of a finished model."""
 ATTACHED = (
     "metrics",
     "training_history",

@@ -23,7 +23,7 @@ from daformer_kedro.storage.record import (
 
 
 class ResultIndex:
-    """Looks for earlier results beside where a node's outputs are stored.
+    """Looks for earlier results next to where a node's outputs are stored.
 
     Args:
         keys: names of folders that differ from settings to settings.

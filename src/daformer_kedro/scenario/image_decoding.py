@@ -82,7 +82,7 @@ def decode_rgb(
         try:
             image = _decoded(source, name, side)
         except FileNotFoundError as error:
-            raise InputError(f"{name}: is not there") from error
+            raise InputError(f"{name}: does not exist") from error
         except Exception as error:  # decoders raise many kinds on damaged bytes
             reason = _reason(error, source, name)
             noted = f" ({'; '.join(messages[:3])})" if messages else ""

@@ -6,10 +6,30 @@ from typing import Literal
 
 import pandas as pd
 
+from daformer_kedro.errors import InputError
+
 
 def of_split(samples: pd.DataFrame, split: Literal["train", "test"]) -> pd.DataFrame:
     """Select the training or the test samples."""
     return samples[samples["split"] == split]
+
+
+def sample_index(table: pd.DataFrame) -> pd.Series:
+    """Return the positions of a table's images in their split.
+
+    Args:
+        table: samples, task data, exemplars or predictions.
+
+    Raises:
+        InputError: the table has no such column.
+    """
+    if "sample_index" not in table:
+        raise InputError(
+            f"a stored table of images has the columns {', '.join(table.columns)}; "
+            "sample_index must be among them. An earlier version of the project made "
+            "it: kedro run --only-missing-outputs makes it again"
+        )
+    return table["sample_index"]
 
 
 def samples_of_task(samples: pd.DataFrame, task: int) -> pd.DataFrame:
@@ -46,6 +66,8 @@ def assemble_task_data(
     tables = [of_split(samples, "train").assign(is_exemplar=False)]
     if exemplars is not None:
         tables.append(exemplars.assign(is_exemplar=True))
+    for table in tables:
+        sample_index(table)  # raises where an earlier version stored it
     data = pd.concat(tables, ignore_index=True)[
         ["sample_index", "target", "is_exemplar"]
     ]

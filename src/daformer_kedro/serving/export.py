@@ -111,7 +111,7 @@ def export_model(model: ServedModel) -> ExportedModel:
 
     Raises:
         InputError: the packages of the extra ``export`` are not installed, or a file
-            does not say what the model says.
+            disagrees with the model.
     """
     _check_packages()
     classifier = Classifier(model)
@@ -240,7 +240,7 @@ def _difference(
     largest = float(np.max([np.abs(one - other).max() for one, other in pairs]))
     if not largest <= _TOLERANCE:
         raise InputError(
-            f"the {name} file does not say what the model says: probabilities or "
+            f"the {name} file disagrees with the model: probabilities or "
             f"unknown scores differ by {largest:.2g}, allowed is {_TOLERANCE:.0e}"
         )
     return largest

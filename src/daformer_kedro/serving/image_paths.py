@@ -31,7 +31,7 @@ def find_images(given: Path) -> list[Path]:
     if os.path.isdir(given):
         return _in_folder(given)
     if not os.path.exists(given):
-        raise InputError(f"{given}: is not there; give a file, a folder or a CSV")
+        raise InputError(f"{given}: does not exist; give a file, a folder or a CSV")
     if given.suffix.lower() not in TABLE_SUFFIXES:
         return [given]
     found = read_paths(given)

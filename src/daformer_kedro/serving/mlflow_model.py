@@ -1,4 +1,4 @@
-"""The model as MLflow loads it: this file as it is, beside the model's files.
+"""The model as MLflow loads it: this file as it is, with the model's files.
 
 MLflow calls this "models from code": nothing is pickled, weights are safetensors.
 """

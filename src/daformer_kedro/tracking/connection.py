@@ -129,7 +129,7 @@ def _experiment(config: KedroMlflowConfig, context: Any) -> Experiment:
 
 
 def _lock_path(uri: str | None, state: RunState) -> Path:
-    """Return the lock of a run log: beside a database file, else in the project."""
+    """Return the lock of a run log: next to a database file, else in the project."""
     try:
         url = make_url(uri or "")
     except ArgumentError:

@@ -78,9 +78,9 @@ def log_model(
     """Log a model as a pyfunc model of the active run.
 
     Args:
-        files: by name: ``checkpoint``, and what lies beside it; see
+        files: by name: ``checkpoint``, and what is stored with it; see
             :mod:`daformer_kedro.serving.served_model`.
-        example: (n, H, W, C) uint8, kept beside the model.
+        example: (n, H, W, C) uint8, kept with the model.
         registered_as: name in the model registry; ``None`` for none.
 
     Returns:

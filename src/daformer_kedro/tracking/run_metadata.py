@@ -49,7 +49,7 @@ def settings_tags(state: RunState) -> dict[str, str]:
 
 
 def metadata_tags(config: Config) -> dict[str, str]:
-    """Return tags to find runs by, beside the settings that name a run."""
+    """Return tags to find runs by, besides the settings that name a run."""
     return {
         "settings_key": settings_key(config),
         "memory_keep": config.memory.keep,

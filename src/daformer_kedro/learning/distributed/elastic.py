@@ -33,13 +33,13 @@ _LINES_SHOWN = 15
 
 
 class RanksFailedError(RuntimeError):
-    """Ranks ended before their time, again and again."""
+    """Ranks failed again and again."""
 
 
 def run(folder: Path, training: TrainingConfig) -> None:
     """Start a job's ranks on this machine and wait for their end.
 
-    When a rank ends before its time, all are restarted, up to three times.
+    When a rank fails, all are restarted, up to three times.
 
     Raises:
         RanksFailedError: names the rank that failed first, and what it said.

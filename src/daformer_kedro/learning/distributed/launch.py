@@ -34,7 +34,7 @@ def check_launch(training: TrainingConfig) -> None:
     """Find out before anything runs what would fail when the ranks are started.
 
     Raises:
-        InputError: a device or a package is asked for that is not there.
+        InputError: a device or a package that is missing is asked for.
     """
     if training.engine == "ray":
         on_ray.check()
@@ -66,7 +66,7 @@ def run_phase(
         One record per epoch.
 
     Raises:
-        RanksFailedError: ranks ended before their time more often than they are
+        RanksFailedError: ranks failed more often than they are
             restarted.
     """
     if not settings.training.starts_ranks:

@@ -78,8 +78,7 @@ class Receiver:
                 self._num_starts += 1
                 if self._num_starts > 1:
                     _LOGGER.warning(
-                        "A rank ended before its time: all were restarted, from "
-                        "the last saved state"
+                        "A rank failed: all were restarted, from the last saved state"
                     )
             else:
                 self.error = message

@@ -75,7 +75,7 @@ def _fit(folder: Path, training: TrainingConfig) -> None:
         trainer.fit()
     except TrainingFailedError as error:
         raise RanksFailedError(
-            f"workers of Ray ended before their time {MAX_RESTARTS + 1} times: {error}"
+            f"Ray workers failed {MAX_RESTARTS + 1} times: {error}"
         ) from error
 
 

@@ -1,6 +1,6 @@
 """Decoders; :data:`DECODERS` lists them.
 
-A new decoder is a file beside these, with a subclass of
+A new decoder is a file in this folder, with a subclass of
 :class:`~daformer_kedro.model.decoders.decoder.Decoder`, and a line in :data:`DECODERS`.
 """
 

@@ -1,4 +1,4 @@
-"""DAFormer's decoder: keys that depend on the sample beside keys of each task."""
+"""DAFormer's decoder: keys that depend on the sample, and keys of each task."""
 
 from __future__ import annotations
 

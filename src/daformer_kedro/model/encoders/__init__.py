@@ -1,6 +1,6 @@
 """Encoders; :data:`ENCODERS` lists them.
 
-A new encoder is a file beside these, with a subclass of
+A new encoder is a file in this folder, with a subclass of
 :class:`~daformer_kedro.model.encoders.encoder.Encoder`, and a line in :data:`ENCODERS`.
 Any other name is a network of timm,
 :class:`~daformer_kedro.model.encoders.timm_encoder.TimmEncoder`.

@@ -126,7 +126,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         if isinstance(error.__cause__, pickle.UnpicklingError):
             reason = "it is neither safetensors nor a state dict of PyTorch"
-        raise InputError(f"{path} is not a whole file of weights: {reason}") from error
+        raise InputError(
+            f"{path} is not a complete file of weights: {reason}"
+        ) from error
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path} is not a file of weights: it has no state dict")
     return state
@@ -136,7 +138,7 @@ def _embedded(expected: Mapping[str, Tensor]) -> Weights:
     """The same network under other names, in the same order; its classifier last."""
     path = Path(str(files(_EMBEDDED_PACKAGE.replace("-", "_")) / _EMBEDDED_FILE))
     if not path.is_file():
-        raise InputError(f"{path} is not there: install {_EMBEDDED_PACKAGE} again")
+        raise InputError(f"{path} is missing: install {_EMBEDDED_PACKAGE} again")
     found = checksum(path)
     if found != _EMBEDDED_SHA256:
         raise InputError(

@@ -12,7 +12,7 @@ from daformer_kedro.pipelines.comparison.nodes import (
 
 
 def create_pipeline() -> Pipeline:
-    """Average repeats and set them beside published results."""
+    """Average repeats and compare them with published results."""
     return Pipeline(
         [
             node(

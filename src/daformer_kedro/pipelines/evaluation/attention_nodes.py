@@ -14,7 +14,7 @@ from daformer_kedro.model.attention_maps import attention_maps
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.pipelines.figure import Figure
 from daformer_kedro.scenario.images import Images
-from daformer_kedro.scenario.samples import of_split
+from daformer_kedro.scenario.samples import of_split, sample_index
 
 _NUM_ATTENTION_IMAGES = 6
 
@@ -26,7 +26,8 @@ def draw_attention_node(
     from daformer_kedro.evaluation import figures
 
     tests = of_split(samples, "test").drop_duplicates("task")
-    shown = tests.iloc[evenly_spaced(len(tests), _NUM_ATTENTION_IMAGES)]["sample_index"]
+    chosen = evenly_spaced(len(tests), _NUM_ATTENTION_IMAGES)
+    shown = sample_index(tests.iloc[chosen])
     pixels = images.view("test", shown)
     tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2)
     maps = attention_maps(

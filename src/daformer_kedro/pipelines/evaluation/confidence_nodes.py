@@ -28,7 +28,7 @@ from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.pipelines.extraction import Extractor, targets_of
 from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
-from daformer_kedro.scenario.samples import of_split
+from daformer_kedro.scenario.samples import of_split, sample_index
 from daformer_kedro.serving.exemplar_bank import (
     ExemplarBank,
     best_exemplars,
@@ -63,21 +63,21 @@ def calibrate_node(
         best = best_exemplars(exemplars)
         num_exemplars = len(best)
         embeddings, own_logits = extractor.extract(
-            embedded or images, "train", best["sample_index"]
+            embedded or images, "train", sample_index(best)
         )
         own_targets = targets_of(best)
         calibration = fit_calibration(own_logits, own_targets, sizes)
         threshold = threshold_of(embeddings.half())
-        pixels = _pixels(images, "train", best["sample_index"])
+        pixels = _pixels(images, "train", best)
         memory_errors["memory"] = _errors(calibration, own_logits, own_targets, sizes)
-    _, logits = extractor.extract(embedded or images, "test", tests["sample_index"])
+    _, logits = extractor.extract(embedded or images, "test", sample_index(tests))
     test_errors = _errors(calibration, logits, targets_of(tests), sizes)
     shown = choose_examples(tests)
     bank = ExemplarBank.of(
         embeddings,
         own_targets,
         pixels.to(torch.uint8),
-        examples=_pixels(images, "test", shown["sample_index"]),
+        examples=_pixels(images, "test", shown),
         example_targets=targets_of(shown),
     )
     about = {
@@ -106,14 +106,14 @@ def measure_unknown_node(
     num_tasks = extractor.model.num_tasks
     tests = of_split(samples, "test")
     embeddings, logits = extractor.extract(
-        embedded or images, "test", tests["sample_index"]
+        embedded or images, "test", sample_index(tests)
     )
     later = torch.from_numpy((tests["task"] >= num_tasks).to_numpy(copy=True))
     if exemplars is None:
         found = measure_detection(energy(logits), later, None)
     else:
         best = best_exemplars(exemplars)
-        known, _ = extractor.extract(embedded or images, "train", best["sample_index"])
+        known, _ = extractor.extract(embedded or images, "train", sample_index(best))
         bank = known.half()
         scores = distance_to_bank(embeddings, bank)
         found = measure_detection(scores, later, threshold_of(bank))
@@ -162,7 +162,6 @@ def _errors(
     }
 
 
-def _pixels(images: Images, split: Any, sample_index: pd.Series) -> Tensor:
-    return torch.from_numpy(
-        np.ascontiguousarray(images.view(split, sample_index.to_numpy()))
-    )
+def _pixels(images: Images, split: Any, rows: pd.DataFrame) -> Tensor:
+    pixels = images.view(split, sample_index(rows).to_numpy())
+    return torch.from_numpy(np.ascontiguousarray(pixels))

@@ -25,7 +25,7 @@ from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.pipelines.extraction import Extractor, targets_of
 from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
-from daformer_kedro.scenario.samples import class_names, num_new_classes
+from daformer_kedro.scenario.samples import class_names, num_new_classes, sample_index
 
 Parameters = dict[str, Any]
 
@@ -57,13 +57,13 @@ def learn_task_node(
     used = validated(PreprocessingConfig, preprocessing, "preprocessing")
     batch_size = validated(EvaluationConfig, evaluation, "evaluation").batch_size
     extractor = Extractor(network.to(resolve_device(device)), used, batch_size)
-    features, _ = extractor.extract(images, "train", task_data["sample_index"])
+    features, _ = extractor.extract(images, "train", sample_index(task_data))
     method = METHODS[baseline](baseline_settings)
     assert isinstance(method, ClosedFormMethod)
     task = TaskFeatures(
         features=features,
         targets=targets_of(task_data),
-        sample_index=torch.from_numpy(task_data["sample_index"].to_numpy(copy=True)),
+        sample_index=torch.from_numpy(sample_index(task_data).to_numpy(copy=True)),
         num_classes=network.num_classes,
         seed=seed,
     )

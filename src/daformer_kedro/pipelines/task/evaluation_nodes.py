@@ -17,7 +17,7 @@ from daformer_kedro.objectives.neighbourhood import neighbourhood_preservation
 from daformer_kedro.pipelines.extraction import Extractor
 from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
-from daformer_kedro.scenario.samples import of_split
+from daformer_kedro.scenario.samples import of_split, sample_index
 
 Parameters = dict[str, Any]
 
@@ -36,11 +36,11 @@ def evaluate_task_node(
     extractor = Extractor.of(checkpoint, evaluation, device)
     model = extractor.model
     seen = of_split(samples, "test")
-    _, logits = extractor.extract(images, "test", seen["sample_index"])
+    _, logits = extractor.extract(images, "test", sample_index(seen))
     predictions = prediction_table(logits, seen)
     preservation = None
     if neighbourhood is not None and task_data is not None:
-        features, _ = extractor.extract(images, "train", task_data["sample_index"])
+        features, _ = extractor.extract(images, "train", sample_index(task_data))
         known = features[:, : neighbourhood["features"].shape[1]]
         preservation = neighbourhood_preservation(neighbourhood["neighbours"], known)
     metrics = evaluate_predictions(

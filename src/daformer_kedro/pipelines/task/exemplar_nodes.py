@@ -9,7 +9,7 @@ import pandas as pd
 
 from daformer_kedro.pipelines.figure import Figure
 from daformer_kedro.scenario.images import Images
-from daformer_kedro.scenario.samples import class_names
+from daformer_kedro.scenario.samples import class_names, sample_index
 
 
 def draw_exemplars_node(
@@ -19,5 +19,5 @@ def draw_exemplars_node(
     from daformer_kedro.evaluation.figures import exemplar_sheet_figure
 
     groups = exemplars.sort_values(["target", "rank"]).groupby("target")
-    chosen = [images.view("train", rows["sample_index"]) for _, rows in groups]
+    chosen = [images.view("train", sample_index(rows)) for _, rows in groups]
     return exemplar_sheet_figure(chosen, class_names(samples))

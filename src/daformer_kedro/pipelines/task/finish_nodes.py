@@ -14,6 +14,7 @@ from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.pipelines.extraction import Extractor, targets_of
 from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
+from daformer_kedro.scenario.samples import sample_index
 
 
 def finish_task_node(
@@ -27,7 +28,7 @@ def finish_task_node(
 ) -> Checkpoint:
     """Change the learned model as its method does, such as aligning its heads."""
     extractor = Extractor.of(learned, evaluation, device)
-    features, _ = extractor.extract(images, "train", exemplars["sample_index"])
+    features, _ = extractor.extract(images, "train", sample_index(exemplars))
     method = METHODS[baseline](baseline_settings)
     method.finish(extractor.model, features, targets_of(exemplars))
     return Checkpoint.of(

@@ -49,6 +49,7 @@ from daformer_kedro.scenario.samples import (
     assemble_task_data,
     class_names,
     num_new_classes,
+    sample_index,
 )
 from daformer_kedro.storage.state_file import StateFile
 
@@ -73,7 +74,7 @@ def find_teacher_neighbours_node(
     """Find each sample's nearest neighbours under the model of the task before."""
     config = validated(KNNDistillation, knn_distillation, "losses.knn_distillation")
     extractor = Extractor.of(teacher, evaluation, device)
-    features, _ = extractor.extract(images, "train", task_data["sample_index"])
+    features, _ = extractor.extract(images, "train", sample_index(task_data))
     neighbours = find_neighbours(features, config.num_neighbours)
     return {"features": features, "neighbours": neighbours}
 
@@ -137,7 +138,7 @@ def select_exemplars_node(
         return keep_everything(exemplars, candidates)
     extractor = Extractor.of(trained, evaluation, device)
     model = extractor.model
-    features, _ = extractor.extract(images, "train", candidates["sample_index"])
+    features, _ = extractor.extract(images, "train", sample_index(candidates))
     return update_memory(
         exemplars,
         candidates,
@@ -205,7 +206,7 @@ def _task_images(
     settings: LearningSettings,
 ) -> TaskImages:
     area = settings.augmentation.random_resized_crop
-    chosen = select_images(images, "train", rows["sample_index"], area)
+    chosen = select_images(images, "train", sample_index(rows), area)
     return TaskImages(
         images=chosen.to(device) if isinstance(chosen, Tensor) else chosen,
         targets=targets_of(rows).to(device),

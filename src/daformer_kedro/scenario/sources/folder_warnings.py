@@ -18,7 +18,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def warn_of_others(place: Path, splits: Splits) -> None:
-    """Name folders beside those of training and test images, which are not read."""
+    """Name folders besides those of training and test images, which are not read."""
     if splits.others:
         _LOGGER.warning(
             "%s: %s and %s are read; not read: %s",
