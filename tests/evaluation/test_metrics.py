@@ -5,12 +5,15 @@ import continuum.metrics
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import balanced_accuracy_score
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.metrics import (
     accuracy,
     average_incremental_accuracy,
     backward_transfer,
+    balanced_accuracy,
+    class_accuracies,
     evaluate_predictions,
     forgetting,
     forgetting_per_task,
@@ -194,9 +197,17 @@ def test_evaluate_predictions(predictions):
         "task": 1,
         "num_classes_seen": 4,
         "task_accuracies": [3 / 4, 1 / 2],
+        "class_accuracies": [1.0, 0.5, 1.0, 0.0],
         "accuracy": 4 / 6,
+        "balanced_accuracy": 2.5 / 4,
         "top5_accuracy": None,
     }
+
+
+def test_balanced_accuracy_is_that_of_scikit_learn(predictions):
+    expected = balanced_accuracy_score(predictions["target"], predictions["predicted"])
+    assert balanced_accuracy(predictions, 4) == pytest.approx(expected)
+    assert class_accuracies(predictions, 5)[4] is None  # it has no test image
 
 
 def test_top5_accuracy_needs_six_classes(predictions):
@@ -215,7 +226,9 @@ def test_summarise_pads_the_matrix_and_collects_lists():
             "task": task,
             "num_classes_seen": 4 * (task + 1),
             "task_accuracies": row[: task + 1],
+            "class_accuracies": [acc / 2, None],
             "accuracy": acc,
+            "balanced_accuracy": acc / 2,
             "top5_accuracy": top5,
             "num_parameters": 10 + task,
             "num_exemplars": 20,
@@ -234,9 +247,12 @@ def test_summarise_pads_the_matrix_and_collects_lists():
     assert metrics == {
         "accuracy_matrix": MATRIX,
         "accuracy_after_task": [0.9, 0.65, 0.6, 0.65],
+        "balanced_accuracy_after_task": [0.45, 0.325, 0.3, 0.325],
+        "class_accuracies": [0.325, None],
         "top5_accuracy_after_task": [None, 0.9, 0.9, 0.8],
         "average_incremental_accuracy": pytest.approx(0.7),
         "last_accuracy": 0.65,
+        "last_balanced_accuracy": 0.325,
         "forgetting": pytest.approx(0.7 / 3),
         "backward_transfer": pytest.approx(-0.7 / 3),
         "num_classes_seen": [4, 8, 12, 16],

@@ -74,3 +74,10 @@ def test_validation_images_are_not_taken_for_test_images(per_task):
     metrics = summarise(per_task(2, 5))
     first = format_summary(metrics, on_validation=True).splitlines()[0]
     assert first == "Accuracy on all classes seen (%), validation images"
+
+
+def test_balanced_accuracy_is_printed_where_classes_are_unequal(per_task):
+    metrics = summarise(per_task(2, 5))
+    assert "balanced" not in format_summary(metrics)
+    text = format_summary(metrics | {"last_balanced_accuracy": 0.5})
+    assert "Last balanced accuracy         50.00 %" in text

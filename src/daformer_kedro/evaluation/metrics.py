@@ -24,6 +24,8 @@ __all__ = [
     "accuracy",
     "average_incremental_accuracy",
     "backward_transfer",
+    "balanced_accuracy",
+    "class_accuracies",
     "evaluate_predictions",
     "forgetting",
     "forgetting_per_task",
@@ -94,6 +96,37 @@ def task_accuracies(predictions: pd.DataFrame, task: int) -> list[float | None]:
         )
     groups = dict(iter(predictions.groupby("task")))
     return [accuracy(groups[j]) if j in groups else None for j in range(task + 1)]
+
+
+def class_accuracies(
+    predictions: pd.DataFrame, num_classes_seen: int
+) -> list[float | None]:
+    """Return the accuracy on the images of each class, in class order.
+
+    Args:
+        predictions: the table after a task.
+        num_classes_seen: number of classes.
+
+    Returns:
+        One value for each class; ``None`` for a class without test images.
+
+    Raises:
+        InputError: the table has no rows or lacks a column.
+    """
+    _require(predictions, "target", "predicted")
+    groups = dict(iter(predictions.groupby("target")))
+    return [
+        accuracy(groups[target]) if target in groups else None
+        for target in range(num_classes_seen)
+    ]
+
+
+def balanced_accuracy(predictions: pd.DataFrame, num_classes_seen: int) -> float | None:
+    """Average :func:`class_accuracies`: every class counts the same.
+
+    The same as ``sklearn.metrics.balanced_accuracy_score``.
+    """
+    return _mean_of_known(class_accuracies(predictions, num_classes_seen))
 
 
 def average_incremental_accuracy(accuracy_after_task: Sequence[float]) -> float:
@@ -184,9 +217,9 @@ def evaluate_predictions(
         num_classes_seen: classes of the tasks 0 … ``task``.
 
     Returns:
-        ``task``, ``num_classes_seen``, ``task_accuracies``, ``accuracy`` and
-        ``top5_accuracy``, which is ``None`` with fewer than 6 classes: any answer
-        would be among five.
+        ``task``, ``num_classes_seen``, ``task_accuracies``, ``class_accuracies``,
+        ``accuracy``, ``balanced_accuracy`` and ``top5_accuracy``, which is ``None``
+        with fewer than 6 classes: any answer would be among five.
 
     Raises:
         InputError: a target is not among the classes seen, or as in
@@ -204,7 +237,9 @@ def evaluate_predictions(
         "task": int(task),
         "num_classes_seen": int(num_classes_seen),
         "task_accuracies": task_accuracies(predictions, task),
+        "class_accuracies": class_accuracies(predictions, num_classes_seen),
         "accuracy": accuracy(predictions),
+        "balanced_accuracy": balanced_accuracy(predictions, num_classes_seen),
         "top5_accuracy": top_k_accuracy(predictions, _MAX_K) if has_top5 else None,
     }
 
@@ -219,10 +254,12 @@ def summarise(per_task: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     Returns:
         ``accuracy_matrix`` (T rows of T, ``None`` right of the diagonal); the lists
-        ``accuracy_after_task``, ``top5_accuracy_after_task``, ``num_classes_seen``,
-        ``num_parameters``, ``num_exemplars`` and ``neighbourhood_preservation``,
-        each with one entry per task; and ``average_incremental_accuracy``,
-        ``last_accuracy``, ``forgetting`` and ``backward_transfer``.
+        ``accuracy_after_task``, ``balanced_accuracy_after_task``,
+        ``top5_accuracy_after_task``, ``num_classes_seen``, ``num_parameters``,
+        ``num_exemplars`` and ``neighbourhood_preservation``, each with one entry per
+        task; ``class_accuracies`` after the last task; and
+        ``average_incremental_accuracy``, ``last_accuracy``, ``last_balanced_accuracy``,
+        ``forgetting`` and ``backward_transfer``.
 
     Raises:
         InputError: the tasks are not 0, 1, 2, … in order, or the list is empty.
@@ -238,9 +275,14 @@ def summarise(per_task: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "accuracy_matrix": matrix,
         "accuracy_after_task": after_task,
+        "balanced_accuracy_after_task": _floats(
+            entry["balanced_accuracy"] for entry in per_task
+        ),
+        "class_accuracies": _floats(per_task[-1]["class_accuracies"]),
         "top5_accuracy_after_task": _floats(e["top5_accuracy"] for e in per_task),
         "average_incremental_accuracy": average_incremental_accuracy(after_task),
         "last_accuracy": after_task[-1],
+        "last_balanced_accuracy": per_task[-1]["balanced_accuracy"],
         "forgetting": forgetting(matrix),
         "backward_transfer": backward_transfer(matrix),
         "num_classes_seen": [int(entry["num_classes_seen"]) for entry in per_task],

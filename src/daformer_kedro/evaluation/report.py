@@ -17,6 +17,7 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADLINES = (
     ("Average incremental accuracy", "average_incremental_accuracy", "%"),
     ("Last accuracy", "last_accuracy", "%"),
+    ("Last balanced accuracy", "last_balanced_accuracy", "%"),
     ("Forgetting", "forgetting", "points"),
     ("Backward transfer", "backward_transfer", "points"),
 )

@@ -12,6 +12,9 @@ from daformer_kedro.evaluation.percent import percent
 
 _ROWS_PER_BLOCK = 10
 _GAP = " " * 5
+_SHOWN_DIFFERENCE = 0.005
+"""Between accuracy and balanced accuracy, for both to be printed: classes of unequal
+numbers of test images make one."""
 
 
 def summary_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
@@ -65,6 +68,9 @@ def format_summary(
     lines.append(
         f"Last accuracy                {percent(metrics['last_accuracy']):>7} %"
     )
+    balanced = metrics["last_balanced_accuracy"]
+    if abs(balanced - metrics["last_accuracy"]) >= _SHOWN_DIFFERENCE:
+        lines.append(f"Last balanced accuracy       {percent(balanced):>7} %")
     for name, key in (
         ("Forgetting", "forgetting"),
         ("Backward transfer", "backward_transfer"),

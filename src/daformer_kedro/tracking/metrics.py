@@ -28,6 +28,7 @@ def task_steps(metrics: Mapping[str, Any]) -> Steps:
     """Return the metrics of a task, with the accuracy on each task so far."""
     values = dict(metrics)
     step, accuracies = values.pop("task"), values.pop("task_accuracies")
+    del values["class_accuracies"]  # of the run, after its last task
     for task, accuracy in enumerate(accuracies):
         values[f"accuracy_on_{task_name(task)}"] = accuracy
     return [(step, values)]
