@@ -24,7 +24,7 @@ def test_a_port_that_is_taken_is_named_before_an_address_is(
         assert demo.main(["--port", str(port)]) == 1
     said = capsys.readouterr()
     assert said.out == ""
-    assert f"--port = {port}: cannot be listened on" in said.err
+    assert f"--port = {port}: cannot listen there" in said.err
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(
-            f"--host = {host!r}, --port = {port}: cannot be listened on: {reason}; "
+            f"--host = {host!r}, --port = {port}: cannot listen there: {reason}; "
             "another port may be free (0 for any)"
         ) from error
 
