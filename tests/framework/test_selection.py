@@ -48,21 +48,21 @@ def test_names_that_exist_pass(options: dict[str, Any]) -> None:
     [
         (
             {"pipeline_names": ["task_01"]},
-            "--pipelines task_01 does not exist. Did you mean task_00? "
+            "--pipelines task_01: does not exist. Did you mean task_00? "
             "Allowed: __default__, other, task_00",
         ),
         (
             {"tags": ("trainin",)},
-            "--tags trainin does not exist. Did you mean training? "
+            "--tags trainin: does not exist. Did you mean training? "
             "Allowed: testing, training",
         ),
         (
             {"node_names": ["train_task"]},
-            "--nodes train_task does not exist. Did you mean "
+            "--nodes train_task: does not exist. Did you mean "
             "task_00.train_task? Allowed: task_00.evaluate_task, task_00.train_task",
         ),
-        ({"from_nodes": ["task_00.evaluate_task", "x"]}, "--from-nodes x: there is n"),
-        ({"to_nodes": ["x"]}, "--to-nodes x does not exist. Allowed:"),
+        ({"from_nodes": ["task_00.evaluate_task", "x"]}, "--from-nodes x: does not"),
+        ({"to_nodes": ["x"]}, "--to-nodes x: does not exist. Allowed:"),
         ({"from_inputs": ["image"]}, "--from-inputs image: .* Did you mean images?"),
         ({"to_outputs": ["metrics"]}, "--to-outputs metrics: .* task_00.metrics"),
         ({"namespaces": ["task_7"]}, "--namespaces task_7: .* Allowed: task_00"),

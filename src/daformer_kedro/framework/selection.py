@@ -79,7 +79,7 @@ def _check(option: str, given: Iterable[str] | None, known: Iterable[str]) -> No
         more = len(known) - _MOST_SHOWN
         rest = f" and {more} more (kedro registry describe)" if more > 0 else ""
         raise InputError(
-            f"{option} {name} does not exist."
+            f"{option} {name}: does not exist."
             f"{did_you_mean(name, known)} Allowed: {shown}{rest}"
         )
 
