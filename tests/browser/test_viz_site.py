@@ -82,6 +82,6 @@ def test_a_node_shows_its_docstring_and_code(
     page.goto(serve(site))
     page.get_by_text("draw_attention", exact=True).first.click()
     page.get_by_text("Show Code").first.click()
-    docstring = page.get_by_text("Where the decoder looks").first
+    docstring = page.get_by_text("Draw the decoder's attention").first
     docstring.wait_for()
     assert docstring.is_visible()
