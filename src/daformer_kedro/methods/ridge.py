@@ -9,6 +9,7 @@ features H (N, M) and one-hot targets Y (N, C) of all images so far, the weights
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -76,15 +77,14 @@ class Ridge(ClosedFormMethod):
         return added if projection is None else {**added, "projection": projection}
 
     def classifier(self, statistics: Statistics) -> nn.Module:
-        """Solve for the weights, with the λ that serves held-out images best."""
+        """Solve for the weights, with the λ that tells held-out images apart best."""
         fitted, held = (
             (_unpacked(statistics[f"{name}_gram"]), statistics[f"{name}_sums"])
             for name in ("fitted", "held")
         )
         ridge = self.settings.ridge
         if ridge is None:
-            counts = statistics["held_counts"]
-            ridge = _best_ridge(*fitted, *held, num_held=float(counts.sum()))
+            ridge = _best_ridge(*fitted, *held, statistics["held_counts"])
         weights = _solve(fitted[0] + held[0], fitted[1] + held[1], ridge)
         return LinearClassifier(weights.float(), statistics.get("projection"))
 
@@ -131,27 +131,64 @@ def _products(
 
 
 def _best_ridge(
-    gram: Tensor, sums: Tensor, held_gram: Tensor, held_sums: Tensor, num_held: float
+    fitted_gram: Tensor, fitted_sums: Tensor, gram: Tensor, sums: Tensor, counts: Tensor
 ) -> float:
-    """Return the λ of least squared error on held-out images, by products alone.
+    """Return the λ with which held-out images are told apart best.
 
-    With weights W (C, M) the error is Σ‖h Wᵀ - y‖² = tr(W G Wᵀ) - 2 tr(W Sᵀ) + n.
+    Args:
+        fitted_gram: (M, M) of the images that the weights are fitted to.
+        fitted_sums: (C, M).
+        gram: (M, M) of held-out images.
+        sums: (C, M).
+        counts: (C,) held-out images of each class.
     """
-    if num_held == 0:
-        return _CANDIDATES[-1]
-    errors = {}
-    for ridge in _CANDIDATES:
-        weights = _solve(gram, sums, ridge)
+    best, least = _CANDIDATES[-1], math.inf
+    for ridge in reversed(_CANDIDATES):  # the larger one where two are as good
+        weights = _solve(fitted_gram, fitted_sums, ridge)
         if bool(weights.isfinite().all()):
-            fit = ((weights @ held_gram) * weights).sum()
-            errors[ridge] = float(fit - 2 * (weights * held_sums).sum()) + num_held
-    best = min(errors, key=errors.__getitem__)
+            error = _estimated_error(weights, gram, sums, counts)
+            if error < least:
+                best, least = ridge, error
     _LOGGER.info(
         "ridge: %g of the mean squared feature, chosen on %d held-out training images",
         best,
-        num_held,
+        counts.sum(),
     )
     return best
+
+
+def _estimated_error(
+    weights: Tensor, gram: Tensor, sums: Tensor, counts: Tensor
+) -> float:
+    """Estimate how often a class loses to its strongest rival, from products alone.
+
+    The difference of two classes' scores is taken to be normal, with the mean of the
+    first class's images and the covariance of all classes around their means, as linear
+    discriminant analysis does. The squared error of the targets would also be known,
+    but its λ is too large for many classes (docs/results/photographs.md).
+
+    Args:
+        weights: (C, M).
+        gram: HᵀH (M, M) of the images to estimate it on.
+        sums: YᵀH (C, M) of them.
+        counts: (C,) of them; classes without any are left out.
+
+    Returns:
+        A mean over images; infinity where there is none.
+    """
+    there = counts > 0
+    if not bool(there.any()):
+        return math.inf
+    counts, means = counts[there], sums[there] / counts[there, None]
+    weights = weights[there]
+    within = gram - means.T @ (means * counts[:, None])
+    covariance = weights @ within @ weights.T / counts.sum()
+    scores = means @ weights.T  # of each class's mean image (rows), for each class
+    margins = scores.diagonal()[:, None] - scores
+    own = covariance.diagonal()
+    variances = (own[:, None] + own - 2 * covariance).clamp(min=1e-12)
+    errors = torch.special.ndtr(-margins / variances.sqrt()).fill_diagonal_(0)
+    return float(errors.max(dim=1).values @ counts / counts.sum())
 
 
 def _solve(gram: Tensor, sums: Tensor, ridge: float) -> Tensor:
