@@ -11,6 +11,8 @@ from timm.data.transforms import RandomResizedCropAndInterpolation
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as vision
 
+from daformer_kedro.augmentation.crops import draw_crops
+from daformer_kedro.augmentation.erasing import random_erasing
 from daformer_kedro.augmentation.geometry import (
     affine,
     affine_matrices,
@@ -19,10 +21,8 @@ from daformer_kedro.augmentation.geometry import (
 )
 from daformer_kedro.augmentation.transform import (
     Augmentation,
-    draw_crops,
     normalise,
     random_affine,
-    random_erasing,
     random_flip,
 )
 from daformer_kedro.config import (

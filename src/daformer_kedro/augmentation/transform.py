@@ -6,13 +6,14 @@ RandAugment on 8-bit images, then normalisation, then erasing.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import torch
 from torch import Tensor
 
+from daformer_kedro.augmentation.crops import draw_crops
+from daformer_kedro.augmentation.erasing import random_erasing
 from daformer_kedro.augmentation.geometry import (
     affine,
     affine_matrices,
@@ -30,10 +31,6 @@ from daformer_kedro.errors import InputError
 # What is augmented at once: hundreds of small operations cost as much to start for a
 # batch of 32 x 32 images as for sixteen. Changing it changes what is drawn.
 _PIXELS_AT_ONCE = 2**21
-_NUM_ATTEMPTS = 10
-_CROP_RATIO = (3 / 4, 4 / 3)
-_ERASED_AREA = (0.02, 1 / 3)
-_ERASED_RATIO = (0.3, 1 / 0.3)
 
 
 def normalise(images: Tensor, preprocessing: PreprocessingConfig) -> Tensor:
@@ -267,109 +264,3 @@ def random_affine(
         width,
     )
     return affine(images, matrices, fill, "bilinear")
-
-
-def _draw_rectangles(
-    num: int,
-    shape: tuple[int, int],
-    area: tuple[float, float],
-    ratio: tuple[float, float],
-    generator: torch.Generator,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Attempts at a rectangle of random area and shape.
-
-    Args:
-        num: images.
-        shape: height and width of an image.
-        area: range of the share of the image.
-        ratio: range of height over width.
-        generator: on the images' device.
-
-    Returns:
-        Height and width (num, 10) int64 of ten attempts, and two uniform numbers
-        (2, num) float64 for a place.
-    """
-    uniform = torch.rand(
-        (num, 2 * _NUM_ATTEMPTS + 2),
-        generator=generator,
-        device=generator.device,
-        dtype=torch.float64,
-    )
-    share, shape_draw, place = uniform.tensor_split(
-        (_NUM_ATTEMPTS, 2 * _NUM_ATTEMPTS), dim=1
-    )
-    pixels = (area[0] + (area[1] - area[0]) * share) * (shape[0] * shape[1])
-    low, high = math.log(ratio[0]), math.log(ratio[1])
-    slope = torch.exp(low + (high - low) * shape_draw)
-    heights = torch.sqrt(pixels * slope).round().long()
-    widths = torch.sqrt(pixels / slope).round().long()
-    return heights, widths, place.T
-
-
-def draw_crops(
-    images: Tensor, area: tuple[float, float], generator: torch.Generator
-) -> Tensor:
-    """Boxes of a random resized crop (Szegedy et al., CVPR 2015).
-
-    The area is uniform in its range and the logarithm of the aspect ratio uniform
-    between those of 3/4 and 4/3. The first of ten attempts that fits is placed
-    uniformly; where none fits, the largest central box of an allowed shape is taken.
-
-    Returns:
-        (4, B) int64: top, left, height, width.
-    """
-    height, width = images.shape[2:]
-    heights, widths, place = _draw_rectangles(
-        len(images), (height, width), area, _CROP_RATIO, generator
-    )
-    fits = (heights <= height) & (widths <= width)
-    fits &= (heights > 0) & (widths > 0)
-    first = fits.to(torch.int8).argmax(dim=1, keepdim=True)
-    any_fits = fits.any(dim=1)
-    central_height = min(height, round(width / _CROP_RATIO[0]))
-    central_width = min(width, round(height * _CROP_RATIO[1]))
-    box_height = torch.where(any_fits, heights.gather(1, first)[:, 0], central_height)
-    box_width = torch.where(any_fits, widths.gather(1, first)[:, 0], central_width)
-    top = (place[0] * (height - box_height + 1)).long()
-    left = (place[1] * (width - box_width + 1)).long()
-    top = torch.where(any_fits, top, (height - box_height) // 2)
-    left = torch.where(any_fits, left, (width - box_width) // 2)
-    return torch.stack((top, left, box_height, box_width))
-
-
-def random_erasing(
-    images: Tensor, probability: float, generator: torch.Generator
-) -> Tensor:
-    """Replace a rectangle of each image by noise (Zhong et al., AAAI 2020).
-
-    The rectangle has between 2 % and a third of the area and an aspect ratio between
-    0.3 and 1 / 0.3; each of its pixels is standard normal, which is what normalised
-    images are filled with in the ``pixel`` mode. Where ten attempts do not fit, the
-    image stays.
-
-    Args:
-        images: (B, C, H, W) float32, normalised.
-        probability: that an image is erased.
-        generator: on the images' device.
-    """
-    num, _, height, width = images.shape
-    device = images.device
-    heights, widths, place = _draw_rectangles(
-        num, (height, width), _ERASED_AREA, _ERASED_RATIO, generator
-    )
-    fits = (heights < height) & (widths < width)
-    first = fits.to(torch.int8).argmax(dim=1, keepdim=True)
-    erased = fits.any(dim=1)
-    erased &= torch.rand(num, generator=generator, device=device) < probability
-    box_height, box_width = heights.gather(1, first), widths.gather(1, first)
-    top = (place[0][:, None] * (height - box_height + 1)).long()
-    left = (place[1][:, None] * (width - box_width + 1)).long()
-    row = torch.arange(height, device=device)
-    column = torch.arange(width, device=device)
-    rows = (row >= top) & (row < top + box_height) & erased[:, None]
-    columns = (column >= left) & (column < left + box_width)
-    box = (rows[:, :, None] & columns[:, None])[:, None]
-    noise = torch.randn(
-        images.shape, generator=generator, device=device, dtype=images.dtype
-    )
-    return torch.where(box, noise, images)
