@@ -111,3 +111,19 @@ def test_what_cannot_be_is_said_before_anything_is_read(
     photos = photographs(tmp_path / "photos", *COLOURS)
     with pytest.raises(InputError, match=message):
         project.run(env="image_folder", params=params(photos) | changes)
+
+
+def test_daformer_learns_from_the_stored_tokens(project: Any, tmp_path: Path) -> None:
+    photos = photographs(tmp_path / "photos", *COLOURS)
+    short = {
+        "training": {"epochs": 2, "device": "cpu"},
+        "finetuning": {"epochs": 1},
+        "losses": {"knn_distillation": {"num_neighbours": 3}},
+        "memory": {"per_class": 3},
+    }
+    project.run(env="image_folder_daformer", params=params(photos) | short)
+    results = pd.read_csv(project.folder("08_reporting") / "results.csv")
+    assert results["num_classes_seen"].tolist() == [1, 2, 3]
+    assert results["num_exemplars"].tolist() == [3, 6, 9]
+    (tokens,) = project.path.glob("data/04_feature/image_folder_*/tokens")
+    assert np.load(tokens / "train_tokens.npy").shape[1:] == (1, 1280)
