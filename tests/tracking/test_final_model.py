@@ -57,3 +57,8 @@ def test_images_of_another_shape_are_refused(finished: Any, shape: Any) -> None:
     model = mlflow.pyfunc.load_model(str(model_folder(finished)))
     with pytest.raises(Exception, match="shape"):
         model.predict(np.zeros(shape, np.uint8))
+
+
+def test_networks_of_timm_need_timm_and_no_other_model_does() -> None:
+    assert "timm" not in final_model._requirements("gated_attention")
+    assert "timm" in final_model._requirements("tf_efficientnet_lite0")

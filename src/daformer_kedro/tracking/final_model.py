@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
 import daformer_kedro
+from daformer_kedro.model.encoders import ENCODERS
 from daformer_kedro.pipelines.naming import (
     CHECKPOINT,
     IMAGES,
@@ -58,22 +59,28 @@ class FinalModelHooks(StateHooks):
             if of_task(last, name) in made
         }
 
-        origin = stored[of_task(last, CHECKPOINT)].load().description.get("encoder")
-        about = {
-            f"encoder_{name}": str(value) for name, value in (origin or {}).items()
-        }
-        self._client.set_tags(about)
+        description = stored[of_task(last, CHECKPOINT)].load().description
+        origin = description.get("encoder") or {}  # of pretrained weights
+        self._client.set_tags({f"encoder_{k}": str(v) for k, v in origin.items()})
 
         def log() -> None:
             images = stored[IMAGES].load()  # files of it may be away
             example = images.view("test", np.arange(_NUM_EXAMPLES))
-            log_model(files, example, self.state.config.mlflow.register_model_as)
+            log_model(
+                files,
+                example,
+                self.state.config.mlflow.register_model_as,
+                requirements=_requirements(self.state.config.model.encoder),
+            )
 
         self._client.queue.send(log)
 
 
 def log_model(
-    files: Mapping[str, Path], example: np.ndarray, registered_as: str | None
+    files: Mapping[str, Path],
+    example: np.ndarray,
+    registered_as: str | None,
+    requirements: Sequence[str] = _REQUIREMENTS,
 ) -> Any:
     """Log a model as a pyfunc model of the active run.
 
@@ -82,6 +89,7 @@ def log_model(
             :mod:`daformer_kedro.serving.served_model`.
         example: (n, H, W, C) uint8, kept with the model.
         registered_as: name in the model registry; ``None`` for none.
+        requirements: packages that the model needs, of the versions here.
 
     Returns:
         MLflow's description of the model.
@@ -97,9 +105,14 @@ def log_model(
             signature=_signature(),
             metadata={"image_shape": list(example.shape[1:])},
             input_example=example,
-            pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
+            pip_requirements=[f"{name}=={version(name)}" for name in requirements],
             registered_model_name=registered_as,
         )
+
+
+def _requirements(encoder: str) -> list[str]:
+    """Return the packages that a model needs; timm for its networks alone."""
+    return _REQUIREMENTS if encoder in ENCODERS else [*_REQUIREMENTS, "timm"]
 
 
 def _signature() -> ModelSignature:
