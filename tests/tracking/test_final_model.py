@@ -11,6 +11,8 @@ import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
+from daformer_kedro.tracking import final_model
+
 
 def model_folder(project: Any) -> Any:
     (found,) = (project.path / "mlartifacts" / "models").iterdir()
