@@ -233,13 +233,14 @@ def evaluate_predictions(
             f"{num_classes_seen} classes seen, 0 to {num_classes_seen - 1}, are allowed"
         )
     has_top5 = num_classes_seen > _MAX_K
+    of_classes = class_accuracies(predictions, num_classes_seen)
     return {
         "task": int(task),
         "num_classes_seen": int(num_classes_seen),
         "task_accuracies": task_accuracies(predictions, task),
-        "class_accuracies": class_accuracies(predictions, num_classes_seen),
+        "class_accuracies": of_classes,
         "accuracy": accuracy(predictions),
-        "balanced_accuracy": balanced_accuracy(predictions, num_classes_seen),
+        "balanced_accuracy": _mean_of_known(of_classes),
         "top5_accuracy": top_k_accuracy(predictions, _MAX_K) if has_top5 else None,
     }
 

@@ -174,16 +174,16 @@ def _estimated_error(
         counts: (C,) of them; classes without any are left out.
 
     Returns:
-        A mean over images; infinity where there is none.
+        A share of the images; infinity where there are no images.
     """
     there = counts > 0
     if not bool(there.any()):
         return math.inf
     counts, means = counts[there], sums[there] / counts[there, None]
     weights = weights[there]
-    within = gram - means.T @ (means * counts[:, None])
-    covariance = weights @ within @ weights.T / counts.sum()
     scores = means @ weights.T  # of each class's mean image (rows), for each class
+    between = scores.T @ (scores * counts[:, None])
+    covariance = (weights @ gram @ weights.T - between) / counts.sum()
     margins = scores.diagonal()[:, None] - scores
     own = covariance.diagonal()
     variances = (own[:, None] + own - 2 * covariance).clamp(min=1e-12)
