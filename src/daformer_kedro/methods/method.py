@@ -6,19 +6,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from daformer_kedro.objectives import Need, terms_that_need
-from daformer_kedro.validation import STRICT, validated
+from daformer_kedro.validation import NoSettings, validated
 
 if TYPE_CHECKING:
     from daformer_kedro.model import DAFormer
-
-
-@dataclass(frozen=True, config=STRICT)
-class NoSettings:
-    """Settings of methods whose parameters are in the other sections."""
 
 
 class Method:

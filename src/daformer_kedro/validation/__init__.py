@@ -7,6 +7,7 @@ from daformer_kedro.validation.types import (
     Fraction,
     NonNegativeFloat,
     NonNegativeInt,
+    NoSettings,
     PositiveFloat,
     PositiveInt,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "STRICT",
     "Device",
     "Fraction",
+    "NoSettings",
     "NonNegativeFloat",
     "NonNegativeInt",
     "PositiveFloat",

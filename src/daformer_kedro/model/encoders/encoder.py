@@ -7,16 +7,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from pydantic.dataclasses import dataclass
 from torch import nn
 
 from daformer_kedro.config import ModelConfig
-from daformer_kedro.validation import STRICT
-
-
-@dataclass(frozen=True, config=STRICT)
-class NoSettings:
-    """Settings of encoders that read the section ``model`` alone."""
+from daformer_kedro.validation import NoSettings
 
 
 class Encoder(nn.Module):
