@@ -131,7 +131,7 @@ def test_an_interrupted_run_hears_nothing_of_the_next(
     copy: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(final_model, "log_model", lambda *_: interrupt())
+        patch.setattr(final_model, "log_model", lambda *_, **__: interrupt())
         with pytest.raises(KeyboardInterrupt):
             copy.project.run()
     mlflow.end_run("KILLED")
@@ -241,7 +241,7 @@ def test_a_run_that_ended_between_its_results_and_its_log_is_logged_when_gone_on
     fresh: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(final_model, "log_model", lambda *_: interrupt())
+        patch.setattr(final_model, "log_model", lambda *_, **__: interrupt())
         with pytest.raises(KeyboardInterrupt):
             fresh.plain()
     mlflow.end_run("KILLED")  # the process would have ended
