@@ -34,6 +34,7 @@ from daformer_kedro.learning.trainer import (
     Trainer,
 )
 from daformer_kedro.model import DAFormer
+from daformer_kedro.model.freezing import freeze_for_finetuning, freeze_for_training
 from daformer_kedro.objectives import (
     Need,
     Neighbourhood,
@@ -85,7 +86,7 @@ def train_task(
     training, losses = settings.training, settings.losses
     task = model.num_tasks - 1
     first = task == 0
-    model.freeze_for_training(freeze_old_tasks=training.freeze_old_tasks)
+    freeze_for_training(model, freeze_old_tasks=training.freeze_old_tasks)
     epochs = (first and training.initial_epochs) or training.epochs
     sharp = training.sharpness
     phase = PhaseConfig(
@@ -164,7 +165,7 @@ def finetune_on_memory(
         One record per epoch.
     """
     training = settings.training
-    model.freeze_for_finetuning()
+    freeze_for_finetuning(model)
     phase = PhaseConfig(
         task=model.num_tasks - 1,
         name="finetune",
