@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
 from torch import Tensor
 
+from daformer_kedro.methods.held_out import chosen_rows
 from daformer_kedro.methods.method import Method, without
 
 if TYPE_CHECKING:
     from torch import nn
 
 Statistics = Mapping[str, Tensor]
-"""Sums over all images seen so far, by name."""
+"""Sums over all images seen so far, by name, and features of a few held-out ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +39,40 @@ class TaskFeatures:
     seed: int
 
 
+class Classifiers(NamedTuple):
+    """What a method works out of its statistics.
+
+    Attributes:
+        final: of all images.
+        fitted: of all but held-out images, which can tell how sure it may be.
+    """
+
+    final: nn.Module
+    fitted: nn.Module
+
+
+class HeldOut(NamedTuple):
+    """Held-out images, to calibrate on, and class means to compare images with.
+
+    Attributes:
+        features: (K, E) float32.
+        targets: (K,) int64.
+        fitted_means: (C, E), class means without these images.
+        means: (C, E), with them.
+    """
+
+    features: Tensor
+    targets: Tensor
+    fitted_means: Tensor
+    means: Tensor
+
+
 class ClosedFormMethod(Method):
     """Statistics of a fixed encoder's features, and a classifier worked out from them.
 
     No image is kept, and nothing is forgotten: sums do not depend on the order in which
-    classes arrive, nor on their division into tasks.
+    classes arrive, nor on their division into tasks. Features of at most twenty
+    held-out images of each class stay apart, to calibrate on.
     """
 
     has_editions = False
@@ -58,15 +89,47 @@ class ClosedFormMethod(Method):
     def add_task(self, before: Statistics | None, task: TaskFeatures) -> Statistics:
         """Return the statistics with those of one more task.
 
+        Here those that every method needs: class sums and counts, and the features of
+        held-out images.
+
         Args:
             before: of the tasks before; ``None`` for the first.
             task: what there is to add.
         """
-        raise NotImplementedError
+        sums = class_sums(task.features, task.targets, task.num_classes)
+        counts = torch.bincount(task.targets, minlength=task.num_classes)
+        rows = chosen_rows(task.targets, task.sample_index)
+        features, targets = task.features[rows].half(), task.targets[rows]
+        if before is not None:
+            sums += with_rows(before["sums"], task.num_classes)
+            counts += with_rows(before["counts"], task.num_classes)
+            features = torch.cat([before["held_features"], features])
+            targets = torch.cat([before["held_targets"], targets])
+        return {
+            "sums": sums,
+            "counts": counts,
+            "held_features": features,
+            "held_targets": targets,
+        }
 
-    def classifier(self, statistics: Statistics) -> nn.Module:
+    def classifiers(self, statistics: Statistics) -> Classifiers:
         """Work out what classifies, see :mod:`~daformer_kedro.methods.classifiers`."""
         raise NotImplementedError
+
+
+def held_out_of(statistics: Statistics) -> HeldOut:
+    """Return what the statistics hold of held-out images."""
+    features = statistics["held_features"].float()
+    targets, sums = statistics["held_targets"], statistics["sums"]
+    counts = statistics["counts"]
+    apart = class_sums(features, targets, len(sums))
+    others = counts - torch.bincount(targets, minlength=len(sums))
+    return HeldOut(
+        features,
+        targets,
+        fitted_means=((sums - apart) / others[:, None]).float(),
+        means=(sums / counts[:, None]).float(),
+    )
 
 
 def class_sums(features: Tensor, targets: Tensor, num_classes: int) -> Tensor:
