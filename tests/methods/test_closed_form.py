@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -188,3 +190,25 @@ def test_settings_are_the_methods_own() -> None:
         METHODS["ridge"]({"lam": 1})
     with pytest.raises(InputError, match=r"baseline_settings\.ridge is not"):
         METHODS["replay"]({"ridge": 1.0})
+
+
+@pytest.mark.parametrize("name", ["prototypes", "ridge"])
+def test_versions_of_an_image_count_as_images(name) -> None:
+    """Three equal versions change nothing; the held-out ones leave together."""
+    features, labels = all_images()
+    rows = torch.arange(len(labels))
+    method = METHODS[name]()
+    once = TaskFeatures(features, labels, rows, NUM_CLASSES, SEED)
+    thrice = replace(once, views=(features, features))
+    found = []
+    for task in (once, thrice):
+        statistics = method.add_task(None, task)
+        classifiers = method.classifiers(statistics)
+        held = held_out_of(statistics)
+        logits = [c(features[None]) for c in (classifiers.final, classifiers.fitted)]
+        found.append((*logits, held.means, held.fitted_means, held.features))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+    mixed = method.add_task(None, replace(once, views=(3 * features,)))
+    expected = [2 * features[labels == c].mean(0) for c in range(NUM_CLASSES)]
+    torch.testing.assert_close(held_out_of(mixed).means, torch.stack(expected))

@@ -30,6 +30,7 @@ class TaskFeatures:
             source, the same in whatever order classes arrive.
         num_classes: classes seen so far, this task's included.
         seed: the run's.
+        views: features of augmented versions of the same images, (N, E) each.
     """
 
     features: Tensor
@@ -37,6 +38,12 @@ class TaskFeatures:
     sample_index: Tensor
     num_classes: int
     seed: int
+    views: tuple[Tensor, ...] = ()
+
+    @property
+    def versions(self) -> tuple[Tensor, ...]:
+        """Features of the images as they are, then of augmented versions of them."""
+        return self.features, *self.views
 
 
 class Classifiers(NamedTuple):
@@ -90,27 +97,26 @@ class ClosedFormMethod(Method):
         """Return the statistics with those of one more task.
 
         Here those that every method needs: class sums and counts, and the features of
-        held-out images.
+        held-out images that are kept.
 
         Args:
             before: of the tasks before; ``None`` for the first.
             task: what there is to add.
         """
-        sums = class_sums(task.features, task.targets, task.num_classes)
-        counts = torch.bincount(task.targets, minlength=task.num_classes)
-        rows = chosen_rows(task.targets, task.sample_index)
-        features, targets = task.features[rows].half(), task.targets[rows]
-        if before is not None:
-            sums += with_rows(before["sums"], task.num_classes)
-            counts += with_rows(before["counts"], task.num_classes)
-            features = torch.cat([before["held_features"], features])
-            targets = torch.cat([before["held_targets"], targets])
-        return {
-            "sums": sums,
-            "counts": counts,
-            "held_features": features,
-            "held_targets": targets,
+        kept = chosen_rows(task.targets, task.sample_index)
+        added = {
+            **_sums(task, torch.arange(len(task.targets)), ""),
+            **_sums(task, kept, "kept_"),
         }
+        features, targets = task.features[kept].half(), task.targets[kept]
+        if before is not None:
+            added = {
+                name: value + with_rows(before[name], task.num_classes)
+                for name, value in added.items()
+            }
+            features = torch.cat([before["kept_features"], features])
+            targets = torch.cat([before["kept_targets"], targets])
+        return {**added, "kept_features": features, "kept_targets": targets}
 
     def classifiers(self, statistics: Statistics) -> Classifiers:
         """Work out what classifies, see :mod:`~daformer_kedro.methods.classifiers`."""
@@ -119,17 +125,23 @@ class ClosedFormMethod(Method):
 
 def held_out_of(statistics: Statistics) -> HeldOut:
     """Return what the statistics hold of held-out images."""
-    features = statistics["held_features"].float()
-    targets, sums = statistics["held_targets"], statistics["sums"]
-    counts = statistics["counts"]
-    apart = class_sums(features, targets, len(sums))
-    others = counts - torch.bincount(targets, minlength=len(sums))
+    sums, counts = statistics["sums"], statistics["counts"]
+    others = counts - statistics["kept_counts"]
     return HeldOut(
-        features,
-        targets,
-        fitted_means=((sums - apart) / others[:, None]).float(),
+        statistics["kept_features"].float(),
+        statistics["kept_targets"],
+        fitted_means=((sums - statistics["kept_sums"]) / others[:, None]).float(),
         means=(sums / counts[:, None]).float(),
     )
+
+
+def _sums(task: TaskFeatures, rows: Tensor, prefix: str) -> dict[str, Tensor]:
+    """Return class sums (C, E) over all versions of some images, and how many (C,)."""
+    targets, num = task.targets[rows], task.num_classes
+    sums = sum(class_sums(version[rows], targets, num) for version in task.versions)
+    assert isinstance(sums, Tensor)
+    counts = len(task.versions) * torch.bincount(targets, minlength=num)
+    return {f"{prefix}sums": sums, f"{prefix}counts": counts}
 
 
 def class_sums(features: Tensor, targets: Tensor, num_classes: int) -> Tensor:

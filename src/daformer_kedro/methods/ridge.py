@@ -112,10 +112,12 @@ def _products(
     gram = torch.zeros((width, width), dtype=torch.float64)
     sums = torch.zeros((task.num_classes, width), dtype=torch.float64)
     for part in places.split(_ROWS_AT_ONCE):
-        features = random_features(task.features[part], projection).double()
-        gram.addmm_(features.T, features)
-        sums += class_sums(features, task.targets[part], task.num_classes)
+        for version in task.versions:
+            features = random_features(version[part], projection).double()
+            gram.addmm_(features.T, features)
+            sums += class_sums(features, task.targets[part], task.num_classes)
     counts = torch.bincount(task.targets[places], minlength=task.num_classes)
+    counts *= len(task.versions)
     return {
         f"{name}_gram": _packed(gram),
         f"{name}_sums": sums,

@@ -69,7 +69,7 @@ def learn_task_node(
     used = validated(PreprocessingConfig, preprocessing, "preprocessing")
     batch_size = validated(EvaluationConfig, evaluation, "evaluation").batch_size
     extractor = Extractor(network.to(resolve_device(device)), used, batch_size)
-    features, _ = extractor.extract(images, "train", sample_index(task_data))
+    features, *views = extractor.extract_views(images, sample_index(task_data))
     method = METHODS[baseline](baseline_settings)
     assert isinstance(method, ClosedFormMethod)
     task = TaskFeatures(
@@ -78,6 +78,7 @@ def learn_task_node(
         sample_index=torch.from_numpy(sample_index(task_data).to_numpy(copy=True)),
         num_classes=network.num_classes,
         seed=seed,
+        views=tuple(views),
     )
     added = method.add_task(statistics, task)
     classifiers = method.classifiers(added)
