@@ -14,6 +14,7 @@ from daformer_kedro.augmentation.tokens import TokensAsTheyAre
 from daformer_kedro.augmentation.transform import Augmentation
 from daformer_kedro.config import SharpnessConfig
 from daformer_kedro.learning.chunks import inference_chunks, training_chunks
+from daformer_kedro.learning.class_balance import class_draws
 from daformer_kedro.learning.devices import autocast
 from daformer_kedro.learning.optimisation import CosineSchedule
 from daformer_kedro.learning.progress import EpochRecord, announce
@@ -40,6 +41,7 @@ class PhaseConfig:
         epochs: epochs in all.
         batch_size: images per step.
         repeats: see :func:`~daformer_kedro.learning.sampling.epoch_batches`.
+        class_balance: see :mod:`~daformer_kedro.learning.class_balance`.
         sharpness: sharpness-aware minimisation; ``rho`` 0 is off.
         clip_norm: largest gradient norm, ``None`` for no clipping.
         precision: type of autocast; float32 for no autocast.
@@ -50,6 +52,7 @@ class PhaseConfig:
     epochs: int
     batch_size: int
     repeats: int = 1
+    class_balance: str = "none"
     sharpness: SharpnessConfig = field(default_factory=SharpnessConfig)
     clip_norm: float | None = None
     precision: torch.dtype = torch.float32
@@ -100,6 +103,7 @@ class Trainer:
         self.schedule = schedule
         self.generator = generator
         self.group = group
+        self._draws = class_draws(phase.class_balance, data.targets)
         num_images = min(phase.batch_size, len(data.targets))
         batch_size = num_images // group.shard(num_images).part[1]
         self._chunks = training_chunks(
@@ -170,6 +174,8 @@ class Trainer:
             self.phase.batch_size,
             self.phase.repeats,
             self.generator,
+            self._draws,
+            self.data.targets,
         )
         sums: dict[str, Tensor] = {}
         pixels = self.data.batches(batches, self.generator)

@@ -94,6 +94,7 @@ def train_task(
         epochs=epochs,
         batch_size=training.batch_size,
         repeats=settings.augmentation.repeats,
+        class_balance=training.class_balance,
         sharpness=SharpnessConfig() if first and not sharp.first_task else sharp,
         clip_norm=training.clip_norm,
         precision=_precision(training, model, data.device),
@@ -170,6 +171,7 @@ def finetune_on_memory(
         name="finetune",
         epochs=finetuning.epochs,
         batch_size=finetuning.batch_size,
+        class_balance=training.class_balance,
         clip_norm=training.clip_norm,
         precision=_precision(training, model, data.device),
     )

@@ -27,7 +27,9 @@ from daformer_kedro.learning.distributed.launch import run_phase
 from daformer_kedro.learning.growth import expand_model
 from daformer_kedro.learning.memory import (
     keep_everything,
+    proportional_quotas,
     update_memory,
+    with_class_sizes,
 )
 from daformer_kedro.learning.progress import history_table
 from daformer_kedro.learning.seeding import make_generator
@@ -139,14 +141,16 @@ def select_exemplars_node(
     extractor = Extractor.of(trained, evaluation, device)
     model = extractor.model
     features, _ = extractor.extract(images, "train", sample_index(candidates))
-    return update_memory(
-        exemplars,
-        candidates,
-        features,
-        config.exemplars_per_class(model.num_classes),
-        config.selection,
-        make_generator(seed, model.num_tasks - 1, "selection"),
+    generator = make_generator(seed, model.num_tasks - 1, "selection")
+    quota: int | dict[int, int] = config.exemplars_per_class(model.num_classes)
+    if config.allocation == "proportional":
+        quota = proportional_quotas(config.total or 0, exemplars, candidates)
+    chosen = update_memory(
+        exemplars, candidates, features, quota, config.selection, generator
     )
+    if config.allocation == "proportional":
+        return with_class_sizes(chosen, exemplars, candidates)
+    return chosen
 
 
 def finetune_on_memory_node(

@@ -144,6 +144,7 @@ def _learn(task: int, source: str) -> Node:
         "evaluation": "params:evaluation",
         "seed": "params:seed",
         "device": "params:training.device",
+        "class_balance": "params:training.class_balance",
     }
     if task > 0:
         inputs |= {
