@@ -91,6 +91,10 @@ class TrainingConfig:
         schedule: which of :data:`SCHEDULES` the parameters were made for.
         epochs: epochs per task.
         initial_epochs: epochs of the first task, ``None`` for ``epochs``.
+        patience: epochs without a higher validation accuracy after which a training
+            ends, with the weights of the best epoch; ``None`` trains all epochs.
+        max_minutes: time of a task's training, and of its finetuning; ``None`` for no
+            limit.
         batch_size: images per step.
         learning_rate: peak rate for a batch of 512; it is scaled linearly.
         min_learning_rate: end of the cosine, not scaled.
@@ -118,6 +122,8 @@ class TrainingConfig:
     schedule: Literal["published", "short"] = "published"
     epochs: PositiveInt = 500
     initial_epochs: PositiveInt | None = None
+    patience: PositiveInt | None = None
+    max_minutes: PositiveFloat | None = None
     batch_size: PositiveInt = 128
     learning_rate: PositiveFloat = 5e-4
     min_learning_rate: NonNegativeFloat = 1e-5
@@ -136,6 +142,11 @@ class TrainingConfig:
     engine: Literal["torch", "ray"] = "torch"
     nnodes: PositiveInt = 1
     rendezvous: Annotated[str, Field(pattern=r"^[^\s:]+:\d+$")] | None = None
+
+    @property
+    def may_end_early(self) -> bool:
+        """Return whether a phase may end before its last epoch."""
+        return self.patience is not None or self.max_minutes is not None
 
     @property
     def num_ranks(self) -> int:

@@ -111,11 +111,11 @@ def update_memory(
         )
     memory = pd.concat(tables, ignore_index=True)
     memory = memory.sort_values(["target", "rank"], ignore_index=True)
-    sizes = memory.groupby("target").size().to_dict()
-    too_many = any(size > quotas[target] for target, size in sizes.items())
-    if too_many or memory["sample_index"].duplicated().any():
+    sizes = memory.groupby("target").size()
+    too_many = sizes > sizes.index.map(quotas)
+    if too_many.any() or memory["sample_index"].duplicated().any():
         raise AssertionError(
-            f"the rehearsal memory holds {sizes} exemplars of the classes, "
+            f"the rehearsal memory holds {sizes.to_dict()} exemplars of the classes, "
             f"quota {quota}, or one image twice"
         )
     return memory.astype({"sample_index": "int64", "target": "int64", "rank": "int64"})
@@ -153,17 +153,14 @@ def proportional_quotas(
     Returns:
         Exemplars by target.
     """
-    images = candidates.groupby("target").size().to_dict()
-    limits = dict(images)
+    new = candidates.groupby("target").size()
+    classes = pd.DataFrame({"images": new, "limit": new})
     if previous is not None:
-        old = previous.groupby("target")["num_images"].agg(["first", "size"])
-        images |= old["first"].to_dict()
-        limits |= old["size"].to_dict()
-    targets = sorted(images)
-    quotas = apportion(
-        total, [images[t] for t in targets], [limits[t] for t in targets], least=1
-    )
-    return dict(zip(targets, quotas, strict=True))
+        old = previous.groupby("target")["num_images"].agg(images="first", limit="size")
+        classes = pd.concat([classes, old]).sort_index()
+    shares, limits = classes["images"].tolist(), classes["limit"].tolist()
+    quotas = apportion(total, shares, limits, least=1)
+    return dict(zip(classes.index.tolist(), quotas, strict=True))
 
 
 def with_class_sizes(

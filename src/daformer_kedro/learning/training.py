@@ -28,6 +28,7 @@ from daformer_kedro.learning.optimisation import (
 )
 from daformer_kedro.learning.progress import EpochRecord
 from daformer_kedro.learning.seeding import make_generator
+from daformer_kedro.learning.stopping import Stopping, Validation
 from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.trainer import (
     PhaseConfig,
@@ -66,6 +67,7 @@ def train_task(
     neighbours: Tensor | None = None,
     state: StateFile | None = None,
     group: ProcessGroup = SINGLE_PROCESS,
+    validation: TaskImages | None = None,
 ) -> list[EpochRecord]:
     """Train the newest task of ``model`` in place.
 
@@ -78,6 +80,7 @@ def train_task(
         neighbours: (N, K) among them; needed for KNN distillation over the data set.
         state: file to resume from, and to save to every ``training.save_every`` epochs.
         group: the processes that train the model together.
+        validation: images to choose the best epoch by, for ``training.patience``.
 
     Returns:
         One record per epoch.
@@ -114,6 +117,7 @@ def train_task(
         group=group,
         teacher=teacher,
         state=state,
+        validation=validation,
     )
 
 
@@ -146,6 +150,7 @@ def finetune_on_memory(
     finetuning: FinetuningConfig,
     state: StateFile | None = None,
     group: ProcessGroup = SINGLE_PROCESS,
+    validation: TaskImages | None = None,
 ) -> list[EpochRecord]:
     """Balanced finetuning in place: heads, keys and decoder, on the memory alone.
 
@@ -160,6 +165,7 @@ def finetune_on_memory(
         finetuning: epochs, batch size and learning rate.
         state: file to resume from, and to save to every ``training.save_every`` epochs.
         group: the processes that train the model together.
+        validation: as in :func:`train_task`.
 
     Returns:
         One record per epoch.
@@ -185,6 +191,7 @@ def finetune_on_memory(
         follows_schedule=False,
         group=group,
         state=state,
+        validation=validation,
     )
 
 
@@ -206,6 +213,7 @@ def _fit(
     group: ProcessGroup,
     teacher: DAFormer | None = None,
     state: StateFile | None = None,
+    validation: TaskImages | None = None,
 ) -> list[EpochRecord]:
     """Run a phase: make the optimiser and all that draws at random, and train."""
     training = settings.training
@@ -232,8 +240,26 @@ def _fit(
         augmentation=_augmentation(data, settings),
         mixing=_mixing(model, settings),
         generator=_generator(data, settings, phase),
+        stopping=_stopping(settings, validation, group),
     )
     return trainer.run(state, training.save_every)
+
+
+def _stopping(
+    settings: LearningSettings, validation: TaskImages | None, group: ProcessGroup
+) -> Stopping:
+    training = settings.training
+    if training.patience is not None and validation is None:
+        raise ValueError(
+            f"validation = None: training.patience = {training.patience} needs "
+            "validation images"
+        )
+    return Stopping(
+        training.patience,
+        training.max_minutes,
+        None if validation is None else Validation(validation, settings.preprocessing),
+        group,
+    )
 
 
 def _accelerate(

@@ -22,6 +22,7 @@ from daformer_kedro.config import (
     validated,
 )
 from daformer_kedro.config.run import LossesConfig
+from daformer_kedro.errors import InputError
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.distributed.launch import run_phase
 from daformer_kedro.learning.growth import expand_model
@@ -51,6 +52,7 @@ from daformer_kedro.scenario.samples import (
     assemble_task_data,
     class_names,
     num_new_classes,
+    of_split,
     sample_index,
 )
 from daformer_kedro.storage.state_file import StateFile
@@ -118,6 +120,7 @@ def train_task_node(
         settings,
         teacher=teacher,
         state=state,
+        validation=_validation_images(images, samples, device, settings),
         **({k: v.to(device) for k, v in used.items()} if used else {}),
     )
     return _checkpoint(student, settings, samples), history_table(records)
@@ -178,6 +181,7 @@ def finetune_on_memory_node(
         settings,
         finetuning=validated(FinetuningConfig, finetuning, "finetuning"),
         state=state,
+        validation=_validation_images(images, samples, device, settings),
     )
     return _checkpoint(model, settings, samples), history_table(records)
 
@@ -215,6 +219,25 @@ def _task_images(
         images=chosen.to(device) if isinstance(chosen, Tensor) else chosen,
         targets=targets_of(rows).to(device),
     )
+
+
+def _validation_images(
+    images: Images | EmbeddedImages,
+    samples: pd.DataFrame,
+    device: torch.device,
+    settings: LearningSettings,
+) -> TaskImages | None:
+    """Select the images to choose the best epoch by, if the settings ask for it."""
+    patience = settings.training.patience
+    if patience is None:
+        return None
+    rows = of_split(samples, "validation")
+    if rows.empty:
+        raise InputError(
+            f"training.patience = {patience}: of the classes so far "
+            f"({', '.join(class_names(samples))}) there is no validation image"
+        )
+    return _task_images(images, rows, device, settings)
 
 
 def _checkpoint(

@@ -233,6 +233,9 @@ def _evaluate(task: int, source: str, config: Config) -> Node:
         inputs["exemplars"] = "exemplars"
     if task > 0 and config.trains:
         inputs |= {"task_data": "task_data", "neighbourhood": "neighbourhood"}
+    if config.trains and config.training.may_end_early:
+        histories = ["training", *(["finetuning"] if config.finetunes(task) else [])]
+        inputs |= {name: name for name in (f"{phase}_history" for phase in histories)}
     return node(
         evaluate_task_node,
         inputs=inputs,
