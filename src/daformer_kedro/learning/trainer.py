@@ -18,7 +18,12 @@ from daformer_kedro.learning.devices import autocast
 from daformer_kedro.learning.optimisation import CosineSchedule
 from daformer_kedro.learning.progress import EpochRecord, announce
 from daformer_kedro.learning.sampling import epoch_batches
-from daformer_kedro.learning.sharpness import ascend, restore
+from daformer_kedro.learning.saving import (
+    EVERY_EPOCH,
+    SaveInterval,
+    saving_states,
+)
+from daformer_kedro.learning.sharpness import Ascent
 from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.model import DAFormer, DAFormerOutput
 from daformer_kedro.objectives import Batch, Objective
@@ -111,17 +116,19 @@ class Trainer:
             self._teacher_chunks = inference_chunks(
                 teacher, batch_size, data.device, phase.precision
             )
+        self._ascent = Ascent(phase.sharpness.rho, phase.sharpness.adaptive)
         self.history: list[EpochRecord] = []
 
     def run(
-        self, state_file: StateFile | None = None, save_every: int = 1
+        self,
+        state_file: StateFile | None = None,
+        interval: SaveInterval = EVERY_EPOCH,
     ) -> list[EpochRecord]:
         """Train the epochs that are left and return the record of all.
 
         Args:
             state_file: file to resume from, and to save the state to.
-            save_every: epochs between two savings; the last epoch is always saved,
-                since what comes after it may fail too.
+            interval: time between two savings; the last epoch is always saved.
 
         Raises:
             DivergenceError: a loss is not finite at the end of an epoch.
@@ -132,16 +139,16 @@ class Trainer:
             for record in self.history:
                 announce(record)
         self.model.train()
-        for epoch in range(len(self.history), self.phase.epochs):
-            if self.schedule is not None:
-                self.schedule.step(epoch)
-            record = self._run_epoch(epoch)
-            self.group.check_agreement(self.model)
-            self.history.append(record)
-            is_due = (epoch + 1) % save_every == 0 or epoch + 1 == self.phase.epochs
-            if state_file is not None and is_due:
-                state_file.save(self.state_dict())
-            announce(record)
+        with saving_states(state_file, interval) as states:
+            for epoch in range(len(self.history), self.phase.epochs):
+                if self.schedule is not None:
+                    self.schedule.step(epoch)
+                record = self._run_epoch(epoch)
+                self.group.check_agreement(self.model)
+                self.history.append(record)
+                is_last = epoch + 1 == self.phase.epochs
+                states.epoch_ends(epoch + 1, is_last, self.state_dict)
+                announce(record)
         self.model.eval()
         return self.history
 
@@ -243,14 +250,13 @@ class Trainer:
         self, images: Tensor, batch: Batch, shard: Shard
     ) -> None:
         """Replace the gradients by those at the worst point near the weights."""
-        sharpness = self.phase.sharpness
         trainable = self._trainable()
-        saved = ascend(trainable, sharpness.rho, adaptive=sharpness.adaptive)
+        self._ascent.climb(trainable)
         self.optimiser.zero_grad(set_to_none=True)
         terms = self.objective(batch.seen_by(self._student_forward(images, shard)))
         torch.stack(tuple(terms.values())).sum().backward()
         shard.sum_gradients(trainable)
-        restore(trainable, saved)
+        self._ascent.return_to_start()
 
     def _student_forward(self, images: Tensor, shard: Shard) -> DAFormerOutput:
         with self._autocast():

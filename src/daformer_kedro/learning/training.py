@@ -27,6 +27,7 @@ from daformer_kedro.learning.optimisation import (
     scaled_learning_rate,
 )
 from daformer_kedro.learning.progress import EpochRecord
+from daformer_kedro.learning.saving import SaveInterval
 from daformer_kedro.learning.seeding import make_generator
 from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.trainer import (
@@ -76,7 +77,7 @@ def train_task(
         teacher: the model before the task; ``None`` in the first.
         features: (N, E) of the un-augmented data under the teacher.
         neighbours: (N, K) among them; needed for KNN distillation over the data set.
-        state: file to resume from, and to save to every ``training.save_every`` epochs.
+        state: file to resume from, and to save to while the training continues.
         group: the processes that train the model together.
 
     Returns:
@@ -157,7 +158,7 @@ def finetune_on_memory(
         data: the rehearsal memory, which holds the new classes too.
         settings: see :class:`LearningSettings`.
         finetuning: epochs, batch size and learning rate.
-        state: file to resume from, and to save to every ``training.save_every`` epochs.
+        state: file to resume from, and to save to while the training continues.
         group: the processes that train the model together.
 
     Returns:
@@ -231,7 +232,8 @@ def _fit(
         mixing=_mixing(model, settings),
         generator=_generator(data, settings, phase),
     )
-    return trainer.run(state, training.save_every)
+    interval = SaveInterval(training.save_every, training.save_minutes)
+    return trainer.run(state, interval)
 
 
 def _accelerate(
