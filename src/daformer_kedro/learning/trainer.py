@@ -75,7 +75,9 @@ class Trainer:
         mixing: soft targets, mixup and CutMix.
         optimiser: over the model's trainable parameters.
         schedule: sets the learning rate before each epoch; ``None`` keeps it.
-        generator: source of all chance, on the model's device.
+        generator: source of chance, on the model's device.
+        host_generator: source of what the host has to know without asking the device;
+            on a CPU the same one by default.
         teacher: frozen model of the task before.
         group: the processes that train this model together.
     """
@@ -92,6 +94,7 @@ class Trainer:
         optimiser: torch.optim.Optimizer,
         schedule: CosineSchedule | None,
         generator: torch.Generator,
+        host_generator: torch.Generator | None = None,
         teacher: DAFormer | None = None,
         group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
@@ -104,6 +107,7 @@ class Trainer:
         self.optimiser = optimiser
         self.schedule = schedule
         self.generator = generator
+        self.host_generator = host_generator or generator
         self.group = group
         num_images = min(phase.batch_size, len(data.targets))
         batch_size = num_images // group.shard(num_images).part[1]
@@ -158,6 +162,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
+            "host_generator": self.host_generator.get_state(),
             "objective": self.objective.state_dict(),
             "history": [vars(record) for record in self.history],
         }
@@ -167,6 +172,7 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"])
+        self.host_generator.set_state(state["host_generator"])
         self.objective.load_state_dict(state["objective"])
         self.history = [EpochRecord(**record) for record in state["history"]]
 
@@ -180,7 +186,9 @@ class Trainer:
         )
         sums: dict[str, Tensor] = {}
         pixels = self.data.batches(batches, self.generator)
-        augmented = self.augmentation.batches(pixels, self.generator)
+        augmented = self.augmentation.batches(
+            pixels, self.generator, self.host_generator
+        )
         for rows, images in zip(batches, augmented, strict=True):
             for name, value in self._step(rows, images).items():
                 sums[name] = sums[name] + value if name in sums else value

@@ -219,6 +219,7 @@ def _fit(
     schedule = None
     if follows_schedule:
         schedule = make_schedule(optimiser, training, phase.epochs)
+    generator = _generator(data, settings, phase)
     trainer = Trainer(
         phase,
         model,
@@ -230,7 +231,8 @@ def _fit(
         teacher=teacher,
         augmentation=_augmentation(data, settings),
         mixing=_mixing(model, settings),
-        generator=_generator(data, settings, phase),
+        generator=generator,
+        host_generator=_host_generator(generator, settings, phase),
     )
     interval = SaveInterval(training.save_every, training.save_minutes)
     return trainer.run(state, interval)
@@ -256,6 +258,14 @@ def _generator(
     data: TaskImages, settings: LearningSettings, phase: PhaseConfig
 ) -> torch.Generator:
     return make_generator(settings.seed, phase.task, phase.name, data.device)
+
+
+def _host_generator(
+    generator: torch.Generator, settings: LearningSettings, phase: PhaseConfig
+) -> torch.Generator:
+    if generator.device.type == "cpu":
+        return generator
+    return make_generator(settings.seed, phase.task, f"{phase.name} on the host")
 
 
 def _augmentation(
