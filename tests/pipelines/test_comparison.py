@@ -40,9 +40,19 @@ def test_repeats_in_mlflow_become_means(project: Any) -> None:
         "comparison.tex",
         "comparison.png",
         "curves.csv",
+        "differences.csv",
+        "differences.png",
     }
     curves = pd.read_csv(folder / "curves.csv")
     assert curves["num_classes_seen"].tolist() == [4, 7, 10] * 2
+
+    differences = pd.read_csv(folder / "differences.csv").set_index("measure")
+    found = differences.loc["last_accuracy"]
+    assert found["num_pairs"] == 1  # of the seed that both have
+    assert found["num_images"] == 360  # of the predictions that are stored
+    assert found["low"] <= found["difference"] <= found["high"]
+    text = (folder / "comparison.md").read_text(encoding="utf-8")
+    assert "1 pair, 360 test images; one pair says nothing about other seeds" in text
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-_TAGS = ("protocol", "edition", "baseline", "settings_key", "run_key")
+_TAGS = (
+    "protocol",
+    "edition",
+    "baseline",
+    "settings_key",
+    "run_key",
+    "class_order",
+    "seed",
+)
 _SERIES = ("accuracy_after_task", "num_classes_seen")
 _PAGE = 500
 _PARENT_TAG = "mlflow.parentRunId"
