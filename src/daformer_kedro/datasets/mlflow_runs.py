@@ -11,6 +11,7 @@ from kedro.io import AbstractDataset, DatasetError
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.comparison import MEASURES
+from daformer_kedro.evaluation.costs import COSTS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -150,7 +151,8 @@ def _row(client: MlflowClient, run: Run) -> dict[str, Any]:
         **{tag: tags[tag] for tag in _TAGS},
         "schedule": tags.get("schedule", "published"),
         "memory": _memory(tags.get("memory_keep", "exemplars"), params),
-        **{name: metrics.get(name) for name in MEASURES},
+        "device": tags.get("device", "unknown"),
+        **{name: metrics.get(name) for name in (*MEASURES, *COSTS)},
         **{name: _series(client, run.info.run_id, name) for name in _SERIES},
         "settings": dict(params),
     }

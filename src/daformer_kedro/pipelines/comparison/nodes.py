@@ -12,6 +12,7 @@ import pandas as pd
 
 from daformer_kedro.evaluation.comparison import compare, mean_curves
 from daformer_kedro.evaluation.comparison_tables import to_latex, to_markdown
+from daformer_kedro.evaluation.costs import cost_table, costs_to_markdown
 from daformer_kedro.evaluation.difference_sentences import difference_sentences
 from daformer_kedro.evaluation.paired_differences import paired_differences
 from daformer_kedro.pipelines.figure import Figure
@@ -30,9 +31,17 @@ def compare_pairs_node(
     return paired_differences(runs, predictions)
 
 
-def write_comparison_node(table: pd.DataFrame, differences: pd.DataFrame) -> str:
-    """Write the table and a sentence per difference as Markdown."""
-    return to_markdown(table) + difference_sentences(differences)
+def tabulate_costs_node(runs: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate accuracy with time to learn, parameters and stored bytes."""
+    return cost_table(runs)
+
+
+def write_comparison_node(
+    table: pd.DataFrame, differences: pd.DataFrame, costs: pd.DataFrame
+) -> str:
+    """Write the tables and a sentence per difference as Markdown."""
+    sentences = difference_sentences(differences)
+    return to_markdown(table) + sentences + costs_to_markdown(costs)
 
 
 def average_runs_node(runs: pd.DataFrame) -> pd.DataFrame:
@@ -52,3 +61,10 @@ def draw_differences_node(differences: pd.DataFrame) -> Figure:
     from daformer_kedro.evaluation import figures
 
     return figures.differences_figure(differences)
+
+
+def draw_costs_node(costs: pd.DataFrame) -> Figure:
+    """Draw accuracy against time, parameters and stored bytes."""
+    from daformer_kedro.evaluation import figures
+
+    return figures.costs_figure(costs)

@@ -9,7 +9,9 @@ from daformer_kedro.pipelines.comparison.nodes import (
     compare_pairs_node,
     compare_runs_node,
     draw_comparison_node,
+    draw_costs_node,
     draw_differences_node,
+    tabulate_costs_node,
     write_comparison_node,
 )
 
@@ -31,8 +33,14 @@ def create_pipeline() -> Pipeline:
                 name="compare_pairs",
             ),
             node(
+                tabulate_costs_node,
+                inputs="finished_runs",
+                outputs="costs",
+                name="tabulate_costs",
+            ),
+            node(
                 write_comparison_node,
-                inputs=["comparison", "differences"],
+                inputs=["comparison", "differences", "costs"],
                 outputs="comparison_markdown",
                 name="write_comparison",
             ),
@@ -54,6 +62,13 @@ def create_pipeline() -> Pipeline:
                 inputs="differences",
                 outputs="differences_chart",
                 name="draw_differences",
+                tags="figures",
+            ),
+            node(
+                draw_costs_node,
+                inputs="costs",
+                outputs="costs_chart",
+                name="draw_costs",
                 tags="figures",
             ),
         ],
