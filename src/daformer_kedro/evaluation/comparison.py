@@ -19,6 +19,7 @@ import pandas as pd
 from daformer_kedro.config.keys import HARDWARE_SETTINGS
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.published import published_for
+from daformer_kedro.evaluation.split import is_on_validation
 from daformer_kedro.methods import METHODS
 
 MEASURES = (
@@ -40,6 +41,7 @@ _NOT_A_DIFFERENCE = (
     "baseline",
     "training.schedule",
     "model.decoder",
+    "source.evaluate_on",
     "source.validation_fraction",
     "scenario.class_order",
     "source.path",
@@ -207,8 +209,16 @@ def _method(run: pd.Series) -> str:
         run["baseline"],
         run["schedule"],
         decoder=settings.get("model.decoder", "dual_attention"),
-        on_validation=settings.get("source.validation_fraction", "None") != "None",
+        on_validation=_is_on_validation(settings),
     )
+
+
+def _is_on_validation(settings: Mapping[str, str]) -> bool:
+    """Return it of settings as MLflow holds them: flat, and all of them text."""
+    names = ("evaluate_on", "validation_fraction")
+    values = {name: settings.get(f"source.{name}", "None") for name in names}
+    known = {name: value for name, value in values.items() if value != "None"}
+    return is_on_validation({"source": known})
 
 
 def _differences(run: pd.Series, rivals: list[pd.Series]) -> str:

@@ -80,7 +80,7 @@ class ResultHooks(StateHooks):
         self._print(f"{good} {noun} classified{why}\nTable: {place}")
 
     def _print_results(self, metrics: dict[str, Any], catalog: Any) -> None:
-        on_validation = self.state.config.source.validation_fraction is not None
+        on_validation = self.state.config.source.on_validation
         summary = format_summary(metrics, on_validation=on_validation)
         env = self.state.env
         command = f"kedro run --env {env}" if env else "kedro run"

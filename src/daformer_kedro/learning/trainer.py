@@ -14,11 +14,13 @@ from daformer_kedro.augmentation.tokens import TokensAsTheyAre
 from daformer_kedro.augmentation.transform import Augmentation
 from daformer_kedro.config import SharpnessConfig
 from daformer_kedro.learning.chunks import inference_chunks, training_chunks
+from daformer_kedro.learning.class_balance import class_draws
 from daformer_kedro.learning.devices import autocast
 from daformer_kedro.learning.optimisation import CosineSchedule
 from daformer_kedro.learning.progress import EpochRecord, announce
 from daformer_kedro.learning.sampling import epoch_batches
 from daformer_kedro.learning.sharpness import ascend, restore
+from daformer_kedro.learning.stopping import Stopping
 from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.model import DAFormer, DAFormerOutput
 from daformer_kedro.objectives import Batch, Objective
@@ -40,6 +42,7 @@ class PhaseConfig:
         epochs: epochs in all.
         batch_size: images per step.
         repeats: see :func:`~daformer_kedro.learning.sampling.epoch_batches`.
+        class_balance: see :mod:`~daformer_kedro.learning.class_balance`.
         sharpness: sharpness-aware minimisation; ``rho`` 0 is off.
         clip_norm: largest gradient norm, ``None`` for no clipping.
         precision: type of autocast; float32 for no autocast.
@@ -50,6 +53,7 @@ class PhaseConfig:
     epochs: int
     batch_size: int
     repeats: int = 1
+    class_balance: str = "none"
     sharpness: SharpnessConfig = field(default_factory=SharpnessConfig)
     clip_norm: float | None = None
     precision: torch.dtype = torch.float32
@@ -73,6 +77,7 @@ class Trainer:
         generator: source of all chance, on the model's device.
         teacher: frozen model of the task before.
         group: the processes that train this model together.
+        stopping: ends the phase before its last epoch; ``None`` never does.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class Trainer:
         generator: torch.Generator,
         teacher: DAFormer | None = None,
         group: ProcessGroup = SINGLE_PROCESS,
+        stopping: Stopping | None = None,
     ) -> None:
         self.phase = phase
         self.model = model
@@ -100,6 +106,8 @@ class Trainer:
         self.schedule = schedule
         self.generator = generator
         self.group = group
+        self.stopping = stopping or Stopping()
+        self._draws = class_draws(phase.class_balance, data.targets)
         num_images = min(phase.batch_size, len(data.targets))
         batch_size = num_images // group.shard(num_images).part[1]
         self._chunks = training_chunks(
@@ -133,15 +141,21 @@ class Trainer:
                 announce(record)
         self.model.train()
         for epoch in range(len(self.history), self.phase.epochs):
+            if self._has_ended():
+                break
+            position = self.stopping.begin(epoch, self.phase.epochs)
             if self.schedule is not None:
-                self.schedule.step(epoch)
+                self.schedule.step(position)
             record = self._run_epoch(epoch)
             self.group.check_agreement(self.model)
+            record = self.stopping.judge(self.model, record)
             self.history.append(record)
             is_due = (epoch + 1) % save_every == 0 or epoch + 1 == self.phase.epochs
+            is_due = is_due or self._has_ended()
             if state_file is not None and is_due:
                 state_file.save(self.state_dict())
             announce(record)
+        self.stopping.restore_best(self.model)
         self.model.eval()
         return self.history
 
@@ -153,6 +167,7 @@ class Trainer:
             "generator": self.generator.get_state(),
             "objective": self.objective.state_dict(),
             "history": [vars(record) for record in self.history],
+            "stopping": self.stopping.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -162,6 +177,10 @@ class Trainer:
         self.generator.set_state(state["generator"])
         self.objective.load_state_dict(state["objective"])
         self.history = [EpochRecord(**record) for record in state["history"]]
+        self.stopping.load_state_dict(state["stopping"])
+
+    def _has_ended(self) -> bool:
+        return bool(self.history) and self.history[-1].ended_by is not None
 
     def _run_epoch(self, epoch: int) -> EpochRecord:
         started = time.perf_counter()
@@ -170,6 +189,8 @@ class Trainer:
             self.phase.batch_size,
             self.phase.repeats,
             self.generator,
+            self._draws,
+            self.data.targets,
         )
         sums: dict[str, Tensor] = {}
         pixels = self.data.batches(batches, self.generator)

@@ -28,12 +28,14 @@ from daformer_kedro.learning.optimisation import (
 )
 from daformer_kedro.learning.progress import EpochRecord
 from daformer_kedro.learning.seeding import make_generator
+from daformer_kedro.learning.stopping import Stopping, Validation
 from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.trainer import (
     PhaseConfig,
     Trainer,
 )
 from daformer_kedro.model import DAFormer
+from daformer_kedro.model.freezing import freeze_for_finetuning, freeze_for_training
 from daformer_kedro.objectives import (
     Need,
     Neighbourhood,
@@ -66,6 +68,7 @@ def train_task(
     neighbours: Tensor | None = None,
     state: StateFile | None = None,
     group: ProcessGroup = SINGLE_PROCESS,
+    validation: TaskImages | None = None,
 ) -> list[EpochRecord]:
     """Train the newest task of ``model`` in place.
 
@@ -78,6 +81,7 @@ def train_task(
         neighbours: (N, K) among them; needed for KNN distillation over the data set.
         state: file to resume from, and to save to every ``training.save_every`` epochs.
         group: the processes that train the model together.
+        validation: images to choose the best epoch by, for ``training.patience``.
 
     Returns:
         One record per epoch.
@@ -85,7 +89,7 @@ def train_task(
     training, losses = settings.training, settings.losses
     task = model.num_tasks - 1
     first = task == 0
-    model.freeze_for_training(freeze_old_tasks=training.freeze_old_tasks)
+    freeze_for_training(model, freeze_old_tasks=training.freeze_old_tasks)
     epochs = (first and training.initial_epochs) or training.epochs
     sharp = training.sharpness
     phase = PhaseConfig(
@@ -94,6 +98,7 @@ def train_task(
         epochs=epochs,
         batch_size=training.batch_size,
         repeats=settings.augmentation.repeats,
+        class_balance=training.class_balance,
         sharpness=SharpnessConfig() if first and not sharp.first_task else sharp,
         clip_norm=training.clip_norm,
         precision=_precision(training, model, data.device),
@@ -113,6 +118,7 @@ def train_task(
         group=group,
         teacher=teacher,
         state=state,
+        validation=validation,
     )
 
 
@@ -145,6 +151,7 @@ def finetune_on_memory(
     finetuning: FinetuningConfig,
     state: StateFile | None = None,
     group: ProcessGroup = SINGLE_PROCESS,
+    validation: TaskImages | None = None,
 ) -> list[EpochRecord]:
     """Balanced finetuning in place: heads, keys and decoder, on the memory alone.
 
@@ -159,17 +166,19 @@ def finetune_on_memory(
         finetuning: epochs, batch size and learning rate.
         state: file to resume from, and to save to every ``training.save_every`` epochs.
         group: the processes that train the model together.
+        validation: as in :func:`train_task`.
 
     Returns:
         One record per epoch.
     """
     training = settings.training
-    model.freeze_for_finetuning()
+    freeze_for_finetuning(model)
     phase = PhaseConfig(
         task=model.num_tasks - 1,
         name="finetune",
         epochs=finetuning.epochs,
         batch_size=finetuning.batch_size,
+        class_balance=training.class_balance,
         clip_norm=training.clip_norm,
         precision=_precision(training, model, data.device),
     )
@@ -183,6 +192,7 @@ def finetune_on_memory(
         follows_schedule=False,
         group=group,
         state=state,
+        validation=validation,
     )
 
 
@@ -204,6 +214,7 @@ def _fit(
     group: ProcessGroup,
     teacher: DAFormer | None = None,
     state: StateFile | None = None,
+    validation: TaskImages | None = None,
 ) -> list[EpochRecord]:
     """Run a phase: make the optimiser and all that draws at random, and train."""
     training = settings.training
@@ -230,8 +241,26 @@ def _fit(
         augmentation=_augmentation(data, settings),
         mixing=_mixing(model, settings),
         generator=_generator(data, settings, phase),
+        stopping=_stopping(settings, validation, group),
     )
     return trainer.run(state, training.save_every)
+
+
+def _stopping(
+    settings: LearningSettings, validation: TaskImages | None, group: ProcessGroup
+) -> Stopping:
+    training = settings.training
+    if training.patience is not None and validation is None:
+        raise ValueError(
+            f"validation = None: training.patience = {training.patience} needs "
+            "validation images"
+        )
+    return Stopping(
+        training.patience,
+        training.max_minutes,
+        None if validation is None else Validation(validation, settings.preprocessing),
+        group,
+    )
 
 
 def _accelerate(
