@@ -152,9 +152,8 @@ def _best_ridge(
             if error < least:
                 best, least = ridge, error
     _LOGGER.info(
-        "ridge: %g of the mean squared feature, chosen on one in %d training images",
+        "ridge: %g of the mean squared feature, chosen on held-out training images",
         best,
-        _HELD_OUT,
     )
     return best
 
