@@ -20,7 +20,11 @@ from daformer_kedro.config import (
 )
 from daformer_kedro.config.run import LossesConfig
 from daformer_kedro.learning.compilation import compile_encoder, wants_compilation
-from daformer_kedro.learning.devices import autocast, resolve_precision
+from daformer_kedro.learning.devices import (
+    autocast,
+    resolve_precision,
+    rounding_to_tf32,
+)
 from daformer_kedro.learning.optimisation import (
     make_optimiser,
     make_schedule,
@@ -247,7 +251,8 @@ def _fit(
         stopping=_stopping(settings, validation, group),
     )
     interval = SaveInterval(training.save_every, training.save_minutes)
-    return trainer.run(state, interval)
+    with rounding_to_tf32(training.precision == "tf32"):
+        return trainer.run(state, interval)
 
 
 def _stopping(
