@@ -228,7 +228,7 @@ def _fit(
         schedule=schedule,
         group=group,
         teacher=teacher,
-        augmentation=_augmentation(data, settings),
+        augmentation=make_augmentation(data, settings),
         mixing=_mixing(model, settings),
         generator=_generator(data, settings, phase),
     )
@@ -257,9 +257,10 @@ def _generator(
     return make_generator(settings.seed, phase.task, phase.name, data.device)
 
 
-def _augmentation(
+def make_augmentation(
     data: TaskImages, settings: LearningSettings
 ) -> Augmentation | TokensAsTheyAre:
+    """Make what turns the images of a phase into what the model takes."""
     config = settings.augmentation
     if data.is_embedded:
         return TokensAsTheyAre()

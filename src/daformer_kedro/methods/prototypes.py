@@ -25,6 +25,7 @@ class Prototypes(ClosedFormMethod):
     """The class whose mean feature has the largest cosine."""
 
     label = "class means of a fixed encoder"
+    classifier_types = (NearestMeans,)
 
     def add_task(self, before: Statistics | None, task: TaskFeatures) -> Statistics:
         """Add the sums of the task's classes."""

@@ -16,7 +16,6 @@ from daformer_kedro.config import (
     AugmentationConfig,
     FinetuningConfig,
     MemoryConfig,
-    ModelConfig,
     PreprocessingConfig,
     TrainingConfig,
     validated,
@@ -24,7 +23,6 @@ from daformer_kedro.config import (
 from daformer_kedro.config.run import LossesConfig
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.distributed.launch import run_phase
-from daformer_kedro.learning.growth import expand_model
 from daformer_kedro.learning.memory import (
     keep_everything,
     update_memory,
@@ -43,12 +41,12 @@ from daformer_kedro.objectives import is_needed
 from daformer_kedro.objectives.knn_distillation import KNNDistillation
 from daformer_kedro.objectives.neighbourhood import find_neighbours
 from daformer_kedro.pipelines.extraction import Extractor, targets_of
+from daformer_kedro.pipelines.task.expansion import model_of_task
 from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
 from daformer_kedro.scenario.samples import (
     assemble_task_data,
     class_names,
-    num_new_classes,
     sample_index,
 )
 from daformer_kedro.storage.state_file import StateFile
@@ -96,14 +94,9 @@ def train_task_node(
     """Train the task's keys and head, and what all tasks share, with a teacher."""
     settings = _settings(training, losses, augmentation, preprocessing, seed)
     device = _home(settings.training)
-    student = expand_model(
-        previous,
-        validated(ModelConfig, model, "model"),
-        image_size=images.image_size,
-        in_channels=images.num_channels,
-        num_new_classes=num_new_classes(samples),
-        seed=seed,
-        divergence=is_needed("divergence_head", settings.losses),
+    divergence = is_needed("divergence_head", settings.losses)
+    student = model_of_task(
+        previous, model, images, samples, seed, divergence=divergence
     ).to(device)
     used = neighbourhood if is_needed("neighbourhood", settings.losses) else None
     teacher = None if previous is None else previous.build(device)
