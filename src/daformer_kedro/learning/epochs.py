@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from daformer_kedro.learning.progress import EpochRecord, announce
+from daformer_kedro.learning.saving import SaveInterval, saving_states
 from daformer_kedro.learning.trainer import DivergenceError
 from daformer_kedro.model import DAFormer
 from daformer_kedro.storage.state_file import StateFile
@@ -83,7 +84,7 @@ def resumable_epochs(
     *,
     history: list[EpochRecord],
     state: StateFile | None,
-    save_every: int,
+    interval: SaveInterval,
 ) -> Iterator[Epoch]:
     """Yield the epochs that are left, and save and announce each once it has passed.
 
@@ -93,8 +94,8 @@ def resumable_epochs(
         optimiser: of the loop.
         generator: source of all its chance.
         history: gets the record of every epoch, those before an interruption too.
-        state: file to resume from, and to save to every ``save_every`` epochs.
-        save_every: epochs between two savings; the last epoch is always saved.
+        state: file to resume from, and to save to.
+        interval: time between two savings; the last epoch is always saved.
 
     Raises:
         DivergenceError: a loss is not finite at the end of an epoch.
@@ -105,18 +106,20 @@ def resumable_epochs(
         history += (EpochRecord(**record) for record in saved["history"])
         for record in history:
             announce(record)
-    for number in range(len(history), num_epochs):
-        model.train()
-        epoch = Epoch()
-        yield epoch
-        rate = optimiser.param_groups[0]["lr"]
-        record = epoch.record(model.num_tasks - 1, number, num_epochs, rate)
-        history.append(record)
-        if state is not None and (
-            len(history) % save_every == 0 or len(history) == num_epochs
-        ):
-            state.save(_state(model, optimiser, generator, history))
-        announce(record)
+    with saving_states(state, interval) as states:
+        for number in range(len(history), num_epochs):
+            model.train()
+            epoch = Epoch()
+            yield epoch
+            rate = optimiser.param_groups[0]["lr"]
+            record = epoch.record(model.num_tasks - 1, number, num_epochs, rate)
+            history.append(record)
+            states.epoch_ends(
+                len(history),
+                len(history) == num_epochs,
+                lambda: _state(model, optimiser, generator, history),
+            )
+            announce(record)
     model.eval()
 
 

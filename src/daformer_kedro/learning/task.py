@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from daformer_kedro.learning.class_balance import class_draws
 from daformer_kedro.learning.distributed.launch import run_phase
 from daformer_kedro.learning.epochs import Epoch, resumable_epochs
 from daformer_kedro.learning.extraction import extract
 from daformer_kedro.learning.progress import EpochRecord
 from daformer_kedro.learning.sampling import epoch_batches
+from daformer_kedro.learning.saving import SaveInterval
 from daformer_kedro.learning.seeding import make_generator
 from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.training import (
@@ -36,6 +38,7 @@ class LearningTask:
         settings: the sections of the parameters that training reads.
         neighbourhood: ``features`` (N, E) of the images under the teacher, and
             ``neighbours`` (N, K) among them; ``None`` in the first task.
+        validation: images to end :meth:`train` by, where the settings ask for it.
         before: what :meth:`~daformer_kedro.methods.method.Method.learn` returned in the
             task before; ``None`` in the first.
         state: file of :meth:`train` and :meth:`epochs`, to resume from.
@@ -48,6 +51,7 @@ class LearningTask:
     is_exemplar: Tensor
     settings: LearningSettings
     neighbourhood: Mapping[str, Tensor] | None = None
+    validation: TaskImages | None = None
     before: Mapping[str, Tensor] | None = None
     state: StateFile | None = None
     history: list[EpochRecord] = field(default_factory=list)
@@ -73,6 +77,7 @@ class LearningTask:
                 self.settings,
                 teacher=self.teacher,
                 state=self.state,
+                validation=self.validation,
                 **(self.neighbourhood or {}),
             )
         )
@@ -85,9 +90,9 @@ class LearningTask:
     ) -> Iterator[Epoch]:
         """Yield the epochs of a loop of one's own, those that are left of it.
 
-        Weights, optimiser and generator are saved every ``training.save_every`` epochs,
-        and restored after an interruption. So the result is the same to the bit where
-        the loop keeps nothing else from one epoch to the next.
+        Weights, optimiser and generator are saved as often as DAFormer's training saves
+        its state, and restored after an interruption. So the result is the same to the
+        bit where the loop keeps nothing else from one epoch to the next.
 
         Args:
             num_epochs: epochs in all.
@@ -95,6 +100,7 @@ class LearningTask:
             generator: source of all its chance.
         """
         self._begin()
+        training = self.settings.training
         return resumable_epochs(
             num_epochs,
             self.model,
@@ -102,13 +108,15 @@ class LearningTask:
             generator,
             history=self.history,
             state=self.state,
-            save_every=self.settings.training.save_every,
+            interval=SaveInterval(training.save_every, training.save_minutes),
         )
 
     def batches(
         self, batch_size: int, generator: torch.Generator
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield one epoch's images, shuffled and augmented, with their targets.
+
+        Classes are drawn as ``training.class_balance`` says.
 
         Args:
             batch_size: images of each batch; an incomplete last one is left out.
@@ -119,7 +127,8 @@ class LearningTask:
             and (B,) int64.
         """
         targets = self.data.targets
-        rows = epoch_batches(len(targets), batch_size, 1, generator)
+        draws = class_draws(self.settings.training.class_balance, targets)
+        rows = epoch_batches(len(targets), batch_size, 1, generator, draws, targets)
         augmentation = make_augmentation(self.data, self.settings)
         pixels = self.data.batches(rows, generator)
         for chosen, images in zip(
@@ -129,8 +138,10 @@ class LearningTask:
 
     def features(self) -> Tensor:
         """Embed the images as they are by the model so far: (N, E), on the CPU."""
-        preprocessing = self.settings.preprocessing
-        return extract(self.model, self.data.images, preprocessing)[0]
+        images = self.data.images
+        if self.data.is_embedded and isinstance(images, Tensor) and images.ndim == 4:
+            images = images[:, 0]  # the first of several stored versions
+        return extract(self.model, images, self.settings.preprocessing)[0]
 
     def _begin(self) -> None:
         """Make sure that one loop alone uses the file of the state."""

@@ -22,11 +22,17 @@ from daformer_kedro.methods import METHODS
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.objectives import is_needed
 from daformer_kedro.pipelines.extraction import Extractor, targets_of
-from daformer_kedro.pipelines.task.expansion import model_of_task
-from daformer_kedro.pipelines.task.nodes import _home, _settings, _task_images
+from daformer_kedro.pipelines.task.preparation import (
+    checkpoint_of,
+    home_device,
+    learning_settings,
+    model_of_task,
+    task_images,
+    validation_images,
+)
 from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
-from daformer_kedro.scenario.samples import class_names, sample_index
+from daformer_kedro.scenario.samples import sample_index
 from daformer_kedro.storage.state_file import StateFile
 
 Parameters = dict[str, Any]
@@ -55,8 +61,8 @@ def learn_by_method_node(
         The checkpoint, the history and, where the method carries any, the tensors for
         the next task.
     """
-    settings = _settings(training, losses, augmentation, preprocessing, seed)
-    device = _home(settings.training)
+    settings = learning_settings(training, losses, augmentation, preprocessing, seed)
+    device = home_device(settings.training)
     divergence = is_needed("divergence_head", settings.losses)
     student = model_of_task(
         previous, model, images, samples, seed, divergence=divergence
@@ -68,12 +74,15 @@ def learn_by_method_node(
     task = LearningTask(
         student,
         teacher,
-        _task_images(images, task_data, device, settings),
+        task_images(images, task_data, device, settings),
         torch.from_numpy(task_data["is_exemplar"].to_numpy(copy=True)).to(device),
         settings,
-        {name: tensor.to(device) for name, tensor in (used or {}).items()},
-        carried,
-        state,
+        neighbourhood={
+            name: tensor.to(device) for name, tensor in (used or {}).items()
+        },
+        validation=validation_images(images, samples, device, settings),
+        before=carried,
+        state=state,
     )
     method = METHODS[baseline](baseline_settings)
     given = method.learn(task)
@@ -82,10 +91,7 @@ def learn_by_method_node(
             f"baseline = {baseline} learnt task {task.number} in no epoch: its learn "
             "must call task.train() or go through task.epochs()"
         )
-    learned = Checkpoint.of(
-        student, preprocessing=settings.preprocessing, class_names=class_names(samples)
-    )
-    made = learned, history_table(task.history)
+    made = checkpoint_of(student, settings, samples), history_table(task.history)
     return (*made, dict(given or {})) if method.carries else made
 
 

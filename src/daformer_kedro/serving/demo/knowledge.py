@@ -51,7 +51,8 @@ class Knowledge:
         accuracy: in percent, on the images of all classes; ``None`` if not measured.
         measured_on: test or validation images.
         examples: test images to try.
-        has_exemplars: whether images can be compared with what is remembered.
+        has_exemplars: whether images can be compared with remembered ones.
+        tells_unknown: whether they can be compared with these, or with class means.
         is_calibrated: whether probabilities were fitted.
         details: further facts, name and value.
     """
@@ -64,6 +65,7 @@ class Knowledge:
     measured_on: str
     examples: tuple[Example, ...]
     has_exemplars: bool
+    tells_unknown: bool
     is_calibrated: bool
     details: tuple[tuple[str, str], ...]
 
@@ -93,6 +95,7 @@ def describe(classifier: Classifier) -> Knowledge:
         measured_on=measured_on(model.metadata),
         examples=_examples(classifier),
         has_exemplars=model.bank is not None and model.bank.num_exemplars > 0,
+        tells_unknown=model.known_embeddings is not None,
         is_calibrated=model.is_calibrated,
         details=tuple(_details(classifier, metrics)),
     )
@@ -103,8 +106,9 @@ def _tasks(
 ) -> Iterator[KnownTask]:
     bank = classifier.model.bank
     exemplars: dict[int, int] = {}
-    for row, target in enumerate([] if bank is None else bank.targets.tolist()):
-        exemplars.setdefault(target, row)
+    if bank is not None and bank.num_exemplars:
+        for row, target in enumerate(bank.targets.tolist()):
+            exemplars.setdefault(target, row)
     start = 0
     for number, size in enumerate(classifier.task_sizes):
         accuracy = None if accuracies is None else accuracies[number]
