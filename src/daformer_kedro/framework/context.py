@@ -148,8 +148,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
         if not self.state.config.trains:
             return self.state.run_key
         merged = super().__getitem__("parameters")
-        joint = Config.from_parameters(self._parameters(merged, baseline="joint"))
-        return run_key(joint)
+        joint = self._parameters(merged, baseline="joint", baseline_settings={})
+        return run_key(Config.from_parameters(joint))
 
     def _parameters(self, merged: dict[str, Any], **more: Any) -> dict[str, Any]:
         """Lay everything over ``merged``, Kedro's own merge of base and environment.

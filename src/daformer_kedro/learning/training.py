@@ -240,7 +240,7 @@ def _fit(
         schedule=schedule,
         group=group,
         teacher=teacher,
-        augmentation=_augmentation(data, settings),
+        augmentation=make_augmentation(data, settings),
         mixing=_mixing(model, settings),
         generator=generator,
         host_generator=_host_generator(generator, settings, phase),
@@ -297,9 +297,10 @@ def _host_generator(
     return make_generator(settings.seed, phase.task, f"{phase.name} on the host")
 
 
-def _augmentation(
+def make_augmentation(
     data: TaskImages, settings: LearningSettings
 ) -> Augmentation | TokensAsTheyAre:
+    """Make what turns the images of a phase into what the model takes."""
     config = settings.augmentation
     if data.is_embedded:
         return TokensAsTheyAre()
