@@ -63,11 +63,26 @@ def test_photographs_are_classified_without_training(
     assert said["embed_images"].startswith("reused")
     assert not said["task_00.learn_task"].startswith("reused")
 
+    reporting = project.path / "data" / "08_reporting" / models.name
+    found = json.loads((reporting / "confidence.json").read_text())
+    errors = found["calibration"]["expected_calibration_error"]
+    assert errors.keys() == {"test", "held_out"}
+    assert errors["test"]["after"] < errors["test"]["before"]
+    assert found["unknown"]["score"] == "distance_to_means"
+    assert found["unknown"]["average_auroc"] == 1
+    assert all("known_kept" in task for task in found["unknown"]["after_task"])
+
+    stripes = tmp_path / "stripes.png"
+    pixels = np.zeros((40, 40, 3), dtype=np.uint8)
+    pixels[::2] = (255, 255, 0)
+    Image.fromarray(pixels).save(stripes)
     image = photos / "green" / "0.jpg"
-    run_key = models.name
-    words = [str(image), "--project", str(project.path), "--model", run_key]
-    assert predict(words) == 0
-    assert "green" in capsys.readouterr().out
+    words = [str(image), str(stripes), "--project", str(project.path)]
+    assert predict([*words, "--model", models.name]) == 0
+    said = capsys.readouterr()
+    assert "green" in said.out
+    assert "?" in said.out
+    assert "not calibrated" not in said.err
 
 
 def test_a_class_that_arrives_is_embedded_alone(
