@@ -168,6 +168,8 @@ class AugmentationConfig:
         cutmix_alpha: Beta parameter of CutMix, 0 for none; with both above 0 each
             batch takes one of the two with equal chance.
         repeats: versions of one image in an epoch (repeated augmentation), 1 for none.
+        stored_views: versions of a training image that an encoder which stays as it is
+            embeds and stores: the image as it is, then augmented ones.
     """
 
     crop_padding: NonNegativeInt = 0
@@ -179,3 +181,4 @@ class AugmentationConfig:
     mixup_alpha: NonNegativeFloat = 0.8
     cutmix_alpha: NonNegativeFloat = 0.0
     repeats: PositiveInt = 1
+    stored_views: PositiveInt = 1

@@ -1,11 +1,11 @@
 """Comparison of finished runs: repeats averaged, published results below.
 
 A *run* is a row with ``run_id``, ``protocol``, ``edition``, ``baseline``,
-``schedule``, ``settings_key``, ``run_key``, ``start_time``, ``memory`` (exemplars in
-all, as text), the accuracies ``average_incremental_accuracy``, ``last_accuracy``,
-``forgetting`` and ``backward_transfer`` (fractions of 1), the lists
-``accuracy_after_task`` and ``num_classes_seen``, and ``settings`` (a mapping of dotted
-names to text).
+``schedule``, ``settings_key``, ``run_key``, ``class_order``, ``seed``, ``start_time``,
+``memory`` (exemplars in all, as text), the accuracies
+``average_incremental_accuracy``, ``last_accuracy``, ``forgetting`` and
+``backward_transfer`` (fractions of 1), the lists ``accuracy_after_task`` and
+``num_classes_seen``, and ``settings`` (a mapping of dotted names to text).
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ MEASURES = (
     "forgetting",
     "backward_transfer",
 )
-_GROUP = ["edition", "baseline", "schedule", "settings_key"]
+GROUP = ["edition", "baseline", "schedule", "settings_key"]
+"""What runs have in common that are repeats of one another."""
+
 _PUBLISHED_MEASURES = {
     "average_incremental_accuracy": "average_incremental_top1",
     "last_accuracy": "last_top1",
@@ -112,7 +114,7 @@ def compare(runs: pd.DataFrame) -> pd.DataFrame:
     labels = method_labels(runs)
     rows = [
         _own_row(labels[key], group)
-        for key, group in runs.groupby(_GROUP, sort=True, dropna=False)
+        for key, group in runs.groupby(GROUP, sort=True, dropna=False)
     ]
     own = pd.DataFrame(rows).sort_values(
         "average_incremental_accuracy", ascending=False, kind="stable"
@@ -140,7 +142,7 @@ def mean_curves(runs: pd.DataFrame) -> pd.DataFrame:
     runs = latest_of_each(runs)
     labels = method_labels(runs)
     tables = []
-    for key, group in runs.groupby(_GROUP, sort=True, dropna=False):
+    for key, group in runs.groupby(GROUP, sort=True, dropna=False):
         values = np.array(group["accuracy_after_task"].tolist(), dtype=float)
         tables.append(
             pd.DataFrame(
@@ -163,7 +165,7 @@ def method_labels(runs: pd.DataFrame) -> dict[tuple[Hashable, ...], str]:
     Edition, baseline and schedule, and where these are not enough the settings that
     differ.
     """
-    groups = {key: group.iloc[0] for key, group in runs.groupby(_GROUP, dropna=False)}
+    groups = {key: group.iloc[0] for key, group in runs.groupby(GROUP, dropna=False)}
     labels = {}
     for key, run in groups.items():
         label = _method(run)

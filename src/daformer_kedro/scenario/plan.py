@@ -73,7 +73,7 @@ def make_plan(config: Config, index: Path | None = None) -> TaskPlan:
 def _check_images(config: Config, source: SourceDescription) -> None:
     _check_copies(config)
     given = len(config.preprocessing.mean)
-    if given not in (1, source.num_channels):
+    if given != source.num_channels:
         raise InputError(
             f"preprocessing.mean = {list(config.preprocessing.mean)} has {given} "
             f"channels; images of {source.name} have {source.num_channels}"

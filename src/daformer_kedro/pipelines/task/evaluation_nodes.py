@@ -13,6 +13,7 @@ from torch import Tensor
 from daformer_kedro.evaluation.metrics import accuracy, evaluate_predictions
 from daformer_kedro.evaluation.predictions import prediction_table
 from daformer_kedro.model.checkpoint import Checkpoint
+from daformer_kedro.model.size import num_parameters
 from daformer_kedro.objectives.neighbourhood import neighbourhood_preservation
 from daformer_kedro.pipelines.extraction import Extractor
 from daformer_kedro.scenario.embedded_images import EmbeddedImages
@@ -51,7 +52,7 @@ def evaluate_task_node(
     metrics = evaluate_predictions(
         predictions, model.num_tasks - 1, model.num_classes
     ) | {
-        "num_parameters": model.num_parameters,
+        "num_parameters": num_parameters(model),
         "num_exemplars": 0 if exemplars is None else len(exemplars),
         "neighbourhood_preservation": preservation,
     }

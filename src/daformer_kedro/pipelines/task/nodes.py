@@ -214,7 +214,7 @@ def _task_images(
     settings: LearningSettings,
 ) -> TaskImages:
     area = settings.augmentation.random_resized_crop
-    chosen = select_images(images, "train", sample_index(rows), area)
+    chosen = select_images(images, "train", sample_index(rows), area, all_views=True)
     return TaskImages(
         images=chosen.to(device) if isinstance(chosen, Tensor) else chosen,
         targets=targets_of(rows).to(device),

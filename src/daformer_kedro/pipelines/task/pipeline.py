@@ -154,7 +154,7 @@ def _learn(task: int, source: str) -> Node:
     return node(
         learn_task_node,
         inputs=inputs,
-        outputs=["checkpoint", "statistics"],
+        outputs=["checkpoint", "statistics", "held_out"],
         name="learn_task",
         tags="training",
     )
