@@ -133,7 +133,7 @@ def test_lambda_is_the_one_that_tells_held_out_images_apart(caplog) -> None:
     with caplog.at_level("INFO"):
         learn(METHODS["ridge"](), DIVISIONS[0])
     assert f"ridge: {best:g} of the mean squared feature" in caplog.text
-    assert "chosen on held-out training images" in caplog.text
+    assert "chosen on one in 5 training images" in caplog.text
 
 
 def test_equal_classes_are_the_solution_with_weighted_images() -> None:
