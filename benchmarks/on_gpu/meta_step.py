@@ -38,16 +38,16 @@ class ImitatedCuda(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self._depth = 0
+        self.casts = False
 
     @contextmanager
-    def autocast(self) -> Iterator[None]:
-        """Cast inside the block, as autocast to bfloat16 does."""
-        self._depth += 1
+    def autocast(self, enabled: bool = True) -> Iterator[None]:
+        """Cast inside the block as autocast to bfloat16 does, or not at all."""
+        before, self.casts = self.casts, enabled
         try:
             yield
         finally:
-            self._depth -= 1
+            self.casts = before
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
@@ -56,9 +56,9 @@ class ImitatedCuda(TorchFunctionMode):
         if isinstance(kwargs.get("generator"), _MetaGenerator):
             del kwargs["generator"]  # there is none for meta tensors
         name = getattr(func, "__name__", "")
-        if self._depth and name in _IN_HALF:
+        if self.casts and name in _IN_HALF:
             args, kwargs = tree_map(_to_half, (args, kwargs))
-        elif self._depth and name in _IN_FLOAT32:
+        elif self.casts and name in _IN_FLOAT32:
             args, kwargs = tree_map(_to_float32, (args, kwargs))
         if name == "scaled_dot_product_attention":
             return _attention(*args)
@@ -208,6 +208,9 @@ def _imitated(step: AbstractContextManager[Any]) -> Iterator[None]:
             (training, "_generator", lambda *_: _MetaGenerator()),
             (chunks, "_memory", lambda _: _GPU_MEMORY),
             (trainer, "autocast", autocast),
+            (torch, "autocast", lambda _, enabled: cuda.autocast(enabled)),
+            (torch, "is_autocast_enabled", lambda _: cuda.casts),
+            (torch, "get_autocast_dtype", lambda _: torch.bfloat16),
             (Trainer, "_check_finite", lambda *_: None),
             (Trainer, "_step", entered),
             (torch.Tensor, "tolist", _read),
