@@ -124,7 +124,7 @@ def test_a_timed_run_resumes_as_if_it_had_not_stopped(
     whole = train("whole")
     with monkeypatch.context() as patch:
         # Over after the first of two epochs of the second task.
-        asked = iter([100] * 6 + [-1] * 100)
+        asked = iter([100] * 3 + [-1] * 100)
         patch.setattr(report, "left", lambda self: next(asked))
         assert len(train("halves")["accuracies"]) == 1
     assert list((tmp_path / "halves").glob("task_01_*.state"))

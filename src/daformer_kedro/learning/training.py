@@ -21,6 +21,7 @@ from daformer_kedro.config import (
 from daformer_kedro.config.run import LossesConfig
 from daformer_kedro.learning.compilation import compile_encoder, wants_compilation
 from daformer_kedro.learning.devices import autocast, resolve_precision
+from daformer_kedro.learning.graph import wants_graph
 from daformer_kedro.learning.optimisation import (
     make_optimiser,
     make_schedule,
@@ -98,6 +99,7 @@ def train_task(
         sharpness=SharpnessConfig() if first and not sharp.first_task else sharp,
         clip_norm=training.clip_norm,
         precision=_precision(training, model, data.device),
+        as_graph=wants_graph(training.graph, data.device, group.count),
     )
     neighbourhood = None
     if features is not None and neighbours is not None:
@@ -173,6 +175,7 @@ def finetune_on_memory(
         batch_size=finetuning.batch_size,
         clip_norm=training.clip_norm,
         precision=_precision(training, model, data.device),
+        as_graph=wants_graph(training.graph, data.device, group.count),
     )
     return _fit(
         phase,
