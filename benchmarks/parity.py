@@ -27,6 +27,7 @@ from daformer_kedro.errors import InputError
 from daformer_kedro.learning.memory import herding_order
 from daformer_kedro.learning.sharpness import Ascent
 from daformer_kedro.model import DAFormer, DAFormerOutput
+from daformer_kedro.model.freezing import freeze_for_training
 from daformer_kedro.model.reference import (
     from_reference_state_dict,
     own_name,
@@ -189,7 +190,7 @@ class Parity:
             yield from self._outputs("teacher_", teacher_output)
         else:
             yield "teacher"
-        self.student.freeze_for_training()
+        freeze_for_training(self.student)
         yield from self._frozen()
         if "targets" in self.fixture:
             yield from self._losses(self._terms(output))

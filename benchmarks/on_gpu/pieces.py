@@ -21,6 +21,7 @@ from daformer_kedro.augmentation.rand_augment_operations import (
 from daformer_kedro.augmentation.transform import Augmentation
 from daformer_kedro.learning.devices import autocast
 from daformer_kedro.model import DAFormer
+from daformer_kedro.model.freezing import freeze_for_training
 from on_gpu.bench import Action, Bench, relative
 from on_gpu.recipe import configuration
 from on_gpu.report import listed
@@ -146,7 +147,7 @@ class _DecoderTrial:
     def __init__(self, bench: Bench, num_tasks: int) -> None:
         self.bench = bench
         model: DAFormer = bench.model(num_tasks)
-        model.freeze_for_training()
+        freeze_for_training(model)
         self.decoder = model.decoder
         attention = self.decoder.attn
         with torch.no_grad():  # away from zero, where they start

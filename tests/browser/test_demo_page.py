@@ -207,7 +207,7 @@ def test_what_is_unknown_is_said_in_words(
 def test_a_model_that_keeps_nothing_and_another_decoder_show_less(
     page: Any, address: str, digit: Path, changed: Callable[..., None]
 ) -> None:
-    changed(is_unknown=None, distance=None, threshold=None, exemplars=[], attention=[])
+    changed(is_unknown=None, distance=None, threshold=None, nearest=[], attention=[])
     page.goto(address)
     page.set_input_files("#files", digit)
     answer = card(page)

@@ -10,16 +10,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from daformer_kedro.config import ModelConfig, PreprocessingConfig
+from daformer_kedro.config import AugmentationConfig, ModelConfig, PreprocessingConfig
 from daformer_kedro.datasets import EmbeddedImagesDataset
 from daformer_kedro.errors import InputError
 from daformer_kedro.learning import embedding
 from daformer_kedro.learning.embedding import EncoderInUse, embed_images
+from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.model.encoders import Encoder
 from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import ImageArrays
 from daformer_kedro.storage.state_file import StateFile
 
+FLIPS = AugmentationConfig(horizontal_flip=1.0, stored_views=3)
 COUNTS = {"train": 23, "test": 11}
 SIDE = 4
 
@@ -119,6 +121,67 @@ def test_what_earlier_folders_hold_is_not_embedded_again(tmp_path: Path) -> None
     np.testing.assert_allclose(
         found.train_tokens[20:], expected(source.train_images)[20:], 1e-3
     )
+
+
+def test_versions_of_an_image_are_stored_after_it(tmp_path: Path) -> None:
+    source = images()
+    found = embed_images(source, in_use(Quarters()), state_in(tmp_path), views=FLIPS)
+    dataset = EmbeddedImagesDataset(filepath=(tmp_path / "tokens").as_posix())
+    dataset.save(found)
+    stored = dataset.load()
+    assert stored.num_views == 3
+    rows = [22, 0, 9]
+    mirrored = expected(source.train_images[rows][:, :, ::-1])
+    views = stored.views(rows)
+    np.testing.assert_allclose(views[:, 0], expected(source.train_images[rows]), 1e-3)
+    np.testing.assert_allclose(views[:, 1], mirrored, 1e-3)
+    np.testing.assert_allclose(views[:, 2], mirrored, 1e-3)
+
+
+@pytest.mark.parametrize("fails_after", [37, 54, 74])
+def test_interrupted_versions_are_drawn_again_alike(
+    tmp_path: Path, fails_after: int
+) -> None:
+    chance = AugmentationConfig(crop_padding=2, horizontal_flip=0.5, stored_views=3)
+    source, state, broken = images(), state_in(tmp_path), Quarters()
+    broken.fails_after = fails_after + 1
+    with pytest.raises(KeyboardInterrupt):
+        embed_images(source, in_use(broken), state, views=chance)
+    encoder = Quarters()
+    found = embed_images(source, in_use(encoder), state_in(tmp_path), views=chance)
+    assert encoder.seen - 1 <= sum(COUNTS.values()) + 2 * 23 - fails_after + 2 * 8
+    whole = embed_images(
+        source, in_use(Quarters()), state_in(tmp_path / "other"), views=chance
+    )
+    assert found.train_views is not None
+    assert whole.train_views is not None
+    assert np.array_equal(found.train_views, whole.train_views)
+    assert (whole.train_views[:, 0] != whole.train_views[:, 1]).any(axis=(1, 2)).all()
+
+
+def test_versions_of_earlier_folders_are_kept(tmp_path: Path) -> None:
+    source, sevens = images(), np.full((20, 2, 4, 4), 7, np.float16)
+    known = EmbeddedImages(sevens[:, 0], sevens[:10, 0], SIDE, 1, sevens)
+    encoder = Quarters()
+    found = embed_images(source, in_use(encoder), state_in(tmp_path), known, FLIPS)
+    assert encoder.seen == 1 + 3 + 1 + 2 * 3
+    assert found.train_views is not None
+    assert (found.train_views[:20] == 7).all()
+    mirrored = expected(source.train_images[20:, :, ::-1])
+    np.testing.assert_allclose(found.train_views[20:, 1], mirrored, 1e-3)
+
+
+def test_training_shows_one_version_of_an_image_at_a_time() -> None:
+    tokens = torch.arange(4.0).half().repeat(50, 1)[:, :, None, None]  # (50, 4, 1, 1)
+    data = TaskImages(tokens, torch.zeros(50, dtype=torch.int64))
+    assert data.is_embedded
+    rows = [torch.arange(50), torch.arange(7)]
+    first, second = data.batches(rows, torch.Generator().manual_seed(0))
+    assert first.shape == (50, 1, 1)
+    assert second.shape == (7, 1, 1)
+    assert set(first.flatten().tolist()) == {0, 1, 2, 3}
+    again, _ = data.batches(rows, torch.Generator().manual_seed(0))
+    assert torch.equal(first, again)
 
 
 def test_too_small_a_disk_is_said_before_anything_is_written(

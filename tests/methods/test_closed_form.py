@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,9 @@ from scipy.stats import norm
 from sklearn.linear_model import Ridge as SklearnRidge
 
 from daformer_kedro.errors import InputError
+from daformer_kedro.learning.class_balance import image_weights
 from daformer_kedro.methods import METHODS, ClosedFormMethod
-from daformer_kedro.methods.closed_form import TaskFeatures
+from daformer_kedro.methods.closed_form import Statistics, TaskFeatures, held_out_of
 
 NUM_CLASSES, WIDTH, SEED = 6, 12, 3
 DIVISIONS = [[[0, 1, 2, 3, 4, 5]], [[0, 1], [2, 3], [4, 5]], [[5, 2], [0], [4, 3, 1]]]
@@ -28,19 +31,46 @@ def all_images() -> tuple[torch.Tensor, torch.Tensor]:
     return (centres[labels] + noise)[order].relu(), labels[order]
 
 
-def learn(method: ClosedFormMethod, tasks: list[list[int]]) -> torch.Tensor:
-    """Logits (150, C) after all tasks, in the order of the labels."""
+def in_order(tasks: list[list[int]]) -> list[int]:
+    """Columns of the labels 0 to 5 where the classes came in these tasks."""
+    order = [label for task in tasks for label in task]
+    return [order.index(label) for label in range(NUM_CLASSES)]
+
+
+def statistics_of(
+    method: ClosedFormMethod, tasks: list[list[int]], class_balance: str = "none"
+) -> Statistics:
+    """The statistics after all tasks."""
     features, labels = all_images()
     order = [label for task in tasks for label in task]
-    statistics, seen = None, 0
+    statistics: Statistics | None = None
+    seen = 0
     for task in tasks:
         seen += len(task)
         rows = torch.isin(labels, torch.tensor(task)).nonzero()[:, 0]
         targets = torch.tensor([order.index(int(label)) for label in labels[rows]])
-        added = TaskFeatures(features[rows], targets, rows, seen, SEED)
+        weights = image_weights(class_balance, targets)
+        added = TaskFeatures(features[rows], targets, rows, seen, SEED, weights)
         statistics = method.add_task(statistics, added)
-    logits = method.classifier(statistics)(features[None])
-    return logits[:, [order.index(label) for label in range(NUM_CLASSES)]]
+    assert statistics is not None
+    return statistics
+
+
+def learn(
+    method: ClosedFormMethod, tasks: list[list[int]], class_balance: str = "none"
+) -> torch.Tensor:
+    """Logits (150, C) after all tasks, in the order of the labels."""
+    features, _ = all_images()
+    final = method.classifiers(statistics_of(method, tasks, class_balance)).final
+    return final(features[None])[:, in_order(tasks)]
+
+
+def held_out_rows() -> torch.Tensor:
+    """The third, eighth, … image of each class."""
+    _, labels = all_images()
+    return torch.cat(
+        [(labels == label).nonzero()[2::5, 0] for label in range(NUM_CLASSES)]
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,15 +133,75 @@ def test_lambda_is_the_one_that_tells_held_out_images_apart(caplog) -> None:
     with caplog.at_level("INFO"):
         learn(METHODS["ridge"](), DIVISIONS[0])
     assert f"ridge: {best:g} of the mean squared feature" in caplog.text
-    assert f"on {int(held.sum())} held-out training images" in caplog.text
+    assert "chosen on one in 5 training images" in caplog.text
+
+
+def test_equal_classes_are_the_solution_with_weighted_images() -> None:
+    features, labels = all_images()
+    relative = 0.01
+    weights = 1 / np.sqrt(np.bincount(labels))[labels]  # of square-root balance
+    scale = float((features.double() ** 2 * torch.from_numpy(weights)[:, None]).sum())
+    batch = SklearnRidge(alpha=relative * scale / WIDTH, fit_intercept=False)
+    batch.fit(features.double(), np.eye(NUM_CLASSES)[labels], sample_weight=weights)
+    expected = torch.from_numpy(batch.predict(features.double().numpy()))
+    for tasks in DIVISIONS:
+        logits = learn(METHODS["ridge"]({"ridge": relative}), tasks, "sqrt")
+        torch.testing.assert_close(logits.double() / 10, expected, atol=1e-5, rtol=0)
 
 
 def test_a_class_of_one_image_is_learnt_without_a_held_out_one() -> None:
     features = torch.eye(WIDTH)[:2]
     task = TaskFeatures(features, torch.tensor([0, 1]), torch.arange(2), 2, SEED)
     method = METHODS["ridge"]()
-    logits = method.classifier(method.add_task(None, task))(features[None])
+    statistics = method.add_task(None, task)
+    logits = method.classifiers(statistics).final(features[None])
     assert logits.argmax(1).tolist() == [0, 1]
+    assert len(held_out_of(statistics).targets) == 0
+
+
+@pytest.mark.parametrize("name", ["prototypes", "ridge"])
+@pytest.mark.parametrize("tasks", DIVISIONS)
+def test_held_out_images_are_kept_apart_from_what_they_calibrate(name, tasks) -> None:
+    features, labels = all_images()
+    rows = held_out_rows()
+    others = torch.ones(len(labels), dtype=torch.bool)
+    others[rows] = False
+    method = METHODS[name]({"ridge": 0.01} if name == "ridge" else {})
+    statistics = statistics_of(method, tasks)
+    held, columns = held_out_of(statistics), in_order(tasks)
+
+    by_label = torch.argsort(torch.tensor(columns)[labels[rows]], stable=True)
+    torch.testing.assert_close(
+        held.features, features[rows[by_label]].half().float(), atol=0, rtol=0
+    )
+    for means, chosen in (
+        (held.fitted_means, others),
+        (held.means, torch.ones_like(others)),
+    ):
+        expected = [features[chosen & (labels == c)].mean(0) for c in range(6)]
+        torch.testing.assert_close(
+            means[columns], torch.stack(expected), atol=1e-3, rtol=1e-3
+        )
+    logits = method.classifiers(statistics).fitted(features[None])[:, columns] / 10
+    if name == "ridge":
+        strength = 0.01 * float((features[others].double() ** 2).sum(0).mean())
+        batch = SklearnRidge(alpha=strength, fit_intercept=False)
+        batch.fit(features[others].double(), np.eye(6)[labels[others]])
+        expected_logits = torch.from_numpy(batch.predict(features.double())).float()
+        torch.testing.assert_close(logits, expected_logits, atol=1e-5, rtol=1e-5)
+    else:
+        expected_logits = torch.cosine_similarity(
+            features[:, None], held.fitted_means[columns][None], dim=2
+        )
+        torch.testing.assert_close(logits, expected_logits, atol=1e-5, rtol=1e-5)
+
+
+def test_twenty_held_out_images_of_a_class_are_kept() -> None:
+    """Of 1,000 images 200 are held out, and every tenth of these is kept."""
+    features = torch.arange(1000.0)[:, None]
+    task = TaskFeatures(features, torch.zeros(1000).long(), torch.arange(1000), 1, 0)
+    kept = held_out_of(METHODS["prototypes"]().add_task(None, task)).features[:, 0]
+    assert kept.tolist() == list(range(2, 1000, 50))
 
 
 def test_settings_are_the_methods_own() -> None:
@@ -119,3 +209,25 @@ def test_settings_are_the_methods_own() -> None:
         METHODS["ridge"]({"lam": 1})
     with pytest.raises(InputError, match=r"baseline_settings\.ridge is not"):
         METHODS["replay"]({"ridge": 1.0})
+
+
+@pytest.mark.parametrize("name", ["prototypes", "ridge"])
+def test_versions_of_an_image_count_as_images(name) -> None:
+    """Three equal versions change nothing; the held-out ones leave together."""
+    features, labels = all_images()
+    rows = torch.arange(len(labels))
+    method = METHODS[name]()
+    once = TaskFeatures(features, labels, rows, NUM_CLASSES, SEED)
+    thrice = replace(once, views=(features, features))
+    found = []
+    for task in (once, thrice):
+        statistics = method.add_task(None, task)
+        classifiers = method.classifiers(statistics)
+        held = held_out_of(statistics)
+        logits = [c(features[None]) for c in (classifiers.final, classifiers.fitted)]
+        found.append((*logits, held.means, held.fitted_means, held.features))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+    mixed = method.add_task(None, replace(once, views=(3 * features,)))
+    expected = [2 * features[labels == c].mean(0) for c in range(NUM_CLASSES)]
+    torch.testing.assert_close(held_out_of(mixed).means, torch.stack(expected))

@@ -52,7 +52,7 @@ def test_an_exemplar_is_known_and_what_differs_is_scored_by_distance(
     table = classifier.classify(own)
     assert (table["unknown_score"] < 1e-4).all()
     assert not table["is_unknown"].any()
-    nearest = classifier.nearest_exemplars(classifier.answer(own).embeddings, 3)
+    nearest = classifier.nearest_known(classifier.answer(own).embeddings, 3)
     assert nearest is not None
     distances, places = nearest
     assert distances.shape == (5, 3)
@@ -64,7 +64,7 @@ def test_without_a_memory_the_energy_stands_in(model: ServedModel) -> None:
     table = bare.classify(pixels(2))
     assert table["is_unknown"].isna().all()
     assert table["unknown_score"].notna().all()
-    assert bare.nearest_exemplars(torch.zeros(1, 32), 2) is None
+    assert bare.nearest_known(torch.zeros(1, 32), 2) is None
 
 
 def test_an_image_of_any_size_becomes_what_the_network_reads(

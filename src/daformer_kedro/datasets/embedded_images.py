@@ -15,6 +15,7 @@ from daformer_kedro.datasets.local_path import local_path
 from daformer_kedro.scenario.embedded_images import EmbeddedImages
 
 _ARRAYS = ("train_tokens", "test_tokens")
+_VIEWS = "train_views"  # where there are several of an image
 _ABOUT = "images.json"
 
 
@@ -38,19 +39,22 @@ class EmbeddedImagesDataset(AbstractDataset[EmbeddedImages, EmbeddedImages]):
         """Map the arrays."""
         try:
             about = json.loads((self._folder / _ABOUT).read_text(encoding="utf-8"))
+            there = (self._folder / f"{_VIEWS}.npy").exists()
             arrays = {
                 name: np.load(self._folder / f"{name}.npy", mmap_mode="r")
-                for name in _ARRAYS
+                for name in (*_ARRAYS, *([_VIEWS] if there else []))
             }
             return EmbeddedImages(**arrays, **about)
         except (OSError, ValueError, TypeError) as error:
             raise DatasetError(f"{self._folder} is incomplete: {error}") from error
 
     def save(self, data: EmbeddedImages) -> None:
-        """Write, or move, one file for each split."""
+        """Write, or move, one file for each array."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        for name in _ARRAYS:
-            _store(getattr(data, name), self._folder / f"{name}.npy")
+        for name in (*_ARRAYS, _VIEWS):
+            array = getattr(data, name)
+            if array is not None:
+                _store(array, self._folder / f"{name}.npy")
         about = {"image_size": data.image_size, "num_channels": data.num_channels}
         (self._folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 

@@ -2,9 +2,10 @@
 
 The cosine distance of an image's embedding to the nearest exemplar's (Sun et al.,
 "Out-of-Distribution Detection with Deep Nearest Neighbors", ICML 2022, with the
-rehearsal memory as the bank). Without a memory, the energy of the logits is used
-(Liu et al., "Energy-based Out-of-distribution Detection", NeurIPS 2020). Tables and
-exported models call it the *unknown score*.
+rehearsal memory as the bank), or to the nearest class mean where a method keeps those
+and no image. Without either, the energy of the logits is used (Liu et al.,
+"Energy-based Out-of-distribution Detection", NeurIPS 2020). Tables and exported models
+call it the *unknown score*.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def distance_to_bank(embeddings: Tensor, bank: Tensor) -> Tensor:
 
     Args:
         embeddings: (N, E).
-        bank: (M, E) of exemplars.
+        bank: (M, E) of exemplars or classes.
 
     Returns:
         (N,) from 0, the same, to 2, the opposite.
@@ -71,8 +72,14 @@ def threshold_of(bank: Tensor) -> float | None:
         similarity = chunk @ unit.T
         similarity.diagonal(start * _CHUNK).fill_(-1)  # not itself
         nearest.append(similarity.max(dim=1).values)
-    distances = 1 - torch.cat(nearest).double()
-    return float(torch.quantile(distances, _SHARE_KEPT))
+    return quantile_kept(1 - torch.cat(nearest))
+
+
+def quantile_kept(scores: Tensor) -> float | None:
+    """Return the score that 95 % of known images (N,) stay below; ``None`` for none."""
+    if not len(scores):
+        return None
+    return float(torch.quantile(scores.double(), _SHARE_KEPT))
 
 
 def measure_detection(

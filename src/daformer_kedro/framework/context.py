@@ -15,6 +15,7 @@ from kedro.utils import find_kedro_project, is_kedro_project
 from omegaconf import OmegaConf
 
 from daformer_kedro import pipeline_registry
+from daformer_kedro.config import SourceConfig
 from daformer_kedro.config.run import (
     Config,
     apply_overlays,
@@ -30,10 +31,10 @@ from daformer_kedro.errors import InputError, did_you_mean
 from daformer_kedro.model.encoders.defaults import fill_from_encoder
 from daformer_kedro.run_state import RunState
 from daformer_kedro.scenario.image_files import COPIES
-from daformer_kedro.scenario.sources import FILE_SOURCES
+from daformer_kedro.scenario.sources import FILE_SOURCES, describe_source
 from daformer_kedro.storage.sqlite_uri import sqlite_uri
 from daformer_kedro.usage import UsageError
-from daformer_kedro.validation import require_every_setting
+from daformer_kedro.validation import require_every_setting, validated
 
 _PARENT = "extends"
 """The key by which an environment names the one whose parameters it starts from."""
@@ -168,7 +169,12 @@ class ProjectConfigLoader(OmegaConfigLoader):
         laid_over = apply_overlays(merged, overrides)
         source = laid_over.get("source")
         name = source.get("name") if isinstance(source, Mapping) else None
-        return fill_from_encoder(laid_over, of_files=name in FILE_SOURCES)
+        of_files = name in FILE_SOURCES
+        return fill_from_encoder(
+            laid_over,
+            of_files=of_files,
+            is_grey=lambda: not of_files and _is_grey(source),
+        )
 
     def _environment_layers(self) -> list[dict[str, Any]]:
         """Parameters of the environment, after those of its ancestors."""
@@ -282,3 +288,12 @@ def _build_pipelines_for(loader: ProjectConfigLoader) -> RunState:
     pipeline_registry.set_state(state)
     pipelines.configure(pipeline_registry.__name__)
     return state
+
+
+def _is_grey(source: Any) -> bool:
+    """Return whether a source of arrays has one channel; it may not be valid yet."""
+    try:
+        config = validated(SourceConfig, source, "source")
+        return describe_source(config).num_channels == 1
+    except InputError:  # which is reported where the source is needed
+        return False

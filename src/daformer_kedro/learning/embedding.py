@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,8 +17,9 @@ from tqdm import tqdm
 
 from daformer_kedro.augmentation.file_images import FileImages
 from daformer_kedro.augmentation.transform import normalise
-from daformer_kedro.config import PreprocessingConfig
+from daformer_kedro.config import AugmentationConfig, PreprocessingConfig
 from daformer_kedro.errors import InputError
+from daformer_kedro.learning.stored_views import augmented_batches
 from daformer_kedro.learning.task_images import select_images
 from daformer_kedro.model.encoders import Encoder
 from daformer_kedro.scenario.embedded_images import EmbeddedImages
@@ -60,6 +61,7 @@ def embed_images(
     used: EncoderInUse,
     state: StateFile,
     previous: EmbeddedImages | None = None,
+    views: AugmentationConfig | None = None,
 ) -> EmbeddedImages:
     """Run the encoder over every image, in pieces that an interruption does not undo.
 
@@ -71,15 +73,19 @@ def embed_images(
         state: notes how far the files are filled, to resume from there.
         previous: tokens of the first rows of each split, where folders arrive one
             after another.
+        views: how to augment further versions of the training images, of which there
+            are ``stored_views - 1``; ``None`` for none.
 
     Raises:
         InputError: the disk has too little room; nothing is written then.
     """
     shape = _shape_of_one(images, used)
     counts = {"train": len(images.train_labels), "test": len(images.test_labels)}
+    more = 0 if views is None else views.stored_views - 1
     done = state.load() or {}
     files = {split: state.path.with_name(f"{split}_tokens.npy") for split in _SPLITS}
-    _check_room(state.path.parent, counts, shape, is_begun=bool(done))
+    num_stored = sum(counts.values()) + more * counts["train"]
+    _check_room(state.path.parent, num_stored, shape, is_begun=bool(done))
     for split in _SPLITS:
         first = int(done.get(split, 0))
         tokens = _open(files[split], (counts[split], *shape), is_begun=split in done)
@@ -95,13 +101,20 @@ def embed_images(
         tokens.flush()
         done[split] = counts[split]
         state.save(done)
-    maps = {f"{s}_tokens": np.load(files[s], mmap_mode="r") for s in _SPLITS}
+    maps: dict[str, Any] = {
+        f"{s}_tokens": np.load(files[s], mmap_mode="r") for s in _SPLITS
+    }
+    if views is not None and more:
+        shape_of_all = (counts["train"], more, *shape)
+        known = None if previous is None else previous.train_views
+        maps["train_views"] = _embed_views(
+            images, shape_of_all, used, state, views, known
+        )
     return EmbeddedImages(
         **maps, image_size=images.image_size, num_channels=images.num_channels
     )
 
 
-@torch.inference_mode()
 def _embed(
     images: Images, split: Literal["train", "test"], first: int, used: EncoderInUse
 ) -> Iterator[tuple[int, NDArray[np.float16]]]:
@@ -112,28 +125,90 @@ def _embed(
     with tqdm(
         total=num_images, initial=first, desc=f"embed {split}", disable=None
     ) as bar:
-        for batch in _batches(images, split, range(first, num_images), used):
-            pixels = normalise(batch.to(used.device), used.preprocessing)
-            tokens = used.encoder.embed(pixels)
-            if used.pool:
-                tokens = tokens.mean(dim=1, keepdim=True)
-            parts.append(tokens.half().cpu().numpy())
-            end += len(batch)
-            bar.update(len(batch))
+        batches = _batches(images, split, range(first, num_images), used)
+        for tokens in _tokens(batches, used):
+            parts.append(tokens)
+            end += len(tokens)
+            bar.update(len(tokens))
             if end - start >= _ROWS_BETWEEN_SAVES or end == num_images:
                 yield start, np.concatenate(parts)
                 start, parts = end, []
 
 
+def _embed_views(
+    images: Images,
+    shape: tuple[int, ...],
+    used: EncoderInUse,
+    state: StateFile,
+    views: AugmentationConfig,
+    known: NDArray[np.float16] | None,
+) -> NDArray[np.float16]:
+    """Embed augmented versions (N, V - 1, n, W) of the training images.
+
+    ``known`` are those of the first images.
+    """
+    done = state.load() or {}
+    file = state.path.with_name("train_views.npy")
+    stored = _open(file, shape, is_begun="train_views" in done)
+    first, (num_images, more) = int(done.get("train_views", 0)), shape[:2]
+    if first == 0 and known is not None:
+        first = len(known)
+        stored[:first] = known
+    with tqdm(
+        total=num_images, initial=first, desc="embed versions", disable=None
+    ) as bar:
+        for start in range(first, num_images, _ROWS_BETWEEN_SAVES):
+            rows = range(start, min(start + _ROWS_BETWEEN_SAVES, num_images))
+            for view in range(more):
+                batches = augmented_batches(
+                    images,
+                    rows,
+                    view + 1,
+                    views,
+                    used.preprocessing,
+                    used.images_at_once,
+                    used.device,
+                )
+                tokens = np.concatenate(list(_tokens(batches, used)))
+                stored[start : rows.stop, view] = tokens
+            stored.flush()
+            done["train_views"] = rows.stop
+            state.save(done)
+            bar.update(len(rows))
+    return np.load(file, mmap_mode="r")
+
+
+@torch.inference_mode()
+def _tokens(
+    batches: Iterable[Tensor], used: EncoderInUse
+) -> Iterator[NDArray[np.float16]]:
+    """Yield the tokens (B, N, W) of normalised batches (B, C, S, S)."""
+    for pixels in batches:
+        tokens = used.encoder.embed(pixels)
+        if used.pool:
+            tokens = tokens.mean(dim=1, keepdim=True)
+        yield tokens.half().cpu().numpy()
+
+
 def _batches(
     images: Images, split: Literal["train", "test"], rows: range, used: EncoderInUse
 ) -> Iterator[Tensor]:
+    """Yield images as they are, normalised."""
     size = used.images_at_once
+    batches: Iterable[Tensor]
     if isinstance(images, ImageFiles):  # decoded ahead, by workers that stay
         files = select_images(images, split, pd.Series(rows))
         assert isinstance(files, FileImages)
-        yield from files.test_batches(size)
-        return
+        batches = files.test_batches(size)
+    else:
+        batches = _array_batches(images, split, rows, size)
+    for batch in batches:
+        yield normalise(batch.to(used.device), used.preprocessing)
+
+
+def _array_batches(
+    images: Images, split: Literal["train", "test"], rows: range, size: int
+) -> Iterator[Tensor]:
     for start in range(rows.start, rows.stop, size):
         chosen = select_images(
             images, split, pd.Series(range(start, min(start + size, rows.stop)))
@@ -151,19 +226,20 @@ def _shape_of_one(images: Images, used: EncoderInUse) -> tuple[int, int]:
 
 
 def _check_room(
-    folder: Path, counts: dict[str, int], shape: tuple[int, int], *, is_begun: bool
+    folder: Path, num_images: int, shape: tuple[int, int], *, is_begun: bool
 ) -> None:
-    needed = sum(counts.values()) * shape[0] * shape[1] * np.float16().itemsize
+    """Log how much of the disk the tokens take, and make sure that it is free."""
+    needed = num_images * shape[0] * shape[1] * np.float16().itemsize
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if needed > free and not is_begun:
         raise InputError(
-            f"{folder}: tokens of {sum(counts.values()):,} images take "
+            f"{folder}: tokens of {num_images:,} images take "
             f"{needed / 2**30:.1f} GiB and the disk has {free / 2**30:.1f} GiB free"
         )
     _LOGGER.info(
         "embedding %s images, %d x %d numbers each: %.2f GiB in %s",
-        f"{sum(counts.values()):,}",
+        f"{num_images:,}",
         *shape,
         needed / 2**30,
         folder,

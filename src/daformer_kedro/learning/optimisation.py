@@ -106,11 +106,13 @@ class CosineSchedule:
     warmup_epochs: int
     warmup_start: float
 
-    def step(self, epoch: int) -> float:
+    def step(self, epoch: float) -> float:
         """Set the rates that an epoch, counted from 0, trains with.
 
+        A fraction is a place between two epochs, of a training that must end earlier.
+
         Returns:
-            The first group's.
+            The first group's rate.
         """
         first = self.peaks[0]
         rate = self.rate(epoch, first)
@@ -118,7 +120,7 @@ class CosineSchedule:
             set_rate(group, rate * (peak / first))
         return rate
 
-    def rate(self, epoch: int, peak: float) -> float:
+    def rate(self, epoch: float, peak: float) -> float:
         """Return the rate of an epoch."""
         if epoch < self.warmup_epochs:
             rise = (peak - self.warmup_start) / self.warmup_epochs

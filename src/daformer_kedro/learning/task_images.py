@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,8 @@ class TaskImages:
     """Images of one phase: resident on the device, or files read ahead of need.
 
     Attributes:
-        images: (N, C, H, W) uint8, files of as many images, or tokens (N, n, W).
+        images: (N, C, H, W) uint8, files of as many images, or tokens: (N, n, W), or
+            (N, V, n, W) of V versions of each, of which a batch shows one at random.
         targets: (N,) int64 on the device, positions in the class order.
     """
 
@@ -46,6 +47,27 @@ class TaskImages:
             return self.images.image_size
         return self.images.shape[-1]
 
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain values and CPU tensors, for :meth:`from_plain`."""
+        targets = self.targets.cpu()
+        if isinstance(self.images, FileImages):
+            return {"files": self.images.to_plain(), "targets": targets}
+        return {"images": self.images.cpu(), "targets": targets}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> TaskImages:
+        """Make what :meth:`to_plain` took apart, on the CPU."""
+        files = plain.get("files")
+        images = plain["images"] if files is None else FileImages.from_plain(files)
+        return cls(images, plain["targets"])
+
+    def to(self, device: torch.device) -> TaskImages:
+        """Return the same on a device; files stay where they are."""
+        images = self.images
+        if isinstance(images, Tensor):
+            images = images.to(device)
+        return TaskImages(images, self.targets.to(device))
+
     def batches(
         self, rows: Sequence[Tensor], generator: torch.Generator
     ) -> Iterator[Tensor]:
@@ -54,11 +76,20 @@ class TaskImages:
         Args:
             rows: positions of each batch's images in the task's data.
             generator: source of chance for files, of which another part is shown
-                each time.
+                each time, and for versions.
         """
         if isinstance(self.images, FileImages):
             for batch in self.images.random_batches(rows, generator):
                 yield batch.to(self.device, non_blocking=True)
+        elif self.is_embedded and self.images.ndim == 4:
+            for chosen in rows:
+                drawn = torch.randint(
+                    self.images.shape[1],
+                    (len(chosen),),
+                    generator=generator,
+                    device=self.images.device,
+                )
+                yield self.images[chosen, drawn]
         else:
             for chosen in rows:
                 yield self.images[chosen]
@@ -69,6 +100,8 @@ def select_images(
     split: Literal["train", "test"],
     sample_index: pd.Series,
     area: tuple[float, float] | None = None,
+    *,
+    all_views: bool = False,
 ) -> Tensor | FileImages:
     """Select some images of a split, to train on or to run a model on.
 
@@ -79,11 +112,16 @@ def select_images(
         sample_index: positions in the split.
         area: of files, range of the share of an image that training shows; see
             :class:`~daformer_kedro.augmentation.file_images.FileImages`.
+        all_views: of training images whose tokens are stored, whether all versions
+            are wanted.
 
     Returns:
-        (N, C, H, W) uint8, files of as many images, or tokens (N, n, W) float16.
+        (N, C, H, W) uint8, files of as many images, or tokens (N, n, W) float16; of
+        V > 1 versions (N, V, n, W).
     """
     if isinstance(images, EmbeddedImages):
+        if all_views and images.num_views > 1:
+            return torch.from_numpy(images.views(sample_index))
         return torch.from_numpy(images.tokens(split, sample_index))
     if isinstance(images, ImageFiles):
         paths = images.train_paths if split == "train" else images.test_paths

@@ -14,6 +14,7 @@ from daformer_kedro.augmentation.tokens import TokensAsTheyAre
 from daformer_kedro.augmentation.transform import Augmentation
 from daformer_kedro.config import SharpnessConfig
 from daformer_kedro.learning.chunks import inference_chunks, training_chunks
+from daformer_kedro.learning.class_balance import class_draws
 from daformer_kedro.learning.devices import autocast
 from daformer_kedro.learning.graph import (
     CudaRecorder,
@@ -29,6 +30,7 @@ from daformer_kedro.learning.saving import (
     saving_states,
 )
 from daformer_kedro.learning.sharpness import Ascent
+from daformer_kedro.learning.stopping import Stopping
 from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.model import DAFormer, DAFormerOutput
 from daformer_kedro.objectives import Batch, Objective
@@ -50,6 +52,7 @@ class PhaseConfig:
         epochs: epochs in all.
         batch_size: images per step.
         repeats: see :func:`~daformer_kedro.learning.sampling.epoch_batches`.
+        class_balance: see :mod:`~daformer_kedro.learning.class_balance`.
         sharpness: sharpness-aware minimisation; ``rho`` 0 is off.
         clip_norm: largest gradient norm, ``None`` for no clipping.
         precision: type of autocast; float32 for no autocast.
@@ -61,6 +64,7 @@ class PhaseConfig:
     epochs: int
     batch_size: int
     repeats: int = 1
+    class_balance: str = "none"
     sharpness: SharpnessConfig = field(default_factory=SharpnessConfig)
     clip_norm: float | None = None
     precision: torch.dtype = torch.float32
@@ -87,6 +91,7 @@ class Trainer:
             on a CPU the same one by default.
         teacher: frozen model of the task before.
         group: the processes that train this model together.
+        stopping: ends the phase before its last epoch; ``None`` never does.
     """
 
     def __init__(
@@ -104,6 +109,7 @@ class Trainer:
         host_generator: torch.Generator | None = None,
         teacher: DAFormer | None = None,
         group: ProcessGroup = SINGLE_PROCESS,
+        stopping: Stopping | None = None,
     ) -> None:
         self.phase = phase
         self.model = model
@@ -116,6 +122,8 @@ class Trainer:
         self.generator = generator
         self.host_generator = host_generator or generator
         self.group = group
+        self.stopping = stopping or Stopping()
+        self._draws = class_draws(phase.class_balance, data.targets)
         num_images = min(phase.batch_size, len(data.targets))
         batch_size = num_images // group.shard(num_images).part[1]
         self._chunks = training_chunks(
@@ -156,14 +164,19 @@ class Trainer:
         self.model.train()
         with saving_states(state_file, interval) as states:
             for epoch in range(len(self.history), self.phase.epochs):
+                if self._has_ended():
+                    break
+                position = self.stopping.begin(epoch, self.phase.epochs)
                 if self.schedule is not None:
-                    self._rate = self.schedule.step(epoch)
+                    self._rate = self.schedule.step(position)
                 record = self._run_epoch(epoch)
                 self.group.check_agreement(self.model)
+                record = self.stopping.judge(self.model, record)
                 self.history.append(record)
-                is_last = epoch + 1 == self.phase.epochs
+                is_last = epoch + 1 == self.phase.epochs or self._has_ended()
                 states.epoch_ends(epoch + 1, is_last, self.state_dict)
                 announce(record)
+        self.stopping.restore_best(self.model)
         self.model.eval()
         return self.history
 
@@ -176,6 +189,7 @@ class Trainer:
             "host_generator": self.host_generator.get_state(),
             "objective": self.objective.state_dict(),
             "history": [vars(record) for record in self.history],
+            "stopping": self.stopping.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -186,6 +200,10 @@ class Trainer:
         self.host_generator.set_state(state["host_generator"])
         self.objective.load_state_dict(state["objective"])
         self.history = [EpochRecord(**record) for record in state["history"]]
+        self.stopping.load_state_dict(state["stopping"])
+
+    def _has_ended(self) -> bool:
+        return bool(self.history) and self.history[-1].ended_by is not None
 
     def _run_epoch(self, epoch: int) -> EpochRecord:
         started = time.perf_counter()
@@ -194,6 +212,8 @@ class Trainer:
             self.phase.batch_size,
             self.phase.repeats,
             self.generator,
+            self._draws,
+            self.data.targets,
         )
         drawn = self.mixing.draw(len(batches), self.data.image_size, self.generator)
         sums: dict[str, Tensor] = {}

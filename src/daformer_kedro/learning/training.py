@@ -30,12 +30,14 @@ from daformer_kedro.learning.optimisation import (
 from daformer_kedro.learning.progress import EpochRecord
 from daformer_kedro.learning.saving import SaveInterval
 from daformer_kedro.learning.seeding import make_generator
+from daformer_kedro.learning.stopping import Stopping, Validation
 from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.trainer import (
     PhaseConfig,
     Trainer,
 )
 from daformer_kedro.model import DAFormer
+from daformer_kedro.model.freezing import freeze_for_finetuning, freeze_for_training
 from daformer_kedro.objectives import (
     Need,
     Neighbourhood,
@@ -68,6 +70,7 @@ def train_task(
     neighbours: Tensor | None = None,
     state: StateFile | None = None,
     group: ProcessGroup = SINGLE_PROCESS,
+    validation: TaskImages | None = None,
 ) -> list[EpochRecord]:
     """Train the newest task of ``model`` in place.
 
@@ -80,6 +83,7 @@ def train_task(
         neighbours: (N, K) among them; needed for KNN distillation over the data set.
         state: file to resume from, and to save to while the training continues.
         group: the processes that train the model together.
+        validation: images to choose the best epoch by, for ``training.patience``.
 
     Returns:
         One record per epoch.
@@ -87,7 +91,7 @@ def train_task(
     training, losses = settings.training, settings.losses
     task = model.num_tasks - 1
     first = task == 0
-    model.freeze_for_training(freeze_old_tasks=training.freeze_old_tasks)
+    freeze_for_training(model, freeze_old_tasks=training.freeze_old_tasks)
     epochs = (first and training.initial_epochs) or training.epochs
     sharp = training.sharpness
     phase = PhaseConfig(
@@ -96,6 +100,7 @@ def train_task(
         epochs=epochs,
         batch_size=training.batch_size,
         repeats=settings.augmentation.repeats,
+        class_balance=training.class_balance,
         sharpness=SharpnessConfig() if first and not sharp.first_task else sharp,
         clip_norm=training.clip_norm,
         precision=_precision(training, model, data.device),
@@ -116,6 +121,7 @@ def train_task(
         group=group,
         teacher=teacher,
         state=state,
+        validation=validation,
     )
 
 
@@ -148,6 +154,7 @@ def finetune_on_memory(
     finetuning: FinetuningConfig,
     state: StateFile | None = None,
     group: ProcessGroup = SINGLE_PROCESS,
+    validation: TaskImages | None = None,
 ) -> list[EpochRecord]:
     """Balanced finetuning in place: heads, keys and decoder, on the memory alone.
 
@@ -162,17 +169,19 @@ def finetune_on_memory(
         finetuning: epochs, batch size and learning rate.
         state: file to resume from, and to save to while the training continues.
         group: the processes that train the model together.
+        validation: as in :func:`train_task`.
 
     Returns:
         One record per epoch.
     """
     training = settings.training
-    model.freeze_for_finetuning()
+    freeze_for_finetuning(model)
     phase = PhaseConfig(
         task=model.num_tasks - 1,
         name="finetune",
         epochs=finetuning.epochs,
         batch_size=finetuning.batch_size,
+        class_balance=training.class_balance,
         clip_norm=training.clip_norm,
         precision=_precision(training, model, data.device),
         as_graph=wants_graph(training.graph, data.device, group.count),
@@ -187,6 +196,7 @@ def finetune_on_memory(
         follows_schedule=False,
         group=group,
         state=state,
+        validation=validation,
     )
 
 
@@ -208,6 +218,7 @@ def _fit(
     group: ProcessGroup,
     teacher: DAFormer | None = None,
     state: StateFile | None = None,
+    validation: TaskImages | None = None,
 ) -> list[EpochRecord]:
     """Run a phase: make the optimiser and all that draws at random, and train."""
     training = settings.training
@@ -236,9 +247,27 @@ def _fit(
         mixing=_mixing(model, settings),
         generator=generator,
         host_generator=_host_generator(generator, settings, phase),
+        stopping=_stopping(settings, validation, group),
     )
     interval = SaveInterval(training.save_every, training.save_minutes)
     return trainer.run(state, interval)
+
+
+def _stopping(
+    settings: LearningSettings, validation: TaskImages | None, group: ProcessGroup
+) -> Stopping:
+    training = settings.training
+    if training.patience is not None and validation is None:
+        raise ValueError(
+            f"validation = None: training.patience = {training.patience} needs "
+            "validation images"
+        )
+    return Stopping(
+        training.patience,
+        training.max_minutes,
+        None if validation is None else Validation(validation, settings.preprocessing),
+        group,
+    )
 
 
 def _accelerate(

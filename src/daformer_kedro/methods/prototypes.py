@@ -6,19 +6,13 @@ Generalizability and Adaptivity are All You Need", IJCV 2024, call it SimpleCIL.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from daformer_kedro.methods.classifiers import NearestMeans
 from daformer_kedro.methods.closed_form import (
+    Classifiers,
     ClosedFormMethod,
     Statistics,
-    TaskFeatures,
-    class_sums,
-    with_rows,
+    held_out_of,
 )
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class Prototypes(ClosedFormMethod):
@@ -26,13 +20,10 @@ class Prototypes(ClosedFormMethod):
 
     label = "class means of a fixed encoder"
 
-    def add_task(self, before: Statistics | None, task: TaskFeatures) -> Statistics:
-        """Add the sums of the task's classes."""
-        sums = class_sums(task.features, task.targets, task.num_classes)
-        if before is not None:
-            sums += with_rows(before["sums"], task.num_classes)
-        return {"sums": sums}
-
-    def classifier(self, statistics: Statistics) -> nn.Module:
+    def classifiers(self, statistics: Statistics) -> Classifiers:
         """Return the nearest class mean."""
-        return NearestMeans(statistics["sums"])
+        held_out = held_out_of(statistics)
+        return Classifiers(
+            final=NearestMeans(held_out.means),
+            fitted=NearestMeans(held_out.fitted_means),
+        )

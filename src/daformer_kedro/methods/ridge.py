@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from pydantic.dataclasses import dataclass
@@ -18,20 +17,17 @@ from torch import Tensor
 
 from daformer_kedro.methods.classifiers import LinearClassifier, random_features
 from daformer_kedro.methods.closed_form import (
+    Classifiers,
     ClosedFormMethod,
     Statistics,
     TaskFeatures,
     class_sums,
     with_rows,
 )
+from daformer_kedro.methods.held_out import ONE_IN, held_out
 from daformer_kedro.validation import STRICT, NonNegativeInt, PositiveFloat
 
-if TYPE_CHECKING:
-    from torch import nn
-
 _LOGGER = logging.getLogger(__name__)
-_HELD_OUT = 5
-"""One in so many training images of each class chooses λ."""
 _CANDIDATES = tuple(10.0**exponent for exponent in range(-8, 2))
 """λ, as a share of the mean of the diagonal of HᵀH."""
 _ROWS_AT_ONCE = 4096
@@ -63,8 +59,9 @@ class Ridge(ClosedFormMethod):
 
         Which images of a class are held out depends on no other class.
         """
+        shared = super().add_task(before, task)
         projection = self._projection(before, task)
-        held = _held_out(task.targets, task.sample_index)
+        held = held_out(task.targets, task.sample_index)
         added: dict[str, Tensor] = {}
         for name, chosen in (("fitted", ~held), ("held", held)):
             added |= _products(task, chosen, projection, name)
@@ -74,9 +71,11 @@ class Ridge(ClosedFormMethod):
                 if not name.endswith("gram"):
                     old = with_rows(old, task.num_classes)
                 value += old
-        return added if projection is None else {**added, "projection": projection}
+        if projection is not None:
+            added["projection"] = projection
+        return {**shared, **added}
 
-    def classifier(self, statistics: Statistics) -> nn.Module:
+    def classifiers(self, statistics: Statistics) -> Classifiers:
         """Solve for the weights, with the λ that tells held-out images apart best."""
         fitted, held = (
             (_unpacked(statistics[f"{name}_gram"]), statistics[f"{name}_sums"])
@@ -85,8 +84,12 @@ class Ridge(ClosedFormMethod):
         ridge = self.settings.ridge
         if ridge is None:
             ridge = _best_ridge(*fitted, *held, statistics["held_counts"])
-        weights = _solve(fitted[0] + held[0], fitted[1] + held[1], ridge)
-        return LinearClassifier(weights.float(), statistics.get("projection"))
+        projection = statistics.get("projection")
+        final = _solve(fitted[0] + held[0], fitted[1] + held[1], ridge)
+        return Classifiers(
+            final=LinearClassifier(final.float(), projection),
+            fitted=LinearClassifier(_solve(*fitted, ridge).float(), projection),
+        )
 
     def _projection(
         self, before: Statistics | None, task: TaskFeatures
@@ -100,29 +103,28 @@ class Ridge(ClosedFormMethod):
         return torch.randn(task.features.shape[1], num_random, generator=generator)
 
 
-def _held_out(targets: Tensor, sample_index: Tensor) -> Tensor:
-    """Mask (N,) of every fifth image of each class, by position in the source."""
-    held = torch.zeros(len(targets), dtype=torch.bool)
-    for target in targets.unique():
-        places = (targets == target).nonzero()[:, 0]
-        in_order = places[sample_index[places].argsort()]
-        held[in_order[_HELD_OUT // 2 :: _HELD_OUT]] = True
-    return held
-
-
 def _products(
     task: TaskFeatures, chosen: Tensor, projection: Tensor | None, name: str
 ) -> dict[str, Tensor]:
-    """Return HᵀH as its lower triangle, YᵀH (C, M) and images by class (C,)."""
+    """Return HᵀH as its lower triangle, YᵀH (C, M) and images by class (C,).
+
+    Each image counts as often as its weight says.
+    """
     places = chosen.nonzero()[:, 0]
     width = task.features.shape[1] if projection is None else projection.shape[1]
     gram = torch.zeros((width, width), dtype=torch.float64)
     sums = torch.zeros((task.num_classes, width), dtype=torch.float64)
     for part in places.split(_ROWS_AT_ONCE):
-        features = random_features(task.features[part], projection).double()
-        gram.addmm_(features.T, features)
-        sums += class_sums(features, task.targets[part], task.num_classes)
-    counts = torch.bincount(task.targets[places], minlength=task.num_classes)
+        for version in task.versions:
+            features = random_features(version[part], projection).double()
+            weighted = features
+            if task.weights is not None:
+                weighted = features * task.weights[part, None]
+            gram.addmm_(weighted.T, features)
+            sums += class_sums(weighted, task.targets[part], task.num_classes)
+    weights = None if task.weights is None else task.weights[places]
+    counts = torch.bincount(task.targets[places], weights, minlength=task.num_classes)
+    counts *= len(task.versions)
     return {
         f"{name}_gram": _packed(gram),
         f"{name}_sums": sums,
@@ -150,9 +152,9 @@ def _best_ridge(
             if error < least:
                 best, least = ridge, error
     _LOGGER.info(
-        "ridge: %g of the mean squared feature, chosen on %d held-out training images",
+        "ridge: %g of the mean squared feature, chosen on one in %d training images",
         best,
-        counts.sum(),
+        ONE_IN,
     )
     return best
 

@@ -61,6 +61,19 @@ class Extractor:
         chosen = select_images(images, split, sample_index)
         return extract(self.model, chosen, self.preprocessing, self.batch_size)
 
+    def extract_views(
+        self, images: Images | EmbeddedImages, sample_index: pd.Series
+    ) -> list[Tensor]:
+        """Return embeddings (N, E) of training images, and of each stored version."""
+        chosen = select_images(images, "train", sample_index, all_views=True)
+        versions: list[Any] = [chosen]
+        if isinstance(chosen, Tensor) and chosen.is_floating_point():
+            versions = list(chosen.unbind(1)) if chosen.ndim == 4 else [chosen]
+        return [
+            extract(self.model, version, self.preprocessing, self.batch_size)[0]
+            for version in versions
+        ]
+
 
 def targets_of(rows: pd.DataFrame) -> Tensor:
     """Return the targets of some samples, (N,) int64."""

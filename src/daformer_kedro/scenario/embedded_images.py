@@ -19,12 +19,32 @@ class EmbeddedImages:
         test_tokens: (M, n, W) float16.
         image_size: side of the images they were made of, in pixels.
         num_channels: channels of these.
+        train_views: (N, V - 1, n, W) float16, of augmented versions of the training
+            images; ``None`` where V is 1.
     """
 
     train_tokens: NDArray[np.float16]
     test_tokens: NDArray[np.float16]
     image_size: int
     num_channels: int
+    train_views: NDArray[np.float16] | None = None
+
+    @property
+    def num_views(self) -> int:
+        """Versions V of a training image, of which the first is the image as it is."""
+        return 1 if self.train_views is None else 1 + self.train_views.shape[1]
+
+    def views(self, sample_index: Iterable[int]) -> NDArray[np.float16]:
+        """Return tokens (k, V, n, W) of all versions of some training images.
+
+        Args:
+            sample_index: positions among them.
+        """
+        rows = np.asarray(sample_index)
+        plain = np.asarray(self.train_tokens[rows])[:, None]
+        if self.train_views is None:
+            return plain
+        return np.concatenate([plain, self.train_views[rows]], axis=1)
 
     def tokens(
         self, split: Literal["train", "test"], sample_index: Iterable[int]

@@ -64,7 +64,7 @@ class Classifier:
         self.task_sizes = self.network.task_sizes
         self.task_of_class = np.repeat(np.arange(len(self.task_sizes)), self.task_sizes)
         self._preprocessing = model.checkpoint.preprocessing
-        self._bank = model.exemplar_embeddings
+        self._bank = model.known_embeddings
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -154,10 +154,10 @@ class Classifier:
         columns["is_unknown"] = None if threshold is None else scores > threshold
         return typed(pd.DataFrame(columns, index=range(len(scores))))
 
-    def nearest_exemplars(
+    def nearest_known(
         self, embeddings: Tensor, num: int
     ) -> tuple[Tensor, Tensor] | None:
-        """Return distances and positions (N, num) of the nearest exemplars, if any."""
+        """Return distances and rows (N, num) of the nearest in the bank, if any."""
         if self._bank is None:
             return None
         return nearest_in_bank(embeddings, self._bank, num)

@@ -1,4 +1,4 @@
-"""The exemplar bank: embeddings of exemplars, to compare other images with."""
+"""The exemplar bank: embeddings of exemplars, or of classes, to compare images with."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ _THUMBNAIL_SIDE = 48
 class ExemplarBank:
     """Embeddings and thumbnails of exemplars, and a few test images to try out.
 
+    A method that keeps no image may have the mean embedding of each class instead.
+
     Attributes:
-        embeddings: (M, E) of exemplars, float16; M is 0 without a memory.
+        embeddings: (M, E) of exemplars or classes, float16; M is 0 without either.
         targets: (M,) their classes, as positions in the class order.
-        thumbnails: (M, S, S, C) uint8, S at most 48 pixels.
+        thumbnails: (M, S, S, C) uint8, S at most 48 pixels; none of classes.
         examples: (K, H, W, C) uint8, test images as the network reads them.
         example_targets: (K,) their classes; empty in files of earlier versions.
     """
@@ -44,8 +46,8 @@ class ExemplarBank:
 
     @property
     def num_exemplars(self) -> int:
-        """Number M of exemplars."""
-        return len(self.targets)
+        """Number of exemplars: M, or 0 where embeddings are those of classes."""
+        return len(self.thumbnails)
 
     @classmethod
     def of(
@@ -61,7 +63,7 @@ class ExemplarBank:
         Args:
             embeddings: (M, E).
             targets: (M,).
-            pixels: (M, H, W, C) uint8.
+            pixels: (M, H, W, C) uint8, or none of classes.
             examples: (K, H, W, C) uint8.
             example_targets: (K,).
         """

@@ -1,7 +1,7 @@
 """A model as files that other programs run: ONNX, and a program of ``torch.export``.
 
 Both take pixels as they are and hold normalisation, network, calibration and the
-exemplars' embeddings, so that no code of this project is needed.
+embeddings of exemplars or classes, so that no code of this project is needed.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class ExportedNetwork(nn.Module):
         self.register_buffer("offset", -mean / std)
         bias = model.calibration.logits(none, classifier.task_sizes)
         self.register_buffer("bias", bias)
-        bank = model.exemplar_embeddings
+        bank = model.known_embeddings
         self.has_bank = bank is not None
         unit = torch.zeros(0, 1) if bank is None else F.normalize(bank, dim=1)
         self.register_buffer("bank", unit)
@@ -281,12 +281,17 @@ def _metadata(classifier: Classifier) -> dict[str, Any]:
             "probabilities": "of the classes in the order of class_names, calibrated"
             if model.is_calibrated
             else "of the classes in the order of class_names, not calibrated",
-            "unknown_score": "cosine distance to the nearest exemplar"
-            if model.exemplar_embeddings is not None
-            else "energy of the logits",
+            "unknown_score": _score(model),
         },
         "unknown_threshold": model.threshold,
     }
+
+
+def _score(model: ServedModel) -> str:
+    if model.known_embeddings is None or model.bank is None:
+        return "energy of the logits"
+    of_images = model.bank.num_exemplars > 0
+    return f"cosine distance to the nearest {'exemplar' if of_images else 'class mean'}"
 
 
 @contextmanager

@@ -35,7 +35,7 @@ class ServedModel:
         checkpoint: the network.
         calibration: from logits to probabilities; the identity where it is not known.
         threshold: out-of-distribution score above which an image counts as unknown.
-        bank: exemplars to compare with; ``None`` where they are not known.
+        bank: exemplars or class means to compare with; ``None`` where not known.
         metadata: how it was made and how good it is, for the model card; may be empty.
         origin: in a few words, where it was found.
         made: when its last task was learnt; ``None`` where that is not known.
@@ -51,9 +51,9 @@ class ServedModel:
     made: datetime | None = None
 
     @property
-    def exemplar_embeddings(self) -> Tensor | None:
-        """Embeddings (M, E) float32 to compare with; ``None`` without exemplars."""
-        if self.bank is None or not self.bank.num_exemplars:
+    def known_embeddings(self) -> Tensor | None:
+        """Embeddings (M, E) float32 of exemplars or classes; ``None`` without any."""
+        if self.bank is None or not len(self.bank.embeddings):
             return None
         return self.bank.embeddings.float()
 

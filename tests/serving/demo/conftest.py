@@ -40,6 +40,21 @@ def without_exemplars(model: ServedModel) -> Classifier:
 
 
 @pytest.fixture(scope="session")
+def with_class_means(model: ServedModel) -> Classifier:
+    """A model that keeps the mean embedding of each class, and no image."""
+    assert model.bank is not None
+    means = model.bank.embeddings.float().view(7, 2, -1).mean(dim=1)
+    known = ExemplarBank.of(
+        means,
+        torch.arange(7),
+        torch.empty(0, 8, 8, 3, dtype=torch.uint8),
+        model.bank.examples,
+        model.bank.example_targets,
+    )
+    return Classifier(replace(model, bank=known))
+
+
+@pytest.fixture(scope="session")
 def without_dual_attention() -> Classifier:
     """DyTox's decoder, and nothing known of the model."""
     network = DAFormer(

@@ -47,7 +47,7 @@ def test_an_image_gets_classes_attention_and_exemplars(
     assert found.distance == pytest.approx(table["unknown_score"][0], abs=1e-6)
     assert found.threshold == 0.1
     assert found.is_unknown == table["is_unknown"][0]
-    distances = [exemplar.distance for exemplar in found.exemplars]
+    distances = [exemplar.distance for exemplar in found.nearest]
     assert len(distances) == 5
     assert distances == sorted(distances)
     assert distances[0] == found.distance
@@ -100,8 +100,29 @@ def test_without_exemplars_nothing_is_said_to_be_unknown(
 ) -> None:
     content = encoded(Image.new("RGB", (8, 8)), "PNG")
     found = answer_file(without_exemplars, content, "a.png")
-    assert found.exemplars == []
+    assert found.nearest == []
     assert found.is_unknown is found.distance is found.threshold is None
+
+
+def test_with_class_means_the_nearest_classes_are_shown(
+    with_class_means: Classifier, encoded: Encode
+) -> None:
+    bank = with_class_means.model.bank
+    assert bank is not None
+    content = encoded(Image.new("RGB", (8, 8), (250, 0, 250)), "PNG")
+    found = answer_file(with_class_means, content, "a.png")
+    pixels = np.full((1, 8, 8, 3), (250, 0, 250), dtype=np.uint8)
+    own = with_class_means.answer(pixels).embeddings
+    cosines = torch.cosine_similarity(own, bank.embeddings.float(), dim=1)
+    order = cosines.argsort(descending=True)[:5].tolist()
+    assert [near.name for near in found.nearest] == [
+        with_class_means.class_names[target] for target in order
+    ]
+    assert {near.row for near in found.nearest} == {None}
+    assert found.distance == pytest.approx(1 - float(cosines.max()), abs=1e-6)
+    assert found.is_unknown == (found.distance > 0.1)
+    with pytest.raises(InputError, match="has no such exemplar"):
+        answer_exemplar(with_class_means, 0)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "HEIF"])
@@ -155,11 +176,11 @@ def test_an_exemplar_is_compared_with_the_others(classifier: Classifier) -> None
     assert known is not None
     found = answer_exemplar(classifier, 4)
     assert found.truth == "ärmel"
-    assert 4 not in [exemplar.row for exemplar in found.exemplars]
+    assert 4 not in [exemplar.row for exemplar in found.nearest]
     unit = torch.nn.functional.normalize(known.embeddings.float(), dim=1)
     others = (unit[4] @ unit.T).index_fill(0, torch.tensor([4]), -1)
     assert found.distance == pytest.approx(1 - float(others.max()), abs=2e-3)
-    assert len(found.exemplars) == 5
+    assert len(found.nearest) == 5
 
 
 @pytest.mark.parametrize("answer", [answer_example, answer_exemplar])

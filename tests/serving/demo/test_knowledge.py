@@ -82,6 +82,15 @@ def test_exemplars_are_there_or_not(
     classifier: Classifier, without_exemplars: Classifier, kept: bool
 ) -> None:
     about = describe(classifier if kept else without_exemplars)
-    assert about.has_exemplars == kept
+    assert about.has_exemplars == about.tells_unknown == kept
     found = {c.exemplar is not None for task in about.tasks for c in task.classes}
     assert found == {kept}
+
+
+def test_class_means_tell_unknown_images_and_show_none(
+    with_class_means: Classifier,
+) -> None:
+    about = describe(with_class_means)
+    assert about.tells_unknown
+    assert not about.has_exemplars
+    assert {c.exemplar for task in about.tasks for c in task.classes} == {None}

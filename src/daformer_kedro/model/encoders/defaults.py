@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from daformer_kedro.errors import InputError
@@ -12,10 +12,11 @@ _ASKED_FOR = {
     "model": ("embed_dim",),
     "preprocessing": ("mean", "std", "image_size", "resize"),
 }
+_PER_CHANNEL = {"mean", "std"}
 
 
 def fill_from_encoder(
-    parameters: Mapping[str, Any], *, of_files: bool
+    parameters: Mapping[str, Any], *, of_files: bool, is_grey: Callable[[], bool]
 ) -> dict[str, Any]:
     """Replace null parameters by what the encoder wants, such as its normalisation.
 
@@ -24,6 +25,8 @@ def fill_from_encoder(
             should is left to validation.
         of_files: whether images are files, which are cut to a size; others have a size
             of their own.
+        is_grey: returns whether images have one channel, for which the colours'
+            normalisation is averaged; asked where that is wanted alone.
 
     Raises:
         InputError: ``model.encoder`` is unknown, or has no width to stand in.
@@ -56,5 +59,8 @@ def fill_from_encoder(
     for section, names in nulls.items():
         own = wanted.get(section, {})
         known = {name: own[name] for name in names if name in own}
+        for name in _PER_CHANNEL.intersection(known):
+            if is_grey():
+                known[name] = [sum(known[name]) / len(known[name])]
         filled[section] = {**sections[section], **known}
     return filled

@@ -16,15 +16,11 @@ from daformer_kedro.config.run import Config, result_settings, run_key, run_name
 from daformer_kedro.evaluation.calibration import (
     Calibration,
     expected_calibration_error,
-    fit_calibration,
 )
-from daformer_kedro.evaluation.out_of_distribution import (
-    distance_to_bank,
-    energy,
-    measure_detection,
-    threshold_of,
-)
+from daformer_kedro.evaluation.out_of_distribution import measure_detection
+from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
+from daformer_kedro.pipelines.evaluation.references import references_of
 from daformer_kedro.pipelines.extraction import Extractor, targets_of
 from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
@@ -46,45 +42,39 @@ def calibrate_node(
     device: str,
     exemplars: pd.DataFrame | None = None,
     embedded: EmbeddedImages | None = None,
+    held_out: dict[str, Tensor] | None = None,
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Calibrate probabilities on the rehearsal memory, and make the exemplar bank.
+    """Calibrate probabilities, and make the bank that images are compared with.
 
-    Test images measure the calibration; nothing is fitted on them.
+    Both come of the rehearsal memory, or of what a method in closed form keeps. Test
+    images measure the calibration; nothing is fitted on them.
     """
     extractor = Extractor.of(checkpoint, evaluation, device)
-    model = extractor.model
+    sizes = extractor.model.task_sizes
+    best = None if exemplars is None else best_exemplars(exemplars)
+    known = references_of(extractor, embedded or images, best, held_out)
+    calibration = known.calibration(sizes)
     tests = of_split(samples, "test")
-    sizes = model.task_sizes
-    calibration, threshold, num_exemplars = Calibration(), None, 0
-    memory_errors = {}
-    embeddings, own_targets = torch.empty(0, 0), torch.empty(0)
-    pixels = torch.empty(0, model.image_size, model.image_size, model.in_channels)
-    if exemplars is not None:
-        best = best_exemplars(exemplars)
-        num_exemplars = len(best)
-        embeddings, own_logits = extractor.extract(
-            embedded or images, "train", sample_index(best)
-        )
-        own_targets = targets_of(best)
-        calibration = fit_calibration(own_logits, own_targets, sizes)
-        threshold = threshold_of(embeddings.half())
-        pixels = _pixels(images, "train", best)
-        memory_errors["memory"] = _errors(calibration, own_logits, own_targets, sizes)
     _, logits = extractor.extract(embedded or images, "test", sample_index(tests))
-    test_errors = _errors(calibration, logits, targets_of(tests), sizes)
+    errors = {"test": _errors(calibration, logits, targets_of(tests), sizes)}
+    if len(known.logits):
+        errors[known.fitted_on] = _errors(
+            calibration, known.logits, known.logit_targets, sizes
+        )
     shown = choose_examples(tests)
     bank = ExemplarBank.of(
-        embeddings,
-        own_targets,
-        pixels.to(torch.uint8),
+        known.embeddings,
+        known.targets,
+        _thumbnails(images, best, extractor.model),
         examples=_pixels(images, "test", shown),
         example_targets=targets_of(shown),
     )
     about = {
         **calibration.to_json(),
-        "expected_calibration_error": {"test": test_errors, **memory_errors},
-        "num_exemplars": num_exemplars,
-        "unknown_threshold": threshold,
+        "expected_calibration_error": errors,
+        "num_exemplars": 0 if best is None else len(best),
+        "unknown_score": known.score,
+        "unknown_threshold": known.threshold,
     }
     return about, bank.tensors()
 
@@ -97,26 +87,22 @@ def measure_unknown_node(
     device: str,
     exemplars: pd.DataFrame | None = None,
     embedded: EmbeddedImages | None = None,
+    held_out: dict[str, Tensor] | None = None,
 ) -> dict[str, Any]:
     """Measure how well an earlier task's model detects classes of later tasks.
 
     ``samples`` are the last task's: they hold test images of all classes.
     """
     extractor = Extractor.of(checkpoint, evaluation, device)
+    best = None if exemplars is None else best_exemplars(exemplars)
+    known = references_of(extractor, embedded or images, best, held_out)
     num_tasks = extractor.model.num_tasks
     tests = of_split(samples, "test")
-    embeddings, logits = extractor.extract(
-        embedded or images, "test", sample_index(tests)
+    scores = known.scores(
+        *extractor.extract(embedded or images, "test", sample_index(tests))
     )
     later = torch.from_numpy((tests["task"] >= num_tasks).to_numpy(copy=True))
-    if exemplars is None:
-        found = measure_detection(energy(logits), later, None)
-    else:
-        best = best_exemplars(exemplars)
-        known, _ = extractor.extract(embedded or images, "train", sample_index(best))
-        bank = known.half()
-        scores = distance_to_bank(embeddings, bank)
-        found = measure_detection(scores, later, threshold_of(bank))
+    found = measure_detection(scores, later, known.threshold)
     return {"task": num_tasks - 1, **found}
 
 
@@ -128,7 +114,7 @@ def summarise_confidence_node(
     return {
         "calibration": calibration,
         "unknown": {
-            "score": "distance" if calibration["num_exemplars"] else "energy",
+            "score": calibration["unknown_score"],
             "average_auroc": sum(areas) / len(areas) if areas else None,
             "after_task": list(unknown),
         },
@@ -160,6 +146,16 @@ def _errors(
         when: expected_calibration_error(used.probabilities(logits, sizes), targets)
         for when, used in (("before", Calibration()), ("after", calibration))
     }
+
+
+def _thumbnails(
+    images: Images, exemplars: pd.DataFrame | None, model: DAFormer
+) -> Tensor:
+    """Pixels (M, H, W, C) of exemplars; M is 0 where no image is kept."""
+    if exemplars is not None:
+        return _pixels(images, "train", exemplars)
+    side = model.image_size
+    return torch.empty(0, side, side, model.in_channels, dtype=torch.uint8)
 
 
 def _pixels(images: Images, split: Any, rows: pd.DataFrame) -> Tensor:

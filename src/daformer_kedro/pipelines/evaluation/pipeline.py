@@ -125,6 +125,8 @@ def _confidence(tasks: list[str], config: Config) -> list[Node]:
         }
         if config.memory.keep != "nothing":
             named["exemplars"] = f"{task}.exemplars"
+        if not config.trains:
+            named["held_out"] = f"{task}.held_out"
         if encoder_class(config.model.encoder).is_fixed(config.model):
             of_stream = "" if config.scenario.tasks is None else f"{tasks[-1]}."
             named["embedded"] = f"{of_stream}embedded_images"
@@ -205,6 +207,7 @@ def _figures(last_task: str, config: Config) -> list[Node]:
                 "params:training.schedule",
                 "params:model.decoder",
                 "params:source.validation_fraction",
+                "params:source.evaluate_on",
                 *bound,
             ],
             outputs=[

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from daformer_kedro.config.keys import EMBEDDED_SETTINGS
 from daformer_kedro.config.run import Config
 from daformer_kedro.errors import InputError
 from daformer_kedro.model.encoders import encoder_class
 
-_OF_PIXELS = {
+_OFF = {
     "crop_padding": 0,
     "random_resized_crop": None,
     "horizontal_flip": 0.0,
@@ -15,34 +19,57 @@ _OF_PIXELS = {
     "random_erasing": 0.0,
     "cutmix_alpha": 0.0,
 }
+"""Values of the settings that change pixels with which they change none."""
 
 
 def check_embedding(config: Config) -> None:
     """Make sure that the method and the augmentation fit the encoder.
 
     Raises:
-        InputError: a method in closed form has no fixed encoder, or pixels would be
-            augmented that a fixed one reads no more.
+        InputError: a method in closed form has no fixed encoder; pixels would be
+            augmented that a fixed one reads no more; or versions are to be stored that
+            are not, or are equal.
     """
     is_fixed = encoder_class(config.model.encoder).is_fixed(config.model)
-    if not config.trains:
-        if not is_fixed:
-            raise InputError(
-                f"baseline = {config.baseline} trains nothing, so it needs an encoder "
-                "with pretrained weights that stays as it is, and model.encoder = "
-                f"{config.model.encoder} is not: name a timm model, with "
-                "model.encoder_settings {weights: embedded, train: frozen}"
-            )
-        return
+    if not config.trains and not is_fixed:
+        raise InputError(
+            f"baseline = {config.baseline} trains nothing, so it needs an encoder "
+            "with pretrained weights that stays as it is, and model.encoder = "
+            f"{config.model.encoder} is not: name a timm model, with "
+            "model.encoder_settings {weights: embedded, train: frozen}"
+        )
+    augmentation = config.augmentation
     given = {
-        f"augmentation.{name}": getattr(config.augmentation, name)
-        for name, off in _OF_PIXELS.items()
-        if getattr(config.augmentation, name) != off
+        name: getattr(augmentation, name)
+        for name, off in _OFF.items()
+        if getattr(augmentation, name) != off
     }
-    if is_fixed and given:
-        shown = ", ".join(f"{name} = {value}" for name, value in given.items())
+    if augmentation.stored_views == 1:
+        if is_fixed and config.trains:
+            _refuse(given, "embeds each image once and trains on that")
+        return
+    views = f"augmentation.stored_views = {augmentation.stored_views}"
+    if not is_fixed:
+        raise InputError(
+            f"{views} needs an encoder with pretrained weights that stays as it is "
+            "(model.encoder_settings.train = frozen); others see another version of an "
+            "image each time. Give 1"
+        )
+    mixed = {name: v for name, v in given.items() if name not in EMBEDDED_SETTINGS}
+    if config.trains:
+        _refuse(mixed, "stores versions of single images")
+    if given == mixed:
+        raise InputError(
+            f"{views} would store the same version again: set what changes pixels, "
+            "such as augmentation.random_resized_crop or horizontal_flip"
+        )
+
+
+def _refuse(given: Mapping[str, Any], what: str) -> None:
+    if given:
+        shown = ", ".join(f"augmentation.{name} = {v}" for name, v in given.items())
         raise InputError(
             f"{shown}: without effect, since model.encoder_settings.train = frozen "
-            "embeds each image once and trains on that. Switch them off "
-            "(0 or null), or take train: last or all"
+            f"{what}. Switch them off (0 or null), store augmented versions "
+            "(augmentation.stored_views), or take train: last or all"
         )

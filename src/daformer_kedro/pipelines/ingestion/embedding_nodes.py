@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from daformer_kedro.config import (
+    AugmentationConfig,
     EvaluationConfig,
     ModelConfig,
     PreprocessingConfig,
@@ -33,8 +34,13 @@ def embed_images_node(
     device: str,
     state: StateFile,
     previous: EmbeddedImages | None = None,
+    **augmentation: Any,
 ) -> EmbeddedImages:
-    """Run the encoder, which no task changes, over every image."""
+    """Run the encoder, which no task changes, over every image.
+
+    ``augmentation`` are settings of that section, where several versions of an image
+    are wanted.
+    """
     config = validated(ModelConfig, model, "model")
     place = resolve_device(device)
     encoder = encoder_class(config.encoder)(
@@ -51,4 +57,5 @@ def embed_images_node(
         batch_size=validated(EvaluationConfig, evaluation, "evaluation").batch_size,
         device=place,
     )
-    return embed_images(images, used, state, previous)
+    views = validated(AugmentationConfig, augmentation, "augmentation")
+    return embed_images(images, used, state, previous, views)

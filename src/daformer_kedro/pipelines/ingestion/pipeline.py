@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline, node
 
+from daformer_kedro.config.keys import EMBEDDED_SETTINGS
 from daformer_kedro.config.run import Config
 from daformer_kedro.model.encoders import encoder_class
 from daformer_kedro.pipelines.ingestion.embedding_nodes import embed_images_node
@@ -54,15 +55,15 @@ def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
 def _embed(num_tasks: int, config: Config) -> list[Node]:
     """Embed all images, or those of each folder once it has arrived."""
     if config.scenario.tasks is None:
-        return [_embed_images("", None)]
+        return [_embed_images("", None, config)]
     tasks = [f"{task_name(task)}." for task in range(num_tasks)]
     return [
-        _embed_images(task, before)
+        _embed_images(task, before, config)
         for task, before in zip(tasks, [None, *tasks], strict=False)
     ]
 
 
-def _embed_images(task: str, before: str | None) -> Node:
+def _embed_images(task: str, before: str | None, config: Config) -> Node:
     inputs = {
         "images": f"{task}images",
         "model": "params:model",
@@ -71,6 +72,8 @@ def _embed_images(task: str, before: str | None) -> Node:
         "device": "params:training.device",
         "state": f"{task}embedding_state",
     }
+    if config.augmentation.stored_views > 1:
+        inputs |= {name: f"params:augmentation.{name}" for name in EMBEDDED_SETTINGS}
     if before is not None:
         inputs["previous"] = f"{before}embedded_images"
     return node(

@@ -17,10 +17,16 @@ from daformer_kedro.config import (
     PreprocessingConfig,
     validated,
 )
+from daformer_kedro.evaluation.out_of_distribution import distance_to_bank
+from daformer_kedro.learning.class_balance import image_weights
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.growth import expand_model
 from daformer_kedro.methods import METHODS
-from daformer_kedro.methods.closed_form import ClosedFormMethod, TaskFeatures
+from daformer_kedro.methods.closed_form import (
+    ClosedFormMethod,
+    TaskFeatures,
+    held_out_of,
+)
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.pipelines.extraction import Extractor, targets_of
 from daformer_kedro.scenario.embedded_images import EmbeddedImages
@@ -41,10 +47,18 @@ def learn_task_node(
     evaluation: Parameters,
     seed: int,
     device: str,
+    class_balance: str,
     previous: Checkpoint | None = None,
     statistics: dict[str, Tensor] | None = None,
-) -> tuple[Checkpoint, dict[str, Tensor]]:
-    """Add the task's statistics, and work out what classifies all classes so far."""
+) -> tuple[Checkpoint, dict[str, Tensor], dict[str, Tensor]]:
+    """Add the task's statistics, and work out what classifies all classes so far.
+
+    Returns:
+        The checkpoint, the statistics, and what is needed to calibrate: ``means``
+        (C, E) of the classes, and of K held-out images the ``targets``, the ``logits``
+        (K, C) and the ``distances`` to the nearest class mean, by a classifier and
+        means that have not learnt them.
+    """
     network = expand_model(
         previous,
         validated(ModelConfig, model, "model"),
@@ -57,19 +71,30 @@ def learn_task_node(
     used = validated(PreprocessingConfig, preprocessing, "preprocessing")
     batch_size = validated(EvaluationConfig, evaluation, "evaluation").batch_size
     extractor = Extractor(network.to(resolve_device(device)), used, batch_size)
-    features, _ = extractor.extract(images, "train", sample_index(task_data))
+    features, *views = extractor.extract_views(images, sample_index(task_data))
     method = METHODS[baseline](baseline_settings)
     assert isinstance(method, ClosedFormMethod)
+    targets = targets_of(task_data)
     task = TaskFeatures(
         features=features,
-        targets=targets_of(task_data),
+        targets=targets,
         sample_index=torch.from_numpy(sample_index(task_data).to_numpy(copy=True)),
         num_classes=network.num_classes,
         seed=seed,
+        weights=image_weights(class_balance, targets),
+        views=tuple(views),
     )
     added = method.add_task(statistics, task)
-    network.closed_form = method.classifier(added).to(network.device)
+    classifiers = method.classifiers(added)
+    network.closed_form = classifiers.final.to(network.device)
     learned = Checkpoint.of(
         network, preprocessing=used, class_names=class_names(samples)
     )
-    return learned, dict(added)
+    held = held_out_of(added)
+    to_calibrate = {
+        "means": held.means,
+        "targets": held.targets,
+        "logits": classifiers.fitted(held.features[None]),
+        "distances": distance_to_bank(held.features, held.fitted_means),
+    }
+    return learned, dict(added), to_calibrate

@@ -49,11 +49,14 @@ class AttentionMap:
 
 
 @dataclass(frozen=True)
-class NearExemplar:
-    """A remembered image, its class, its row and its cosine distance."""
+class NearKnown:
+    """A remembered image, or a class's mean: its class, row and cosine distance.
+
+    The row of an image has a picture; a class has ``None``.
+    """
 
     name: str
-    row: int
+    row: int | None
     distance: float
 
 
@@ -64,14 +67,15 @@ class ImageAnswer:
     Attributes:
         classes: five at most, the likeliest first.
         is_unknown: whether it resembles nothing learnt; ``None`` for a model that has
-            no exemplars to compare with.
-        distance: cosine distance to the nearest exemplar, ``None`` likewise.
+            neither exemplars nor class means to compare with.
+        distance: cosine distance to the nearest of these, ``None`` likewise.
         threshold: distance from which on an image counts as unknown.
         photograph: data address of the upright image; ``None`` where it is not larger
             than what the network reads.
         seen: data address of what the network reads.
         attention: empty for a decoder without dual attention.
-        exemplars: the nearest first; empty for a model that keeps none.
+        nearest: exemplars, or classes where no image is kept, the nearest first; empty
+            for a model that keeps neither.
         truth: the class that the image belongs to, where that is known.
     """
 
@@ -82,7 +86,7 @@ class ImageAnswer:
     photograph: str | None
     seen: str
     attention: list[AttentionMap]
-    exemplars: list[NearExemplar]
+    nearest: list[NearKnown]
     truth: str | None = None
 
 
@@ -158,8 +162,8 @@ def _answer(
         )
         for rank in range(1, min(NUM_RANKED, len(classifier.class_names)) + 1)
     ]
-    exemplars = _nearest(classifier, found.embeddings, left_out)
-    distance = exemplars[0].distance if exemplars else None
+    nearest = _nearest(classifier, found.embeddings, left_out)
+    distance = nearest[0].distance if nearest else None
     threshold = None if distance is None else classifier.model.threshold
     return ImageAnswer(
         classes=classes,
@@ -171,23 +175,23 @@ def _answer(
         photograph=picture,
         seen=enlarged(pixels),
         attention=_attention(classifier, pixels, classes[0].task),
-        exemplars=exemplars,
+        nearest=nearest,
         truth=truth,
     )
 
 
 def _nearest(
     classifier: Classifier, embeddings: Tensor, left_out: int | None
-) -> list[NearExemplar]:
+) -> list[NearKnown]:
     num = _NUM_NEAREST if left_out is None else _NUM_NEAREST + 1
-    nearest = classifier.nearest_exemplars(embeddings, num)
+    nearest = classifier.nearest_known(embeddings, num)
     bank = classifier.model.bank
     if nearest is None or bank is None:
         return []
     found = [
-        NearExemplar(
+        NearKnown(
             name=classifier.class_names[int(bank.targets[row])],
-            row=row,
+            row=row if bank.num_exemplars else None,
             # Rounding may make the distance to the same image less than 0.
             distance=max(0.0, float(distance)),
         )

@@ -87,9 +87,17 @@ function showProbabilities(box, answer) {
 }
 
 function showNearest(box, answer) {
-  if (!answer.exemplars.length) return;
-  box.querySelector(".pictures").replaceChildren(...answer.exemplars.map(found =>
+  if (!answer.nearest.length) return;
+  const images = answer.nearest.filter(found => found.row !== null);
+  const means = answer.nearest.filter(found => found.row === null);
+  box.querySelector("h4").textContent = images.length ? "Nearest known images" : "Nearest classes";
+  box.querySelector(".pictures").replaceChildren(...images.map(found =>
     picture(`exemplars/${found.row}.png`, found.name, distance(found.distance))));
+  box.querySelector(".means").replaceChildren(...means.map(found => {
+    const row = made("li");
+    row.append(made("span", found.name, "class"), made("span", distance(found.distance)));
+    return row;
+  }));
   const gauge = box.querySelector(".gauge");
   if (answer.threshold === null) {
     gauge.hidden = true;

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from daformer_kedro.model.size import num_parameters
 from daformer_kedro.serving.classifier import Classifier
 from daformer_kedro.serving.model_card import measured_on, method_label
 
@@ -50,7 +51,8 @@ class Knowledge:
         accuracy: in percent, on the images of all classes; ``None`` if not measured.
         measured_on: test or validation images.
         examples: test images to try.
-        has_exemplars: whether images can be compared with what is remembered.
+        has_exemplars: whether images can be compared with remembered ones.
+        tells_unknown: whether they can be compared with these, or with class means.
         is_calibrated: whether probabilities were fitted.
         details: further facts, name and value.
     """
@@ -63,6 +65,7 @@ class Knowledge:
     measured_on: str
     examples: tuple[Example, ...]
     has_exemplars: bool
+    tells_unknown: bool
     is_calibrated: bool
     details: tuple[tuple[str, str], ...]
 
@@ -92,6 +95,7 @@ def describe(classifier: Classifier) -> Knowledge:
         measured_on=measured_on(model.metadata),
         examples=_examples(classifier),
         has_exemplars=model.bank is not None and model.bank.num_exemplars > 0,
+        tells_unknown=model.known_embeddings is not None,
         is_calibrated=model.is_calibrated,
         details=tuple(_details(classifier, metrics)),
     )
@@ -102,8 +106,9 @@ def _tasks(
 ) -> Iterator[KnownTask]:
     bank = classifier.model.bank
     exemplars: dict[int, int] = {}
-    for row, target in enumerate([] if bank is None else bank.targets.tolist()):
-        exemplars.setdefault(target, row)
+    if bank is not None and bank.num_exemplars:
+        for row, target in enumerate(bank.targets.tolist()):
+            exemplars.setdefault(target, row)
     start = 0
     for number, size in enumerate(classifier.task_sizes):
         accuracy = None if accuracies is None else accuracies[number]
@@ -134,7 +139,7 @@ def _details(
     height, width, channels = classifier.image_shape
     colour = "grey" if channels == 1 else "RGB"
     yield "Reads", f"{height} × {width} pixels, {colour}"
-    yield "Parameters", f"{classifier.network.num_parameters:,}"
+    yield "Parameters", f"{num_parameters(classifier.network):,}"
     if settings := metadata.get("settings"):
         yield "Source of images", str(settings["source"]["name"])
         yield "Class order", str(settings["scenario"]["class_order"])
