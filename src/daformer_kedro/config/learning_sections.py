@@ -109,7 +109,8 @@ class TrainingConfig:
         device: ``auto`` takes a GPU where there is one.
         precision: ``auto`` takes bfloat16 on GPUs that compute it natively, and on such
             CPUs for networks of width 256 and more.
-        compile: ``auto`` compiles the encoder's blocks on GPUs (``torch.compile``).
+        compile: ``auto`` compiles the encoder's blocks on GPUs (``torch.compile``), for
+            phases of 2,000 steps and more.
         graph: ``auto`` takes each step as one CUDA graph, on a GPU and in one process.
         save_minutes: between two savings of the whole state of an unfinished training,
             from which it can resume; at the end of the epoch in which they have

@@ -15,6 +15,7 @@ from daformer_kedro.augmentation.transform import Augmentation
 from daformer_kedro.config import SharpnessConfig
 from daformer_kedro.learning.chunks import inference_chunks, training_chunks
 from daformer_kedro.learning.class_balance import class_draws
+from daformer_kedro.learning.compilation import uncompiled
 from daformer_kedro.learning.devices import autocast
 from daformer_kedro.learning.graph import (
     CudaRecorder,
@@ -171,7 +172,8 @@ class Trainer:
                     self._rate = self.schedule.step(position)
                 record = self._run_epoch(epoch)
                 self.group.check_agreement(self.model)
-                record = self.stopping.judge(self.model, record)
+                with uncompiled(self.model):
+                    record = self.stopping.judge(self.model, record)
                 self.history.append(record)
                 is_last = epoch + 1 == self.phase.epochs or self._has_ended()
                 states.epoch_ends(epoch + 1, is_last, self.state_dict)
