@@ -10,14 +10,14 @@ from pathlib import Path
 
 from kedro.framework.project import settings
 
-from daformer_kedro.commands.grid import (
+from daformer_kedro.errors import InputError
+from daformer_kedro.methods import METHODS
+from daformer_kedro.runs.grid import (
     Grid,
     RunSpec,
     UnfinishedRunError,
     parse_parameters,
 )
-from daformer_kedro.errors import InputError
-from daformer_kedro.methods import METHODS
 from daformer_kedro.terminal import print_any_character
 
 _DEFAULT = "digits"
