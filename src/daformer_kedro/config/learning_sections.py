@@ -110,8 +110,10 @@ class TrainingConfig:
         precision: ``auto`` takes bfloat16 on GPUs that compute it natively, and on such
             CPUs for networks of width 256 and more.
         compile: ``auto`` compiles the encoder's blocks on GPUs (``torch.compile``).
-        save_every: epochs between two savings of the whole state of an unfinished
-            training, from which it can go on; no result depends on it.
+        save_minutes: between two savings of the whole state of an unfinished training,
+            from which it can resume; at the end of the epoch in which they have
+            passed. No result depends on it.
+        save_every: epochs between two savings instead, ``None`` to go by the minutes.
         devices: ranks on each machine, one per device; they share every batch.
         engine: who starts the ranks: ``torch`` (PyTorch's elastic launcher) or ``ray``.
         nnodes: machines that take part.
@@ -137,7 +139,8 @@ class TrainingConfig:
     device: Device = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: Literal["auto", "off"] = "auto"
-    save_every: PositiveInt = 10
+    save_minutes: NonNegativeFloat = 5.0
+    save_every: PositiveInt | None = None
     devices: PositiveInt = 1
     engine: Literal["torch", "ray"] = "torch"
     nnodes: PositiveInt = 1

@@ -27,6 +27,7 @@ from daformer_kedro.learning.optimisation import (
     scaled_learning_rate,
 )
 from daformer_kedro.learning.progress import EpochRecord
+from daformer_kedro.learning.saving import SaveInterval
 from daformer_kedro.learning.seeding import make_generator
 from daformer_kedro.learning.stopping import Stopping, Validation
 from daformer_kedro.learning.task_images import TaskImages
@@ -79,7 +80,7 @@ def train_task(
         teacher: the model before the task; ``None`` in the first.
         features: (N, E) of the un-augmented data under the teacher.
         neighbours: (N, K) among them; needed for KNN distillation over the data set.
-        state: file to resume from, and to save to every ``training.save_every`` epochs.
+        state: file to resume from, and to save to while the training continues.
         group: the processes that train the model together.
         validation: images to choose the best epoch by, for ``training.patience``.
 
@@ -164,7 +165,7 @@ def finetune_on_memory(
         data: the rehearsal memory, which holds the new classes too.
         settings: see :class:`LearningSettings`.
         finetuning: epochs, batch size and learning rate.
-        state: file to resume from, and to save to every ``training.save_every`` epochs.
+        state: file to resume from, and to save to while the training continues.
         group: the processes that train the model together.
         validation: as in :func:`train_task`.
 
@@ -229,6 +230,7 @@ def _fit(
     schedule = None
     if follows_schedule:
         schedule = make_schedule(optimiser, training, phase.epochs)
+    generator = _generator(data, settings, phase)
     trainer = Trainer(
         phase,
         model,
@@ -240,10 +242,12 @@ def _fit(
         teacher=teacher,
         augmentation=_augmentation(data, settings),
         mixing=_mixing(model, settings),
-        generator=_generator(data, settings, phase),
+        generator=generator,
+        host_generator=_host_generator(generator, settings, phase),
         stopping=_stopping(settings, validation, group),
     )
-    return trainer.run(state, training.save_every)
+    interval = SaveInterval(training.save_every, training.save_minutes)
+    return trainer.run(state, interval)
 
 
 def _stopping(
@@ -283,6 +287,14 @@ def _generator(
     data: TaskImages, settings: LearningSettings, phase: PhaseConfig
 ) -> torch.Generator:
     return make_generator(settings.seed, phase.task, phase.name, data.device)
+
+
+def _host_generator(
+    generator: torch.Generator, settings: LearningSettings, phase: PhaseConfig
+) -> torch.Generator:
+    if generator.device.type == "cpu":
+        return generator
+    return make_generator(settings.seed, phase.task, f"{phase.name} on the host")
 
 
 def _augmentation(

@@ -24,7 +24,7 @@ from daformer_kedro.methods.closed_form import (
     class_sums,
     with_rows,
 )
-from daformer_kedro.methods.held_out import held_out
+from daformer_kedro.methods.held_out import ONE_IN, held_out
 from daformer_kedro.validation import STRICT, NonNegativeInt, PositiveFloat
 
 _LOGGER = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ def _best_ridge(
     _LOGGER.info(
         "ridge: %g of the mean squared feature, chosen on one in %d training images",
         best,
-        _HELD_OUT,
+        ONE_IN,
     )
     return best
 
