@@ -131,7 +131,8 @@ def study_key(config: Config) -> str:
     """
     study = asdict(config.study)
     name = study.pop("name")
-    del study["trials"], study["jobs"]
+    for name_of_place in ("trials", "jobs", "engine"):
+        del study[name_of_place]
     return f"{name}_{_digest([result_settings(config), study])}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -20,7 +21,16 @@ _FIXED = ("protocol", "seed", "source", "scenario")
 """What must stay as it is, or trials would be measured on other images or tasks."""
 
 
-@dataclass(frozen=True)
+DEFAULT_SPACE: Mapping[str, Any] = {
+    "training.learning_rate": {"log_range": [0.01, 0.1]},
+    "finetuning.learning_rate": {"log_range": [0.01, 0.1]},
+    "augmentation.mixup_alpha": [0.0, 0.2, 0.8],
+    "losses.knn_distillation.weight": [0.0, 0.1, 0.5],
+}
+"""Space of a study that names none; rates are for narrow networks, as the digits'."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Dimension:
     """One setting that a study searches, and its values.
 
@@ -60,7 +70,7 @@ class StudyConfig:
         name: of the environment that the best settings are written to.
         trials: runs, those of an earlier call of the same study included.
         space: values by setting, by dotted name or nested; ``null`` for a setting
-            leaves it out.
+            leaves it out. Empty is :data:`DEFAULT_SPACE`.
         objective: what is maximised, on validation images.
         with_processor_time: minimise processor time as well; the most accurate of
             those settings that nothing beats in both is written.
@@ -69,6 +79,7 @@ class StudyConfig:
         prune: end a trial after a task with a result below the median of earlier ones.
         seed: of the choice of settings; the runs have the parameters' own.
         jobs: trials side by side.
+        engine: ``local``, or ``ray``: each trial is a task of Ray.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$")] = "tuned"
@@ -82,6 +93,7 @@ class StudyConfig:
     prune: bool = True
     seed: NonNegativeInt = 0
     jobs: PositiveInt = 1
+    engine: Literal["local", "ray"] = "local"
 
     @field_validator("space")
     @classmethod
@@ -93,7 +105,8 @@ class StudyConfig:
     @property
     def dimensions(self) -> list[Dimension]:
         """The settings to search, by name."""
-        found = {dimension.name: dimension for dimension in _dimensions(self.space, "")}
+        space = self.space or DEFAULT_SPACE
+        found = {dimension.name: dimension for dimension in _dimensions(space, "")}
         return [found[name] for name in sorted(found)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Event
 
@@ -15,6 +16,7 @@ from daformer_kedro.runs.project_run import (
     UnfinishedRunError,
     parse_parameters,
 )
+from daformer_kedro.runs.ray_tasks import finish_on_ray, ray_cluster
 from daformer_kedro.runs.slots import Slots
 
 __all__ = ["Grid", "RunSpec", "UnfinishedRunError", "parse_parameters"]
@@ -43,7 +45,12 @@ class Grid:
         """Run key of each run."""
         return [run.state.run_key for run in self.runs]
 
-    def finish(self, jobs: int = 1) -> list[Path]:
+    @property
+    def missing(self) -> list[ProjectRun]:
+        """Runs that have not finished."""
+        return [run for run in self.runs if not run.is_finished]
+
+    def finish(self, jobs: int = 1, engine: str = "local") -> list[Path]:
         """Make what is missing, and return the folder of each run's results.
 
         An interrupted run resumes where it stopped, as ``kedro run`` does.
@@ -51,29 +58,32 @@ class Grid:
         Args:
             jobs: runs at a time, each with GPUs of its own where there are several;
                 what several say is shown only where one fails.
+            engine: ``local``, or ``ray`` for runs that are tasks of Ray.
 
         Raises:
             UnfinishedRunError: a run failed or was interrupted; no other is begun.
         """
         total = len(self.runs)
         is_stopped = Event()
-        slots = Slots(jobs)
+        slots = Slots(jobs, deals_gpus=engine == "local")
 
         def finish(number: int, run: ProjectRun) -> None:
             if is_stopped.is_set():
                 return
             try:
                 with slots.take() as environment:
-                    run.finish(
-                        f"[{number}/{total}]",
-                        is_shown=jobs == 1,
-                        environment=environment,
-                    )
+                    place = f"[{number}/{total}]"
+                    if engine == "ray":
+                        finish_on_ray(run, self.project, place)
+                    else:
+                        is_shown = jobs == 1
+                        run.finish(place, is_shown=is_shown, environment=environment)
             except BaseException:
                 is_stopped.set()  # before this worker takes the next run
                 raise
 
-        with ThreadPoolExecutor(jobs) as pool:
+        cluster = ray_cluster(jobs) if engine == "ray" else nullcontext()
+        with cluster, ThreadPoolExecutor(jobs) as pool:
             futures = [pool.submit(finish, *run) for run in enumerate(self.runs, 1)]
             try:
                 for future in futures:

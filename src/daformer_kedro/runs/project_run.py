@@ -15,10 +15,13 @@ from typing import Any
 from kedro.framework.project import settings
 from omegaconf import OmegaConf
 
+from daformer_kedro.errors import InputError
 from daformer_kedro.reuse.attempt_log import AttemptLog
 from daformer_kedro.run_state import RunState
+from daformer_kedro.storage.lock import Lock
 
 _STDERR = 2
+_PATIENCE = 0.5  # seconds for a lock that is given back at this moment
 
 
 class UnfinishedRunError(Exception):
@@ -105,6 +108,20 @@ class ProjectRun:
         """Program and arguments."""
         return [str(Path(sys.executable).with_name("kedro")), *self.spec.argv]
 
+    def wait_for_others(self) -> None:
+        """Wait for a process that writes the same results, such as one left behind."""
+        lock = Lock(self.state.journal / f"{self.state.run_key}.lock", "The run")
+        is_said = False
+        while True:
+            try:
+                lock.acquire(patience=_PATIENCE)
+                lock.release()
+                return
+            except InputError as error:
+                if not is_said:
+                    say(f"Waiting. {error}")
+                is_said = True
+
     def finish(
         self,
         place: str,
@@ -152,6 +169,20 @@ class ProjectRun:
         )
         loader.project = self._project
         return loader
+
+
+def start_here(
+    run: ProjectRun, project: Path, log: Path, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start a run as a process of this machine that writes to ``log``."""
+    with log.open("ab") as stream:
+        return subprocess.Popen(
+            run.command,
+            cwd=project,
+            env={**os.environ, **environment},
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
 
 
 def parse_parameters(text: str) -> dict[str, str]:

@@ -18,11 +18,12 @@ class Slots:
 
     Args:
         jobs: number of places.
+        deals_gpus: whether places have GPUs of their own.
     """
 
-    def __init__(self, jobs: int) -> None:
+    def __init__(self, jobs: int, *, deals_gpus: bool = True) -> None:
         self._free: Queue[dict[str, str]] = Queue()
-        gpus = visible_gpus() if jobs > 1 else []
+        gpus = visible_gpus() if deals_gpus and jobs > 1 else []
         for number in range(jobs):
             own = gpus[number::jobs] or gpus[number % len(gpus) :][:1] if gpus else []
             self._free.put({VISIBLE: ",".join(own)} if own else {})

@@ -10,7 +10,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -31,6 +31,7 @@ from daformer_kedro.runs.project_run import (
     UnfinishedRunError,
     say,
 )
+from daformer_kedro.runs.ray_tasks import check_ray, ray_cluster
 from daformer_kedro.runs.slots import Slots
 from daformer_kedro.runs.trial_run import TrialRun
 from daformer_kedro.runs.tuned_environment import check_environment, write_environment
@@ -116,10 +117,19 @@ class _Search:
                 "the pipeline study needs Optuna, which is not installed: "
                 'pip install "daformer_kedro[study]"'
             )
-        if not self._config.dimensions:
+        if self._config.engine == "ray":
+            check_ray("study.engine = 'ray'")
+        config = self._state.config
+        if not self._config.dimensions or not (config.trains or self._config.space):
             raise InputError(
-                "study.space is empty: name the settings to search, such as "
-                "{training.learning_rate: {log_range: [0.01, 0.1]}}"
+                f"study.space = {self._config.space}: name the settings to search, "
+                "such as {training.learning_rate: {log_range: [0.01, 0.1]}}; with "
+                f"baseline = {config.baseline}"
+                + (
+                    ""
+                    if config.trains
+                    else ", which trains nothing, there is no default"
+                )
             )
         check_environment(self._state.project, self._config.name)
         for dimension in self._config.dimensions:
@@ -151,7 +161,8 @@ class _Search:
 
         parent = active_run()  # of this thread
         run_id = parent.info.run_id if parent is not None else ""
-        slots = Slots(self._config.jobs)
+        # Ray deals out GPUs by itself.
+        slots = Slots(self._config.jobs, deals_gpus=self._config.engine == "local")
         unfinished = [t._trial_id for t in self._trials() if not t.state.is_finished()]
         missing = max(0, self._config.trials - len(self._trials()))
 
@@ -168,6 +179,7 @@ class _Search:
         try:
             with (
                 _termination_interrupts(),
+                self._cluster(),
                 ThreadPoolExecutor(self._config.jobs) as pool,
             ):
                 todo = [*unfinished, *([None] * missing)]
@@ -183,6 +195,11 @@ class _Search:
             ) from error
         except UnfinishedRunError as error:
             raise UsageError(f"{error}\nThe same command resumes there.") from error
+
+    def _cluster(self) -> AbstractContextManager[None]:
+        if self._config.engine == "ray":
+            return ray_cluster(self._config.jobs)
+        return nullcontext()
 
     def _ask(self, trial_id: int | None) -> Any:
         """Propose settings, or take up a trial that was interrupted.
@@ -224,7 +241,7 @@ class _Search:
             place[PARENT_VARIABLE] = parent
         place[TRIAL_VARIABLE] = str(trial.number)
         log = self._folder / f"trial_{trial.number:04d}.log"
-        made = TrialRun(run, log, place)
+        made = TrialRun(run, log, place, self._config.engine)
         try:
             made.start(self._state.project)
             if self._watch(trial, made):
@@ -326,6 +343,12 @@ class _Search:
         settings = self._settings(best.params)
         path = write_environment(
             self._state, settings, best.values[0], best.number, len(self._trials())
+        )
+        say(
+            f"Best of {len(self._trials())} trials: {best.number}, "
+            f"{100 * best.values[0]:.2f} % on validation images; written to {path}. "
+            "Measure it on the test images:\n"
+            f"  kedro run --env {self._config.name}"
         )
         return StudyOutcome(
             [self._row(trial) for trial in self._trials()],

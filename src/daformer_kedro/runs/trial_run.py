@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from daformer_kedro.errors import InputError
-from daformer_kedro.runs.project_run import ProjectRun, UnfinishedRunError, say
-from daformer_kedro.storage.lock import Lock
+from daformer_kedro.runs.project_run import ProjectRun, UnfinishedRunError, start_here
+from daformer_kedro.runs.ray_tasks import RayProcess
 from daformer_kedro.storage.record import read_record
 
 _POLL_SECONDS = 0.2
-_PATIENCE = 0.5  # seconds for a lock that is given back at this moment
 _TAIL = 30  # lines of its log that are shown where it fails
 
 
@@ -27,32 +24,28 @@ class TrialRun:
         run: the run.
         log: file for what it writes.
         environment: variables to set for it.
+        engine: ``local``, or ``ray`` for a task of Ray.
     """
 
     def __init__(
-        self, run: ProjectRun, log: Path, environment: Mapping[str, str]
+        self, run: ProjectRun, log: Path, environment: Mapping[str, str], engine: str
     ) -> None:
         self._run = run
+        self._engine = engine
         self._log = log
         self._environment = environment
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | RayProcess | None = None
 
     def start(self, project: Path) -> None:
         """Begin the run or resume it; nothing begins where it has finished.
 
         A process that an earlier study left behind is waited for: its work counts.
         """
-        self._wait_for_others()
+        self._run.wait_for_others()
         if self._run.is_finished:
             return
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._run.command,
-                cwd=project,
-                env={**os.environ, **self._environment},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        start = RayProcess if self._engine == "ray" else start_here
+        self._process = start(self._run, project, self._log, self._environment)
 
     def tasks(self) -> Iterator[dict[str, Any]]:
         """Iterate over the metrics of the tasks, each as soon as it is known.
@@ -100,23 +93,9 @@ class TrialRun:
             return
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
         tail = "\n".join(lines[-_TAIL:])
-        status = self._process.returncode
+        status = self._process.wait()
         raise UnfinishedRunError(
             f"{tail}\n{self._run.spec} ended with status {status}; all that it wrote: "
             f"{self._log}",
             status if status > 0 else 128 - status,
         )
-
-    def _wait_for_others(self) -> None:
-        state = self._run.state
-        lock = Lock(state.journal / f"{state.run_key}.lock", state.run_key)
-        is_said = False
-        while True:
-            try:
-                lock.acquire(patience=_PATIENCE)
-                lock.release()
-                return
-            except InputError as error:
-                if not is_said:
-                    say(f"Waiting: {error}")
-                is_said = True

@@ -49,7 +49,7 @@ def read_pickles(
 ) -> tuple[LabelledImages, LabelledImages]:
     """Read training and test set, (N, 32, 32, 3) each.
 
-    Without the test set, whose file is not opened then, training images stand in for it.
+    Without the test set, whose file is not opened then, training images stand in.
 
     Raises:
         InputError: a file is missing, is not a plain pickle, or lacks usable images or
