@@ -113,6 +113,18 @@ def run_name(config: Config) -> str:
     return run_key(config).rsplit("_", 1)[0]
 
 
+def study_key(config: Config) -> str:
+    """Name of a study: other settings, or another space, make it another study.
+
+    How many trials it shall have, and how many run side by side, is left out.
+    """
+    study = asdict(config.study)
+    name = study.pop("name")
+    for name_of_place in ("trials", "jobs", "engine"):
+        del study[name_of_place]
+    return f"{name}_{_digest([result_settings(config), study])}"
+
+
 def settings_key(config: Config) -> str:
     """The same for runs that are repeats of each other, and different for others.
 

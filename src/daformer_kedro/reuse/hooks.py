@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable
 from contextlib import suppress
@@ -16,12 +17,13 @@ from kedro.pipeline.node import Node
 
 from daformer_kedro.datasets import StoredDataset
 from daformer_kedro.errors import InputError
-from daformer_kedro.pipelines.naming import USES_FINISHED_MODEL
+from daformer_kedro.pipelines.naming import METRICS, USES_FINISHED_MODEL
 from daformer_kedro.reuse.attempt_log import Attempt, AttemptLog
+from daformer_kedro.reuse.costs import run_costs
 from daformer_kedro.reuse.node_files import check_inputs, training_states
 from daformer_kedro.reuse.planner import Mode, RunPlan
 from daformer_kedro.run_state import StateHooks
-from daformer_kedro.storage.atomic_files import remove_leftovers
+from daformer_kedro.storage.atomic_files import remove_leftovers, write_text
 from daformer_kedro.storage.lock import Lock
 from daformer_kedro.storage.object_store import ObjectStore
 from daformer_kedro.usage import UsageError
@@ -115,8 +117,8 @@ class ReuseHooks(StateHooks):
             self.plan.recorder.after_save(node, dataset_name)
 
     @hook_impl(trylast=True)
-    def after_pipeline_run(self, pipeline: Pipeline) -> None:
-        """Forget the attempt: it is finished.
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Write down what the run has cost, and forget the attempt: it is finished.
 
         Raises:
             InputError: what was reused cannot be copied to the store.
@@ -124,6 +126,7 @@ class ReuseHooks(StateHooks):
         if self.plan is not None:
             if self._store is not None:
                 self._store.send(output.filepath for output in self.plan.outputs())
+            self._write_costs(self.plan.pipeline, catalog)
             self._attempts.forget_all_within(node.name for node in pipeline.nodes)
         self._end()
 
@@ -135,6 +138,15 @@ class ReuseHooks(StateHooks):
         if self.plan is not None and not _has_begun(self.plan, catalog):
             self._attempts.forget(run_params)
         self._release()
+
+    def _write_costs(self, pipeline: Pipeline, catalog: Any) -> None:
+        folder = getattr(catalog.get(METRICS), "filepath", None)
+        if folder is None or METRICS not in pipeline.all_outputs():
+            return
+        costs = run_costs(pipeline, catalog, self.state.tasks, catalog.load(METRICS))
+        if costs:
+            text = json.dumps(costs, indent=1)
+            write_text(Path(folder).with_name("costs.json"), f"{text}\n")
 
     @property
     def _attempts(self) -> AttemptLog:
