@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from daformer_kedro.learning import chunks, trainer, training
+from daformer_kedro.learning.graph import StepInput
 from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.trainer import (
     Trainer,
@@ -95,7 +96,7 @@ class _FusedAdamW:
         self, parameters: Iterable[Tensor], rate: float, decay: float, *_: object
     ) -> None:
         self._parameters = [p for p in parameters if p.requires_grad]
-        self.param_groups = [{"lr": rate, "weight_decay": decay}]
+        self.param_groups = [{"initial_lr": rate, "weight_decay": decay}]
 
     def step(self) -> None:
         """Do nothing."""
@@ -197,9 +198,9 @@ def _imitated(step: AbstractContextManager[Any]) -> Iterator[None]:
     cuda = ImitatedCuda()
     ordinary = Trainer._step
 
-    def entered(self: Trainer, rows: Tensor, images: Tensor) -> dict[str, Tensor]:
+    def entered(self: Trainer, given: StepInput) -> dict[str, Tensor]:
         with step:
-            return ordinary(self, rows, images)
+            return ordinary(self, given)
 
     def autocast(_: torch.device, precision: torch.dtype) -> Any:
         return cuda.autocast() if precision == torch.bfloat16 else nullcontext()

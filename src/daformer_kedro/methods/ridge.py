@@ -24,7 +24,7 @@ from daformer_kedro.methods.closed_form import (
     class_sums,
     with_rows,
 )
-from daformer_kedro.methods.held_out import held_out
+from daformer_kedro.methods.held_out import ONE_IN, held_out
 from daformer_kedro.validation import STRICT, NonNegativeInt, PositiveFloat
 
 _LOGGER = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ class Ridge(ClosedFormMethod):
 
     label = "ridge regression on a fixed encoder"
     Settings = RidgeSettings
+    classifier_types = (LinearClassifier,)
 
     def add_task(self, before: Statistics | None, task: TaskFeatures) -> Statistics:
         """Add the task's products, of fitted and of held-out images apart.
@@ -152,8 +153,9 @@ def _best_ridge(
             if error < least:
                 best, least = ridge, error
     _LOGGER.info(
-        "ridge: %g of the mean squared feature, chosen on held-out training images",
+        "ridge: %g of the mean squared feature, chosen on one in %d training images",
         best,
+        ONE_IN,
     )
     return best
 

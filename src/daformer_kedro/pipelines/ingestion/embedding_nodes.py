@@ -33,13 +33,12 @@ def embed_images_node(
     evaluation: dict[str, Any],
     device: str,
     state: StateFile,
+    augmentation: dict[str, Any] | None = None,
     previous: EmbeddedImages | None = None,
-    **augmentation: Any,
 ) -> EmbeddedImages:
     """Run the encoder, which no task changes, over every image.
 
-    ``augmentation`` are settings of that section, where several versions of an image
-    are wanted.
+    ``augmentation`` is given where several versions of an image are wanted.
     """
     config = validated(ModelConfig, model, "model")
     place = resolve_device(device)
@@ -57,5 +56,7 @@ def embed_images_node(
         batch_size=validated(EvaluationConfig, evaluation, "evaluation").batch_size,
         device=place,
     )
-    views = validated(AugmentationConfig, augmentation, "augmentation")
+    views = None
+    if augmentation is not None:
+        views = validated(AugmentationConfig, augmentation, "augmentation")
     return embed_images(images, used, state, previous, views)
