@@ -9,14 +9,13 @@ import torch
 from parity import Comparison, Parity, read_fixture
 
 from daformer_kedro.learning.devices import autocast
-from daformer_kedro.learning.trainer import Trainer
+from daformer_kedro.learning.optimisation import set_rate
 from daformer_kedro.model import DAFormer, DAFormerOutput
 from daformer_kedro.model.freezing import freeze_for_training
 from daformer_kedro.objectives import Batch, Objective, terms_of
 from on_gpu.bench import Bench, relative
 from on_gpu.recipe import configuration
 from on_gpu.report import listed
-from on_gpu.trainers import GraphedTrainer
 
 _FIXTURE = Path(__file__).parents[2] / "tests" / "reference" / "daformer_s_3tasks.npz"
 _FORMS = {
@@ -143,19 +142,17 @@ def graph_parity(bench: Bench) -> None:
     """Compare captured steps with ordinary ones, chance included."""
     rate, num_steps = 1e-4, 8
     losses = {}
-    for label, kind in (("eager", Trainer), ("graph", GraphedTrainer)):
-        trainer = bench.trainer(3, rho=3.0, kind=kind)
-        if isinstance(trainer, GraphedTrainer):
-            trainer.set_rates([rate] * 2)
+    for label, graph in (("eager", "off"), ("graph", "auto")):
+        trainer = bench.trainer(3, rho=3.0, graph=graph)
         for group in trainer.optimiser.param_groups:
-            if kind is Trainer:
-                group["lr"] = rate
+            set_rate(group, rate)
         totals = []
         for number in range(num_steps):
             generator = torch.Generator().manual_seed(number)
             rows = torch.randperm(bench.num_images, generator=generator)
             rows = rows[: bench.batch_size].to(bench.device)
-            totals.append(trainer._step(rows, bench.normal(number))["total"].clone())
+            given = bench.given(trainer, rows, bench.normal(number))
+            totals.append(trainer._take_step(given)["total"].clone())
         losses[label] = torch.stack(totals).tolist()
     pairs = zip(losses["eager"], losses["graph"], strict=True)
     worst = max(abs(a - b) / abs(a) for a, b in pairs)
@@ -173,8 +170,9 @@ def repeatable(bench: Bench) -> None:
         weights = []
         for _ in range(2):
             trainer = bench.trainer(3, rho=3.0, precision=precision)
+            step = bench.step(trainer)
             for _ in range(2):
-                trainer._step(bench.rows, bench.pixels)
+                step()
             parameters = trainer.model.parameters()
             weights.append(torch.cat([p.detach().flatten() for p in parameters]))
         found[precision] = float((weights[0] - weights[1]).abs().max())

@@ -43,9 +43,10 @@ def synchronisation(bench: Bench) -> None:
         with _waits(found):
             step()
     batches = trainer.data.images.split(bench.batch_size)
-    list(trainer.augmentation.batches(batches, trainer.generator))
+    sources = trainer.generator, trainer.host_generator
+    list(trainer.augmentation.batches(batches, *sources))
     with _waits(found):
-        list(trainer.augmentation.batches(batches, trainer.generator))
+        list(trainer.augmentation.batches(batches, *sources))
     bench.report.keep("synchronisation", found)
     places = listed(dict(found)) or "none"
     bench.report.row(f"places that wait for the device in a step: {places}")

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from daformer_kedro.model.decoders.dual_attention import DualAttention
+from daformer_kedro.model.decoders.task_residual import add_to_each_task
 
 BOTH = ("external", "internal")
 
@@ -24,14 +25,20 @@ def make(edition="S", parts=BOTH, num_tasks=3, dtype=torch.float32):
 
 
 class Whole(torch.nn.Module):
-    """What tasks share and what they do not, in one call."""
+    """What tasks share and what they do not, in one call: (T, B, N, D)."""
 
     def __init__(self, attention):
         super().__init__()
         self.attention = attention
 
     def forward(self, x):
-        return self.attention(self.attention.share(x))
+        weights = self.attention.weights()
+        shared = self.attention.share(x, weights)
+        external = self.attention.external(shared)
+        internal = self.attention(shared, weights)
+        if internal is None:
+            internal, external = external.unsqueeze(3), None
+        return add_to_each_task(torch.zeros_like(x), external, internal, None)[0]
 
 
 def by_loop(attention, x, task):

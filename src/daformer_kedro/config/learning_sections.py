@@ -109,7 +109,9 @@ class TrainingConfig:
         device: ``auto`` takes a GPU where there is one.
         precision: ``auto`` takes bfloat16 on GPUs that compute it natively, and on such
             CPUs for networks of width 256 and more.
-        compile: ``auto`` compiles the encoder's blocks on GPUs (``torch.compile``).
+        compile: ``auto`` compiles the encoder's blocks on GPUs (``torch.compile``), for
+            phases of 2,000 steps and more.
+        graph: ``auto`` takes each step as one CUDA graph, on a GPU and in one process.
         save_minutes: between two savings of the whole state of an unfinished training,
             from which it can resume; at the end of the epoch in which they have
             passed. No result depends on it.
@@ -139,6 +141,7 @@ class TrainingConfig:
     device: Device = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: Literal["auto", "off"] = "auto"
+    graph: Literal["auto", "off"] = "auto"
     save_minutes: NonNegativeFloat = 5.0
     save_every: PositiveInt | None = None
     devices: PositiveInt = 1

@@ -30,6 +30,7 @@ from daformer_kedro.datasets.local_path import local_path
 from daformer_kedro.errors import InputError, did_you_mean
 from daformer_kedro.model.encoders.defaults import fill_from_encoder
 from daformer_kedro.run_state import RunState
+from daformer_kedro.runs.study import StudySearch
 from daformer_kedro.scenario.image_files import COPIES
 from daformer_kedro.scenario.sources import FILE_SOURCES, describe_source
 from daformer_kedro.storage.sqlite_uri import sqlite_uri
@@ -54,7 +55,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
     ``${folder_of_copies:}``,
     ``${run_name:}``, ``${run_command:}``, ``${comparison_filter:}``,
     ``${comparison_run_keys:}``, ``${comparison_experiment:}``, ``${inference_model:}``,
-    ``${inference_output:}``, ``${export_model:}``, ``${tracking_uri:}`` and
+    ``${inference_output:}``, ``${export_model:}``, ``${study_name:}``,
+    ``${study_search:}``, ``${tracking_uri:}`` and
     ``${artifact_location:}``.
 
     Attributes:
@@ -148,8 +150,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
         if not self.state.config.trains:
             return self.state.run_key
         merged = super().__getitem__("parameters")
-        joint = Config.from_parameters(self._parameters(merged, baseline="joint"))
-        return run_key(joint)
+        joint = self._parameters(merged, baseline="joint", baseline_settings={})
+        return run_key(Config.from_parameters(joint))
 
     def _parameters(self, merged: dict[str, Any], **more: Any) -> dict[str, Any]:
         """Lay everything over ``merged``, Kedro's own merge of base and environment.
@@ -245,6 +247,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
             "inference_model": config.inference.model,
             "inference_output": config.inference.output,
             "export_model": config.export.model,
+            "study_name": config.study.name,
+            "study_search": StudySearch(state),
             "tracking_uri": given or sqlite_uri(f"{project}/mlflow.db"),
             "artifact_location": f"{project}/mlartifacts",
         }

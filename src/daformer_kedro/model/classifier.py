@@ -1,4 +1,4 @@
-"""One classification head for each task."""
+"""One classification head for each task, in their own type under autocast too."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from daformer_kedro.model.computing import by_hand
 from daformer_kedro.model.initialisation import default_linear
 from daformer_kedro.model.task_batch import task_matmul
 
@@ -29,8 +30,9 @@ class TaskHead(nn.Module):
         self.linear = default_linear(embed_dim, num_classes, generator=generator)
 
     def forward(self, embedding: torch.Tensor) -> torch.Tensor:
-        """Map (B, D) to (B, C)."""
-        return self.linear(self.norm(embedding))
+        """Map (B, D) to (B, C), in the weights' type."""
+        with by_hand(embedding):
+            return self.linear(self.norm(embedding.to(self.linear.weight.dtype)))
 
 
 class TaskHeads(nn.ModuleList):
@@ -43,6 +45,7 @@ class TaskHeads(nn.ModuleList):
 
     block_tasks: torch.Tensor
     positions: torch.Tensor
+    padding: torch.Tensor
 
     def __init__(
         self,
@@ -55,6 +58,8 @@ class TaskHeads(nn.ModuleList):
         self.embed_dim = embed_dim
         self.register_buffer("block_tasks", torch.empty(0), persistent=False)
         self.register_buffer("positions", torch.empty(0), persistent=False)
+        padding = torch.zeros(_BLOCK_WIDTH, embed_dim)
+        self.register_buffer("padding", padding, persistent=False)
         for size in task_sizes:
             self.add_task(size, generator)
 
@@ -95,13 +100,19 @@ class TaskHeads(nn.ModuleList):
         norms = [head.norm for head in self.tasks()]
         scale = torch.stack([norm.weight for norm in norms])[:, None]
         shift = torch.stack([norm.bias for norm in norms])[:, None]
-        normalised = F.layer_norm(embeddings, (self.embed_dim,)) * scale + shift
-        blocks = torch.cat(
-            [
-                F.pad(head.linear.weight, (0, 0, 0, -size % _BLOCK_WIDTH))
-                for head, size in zip(self.tasks(), self.task_sizes, strict=True)
-            ]
-        ).unflatten(0, (-1, _BLOCK_WIDTH))
-        logits = task_matmul(normalised[self.block_tasks], blocks.mT)
-        logits = logits.transpose(0, 1).flatten(1).index_select(1, self.positions)
-        return logits + torch.cat([head.linear.bias for head in self.tasks()])
+        biases = torch.cat([head.linear.bias for head in self.tasks()])
+        with by_hand(embeddings):
+            normalised = F.layer_norm(embeddings.to(scale.dtype), (self.embed_dim,))
+            normalised = torch.addcmul(shift, normalised, scale)
+            if len(self.block_tasks) > len(self):
+                normalised = normalised.index_select(0, self.block_tasks)
+            logits = task_matmul(normalised, self._blocks().mT)
+        logits = logits.transpose(0, 1).flatten(1)
+        return logits.index_select(1, self.positions) + biases
+
+    def _blocks(self) -> torch.Tensor:
+        """Return the maps in blocks of a fixed width, (blocks, width, D)."""
+        parts = []
+        for head, size in zip(self.tasks(), self.task_sizes, strict=True):
+            parts += [head.linear.weight, self.padding[: -size % _BLOCK_WIDTH]]
+        return torch.cat(parts).unflatten(0, (-1, _BLOCK_WIDTH))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -38,20 +39,28 @@ def task_matmul(inputs: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     return product[:num_tasks]
 
 
-def task_linear(inputs: torch.Tensor, layer: nn.Linear) -> torch.Tensor:
+def linear_of_tasks(
+    inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+) -> torch.Tensor:
     """Apply one linear map to all tasks, with the promise of :func:`task_matmul`.
 
     Args:
         inputs: (T, M, K).
-        layer: the map from K to C that the tasks share.
+        weight: (C, K), which the tasks share.
+        bias: (C,), or ``None``.
 
     Returns:
         (T, M, C).
     """
     if torch.compiler.is_exporting() or inputs.shape[1] >= _MANY_ROWS:
-        return layer(inputs)
-    product = task_matmul(inputs, layer.weight.T[None])
-    return product if layer.bias is None else product + layer.bias
+        return F.linear(inputs, weight, bias)
+    product = task_matmul(inputs, weight.T[None])
+    return product if bias is None else product + bias
+
+
+def task_linear(inputs: torch.Tensor, layer: nn.Linear) -> torch.Tensor:
+    """Apply a layer as :func:`linear_of_tasks` does."""
+    return linear_of_tasks(inputs, layer.weight, layer.bias)
 
 
 @dataclass(frozen=True)

@@ -35,16 +35,14 @@ def embed_images_node(
     evaluation: dict[str, Any],
     device: str,
     state: StateFile,
+    augmentation: dict[str, Any] | None = None,
     previous: EmbeddedImages | None = None,
-    **augmentation: Any,
 ) -> EmbeddedImages:
     """Run the encoder, which no task changes, over every image.
 
     No other setting of the network counts, so that another width or head embeds nothing
     again: what maps the tokens to the decoder's width comes after them.
-
-    ``augmentation`` are settings of that section, where several versions of an image
-    are wanted.
+    ``augmentation`` is given where several versions of an image are wanted.
     """
     config = ModelConfig(encoder=encoder, encoder_settings=encoder_settings)
     place = resolve_device(device)
@@ -62,5 +60,7 @@ def embed_images_node(
         batch_size=validated(EvaluationConfig, evaluation, "evaluation").batch_size,
         device=place,
     )
-    views = validated(AugmentationConfig, augmentation, "augmentation")
+    views = None
+    if augmentation is not None:
+        views = validated(AugmentationConfig, augmentation, "augmentation")
     return embed_images(images, used, state, previous, views)

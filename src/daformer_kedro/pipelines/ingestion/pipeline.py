@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline, node
 
-from daformer_kedro.config.keys import EMBEDDED_SETTINGS
 from daformer_kedro.config.run import Config
 from daformer_kedro.model.encoders import encoder_class
 from daformer_kedro.pipelines.ingestion.embedding_nodes import embed_images_node
@@ -75,7 +74,7 @@ def _embed_images(task: str, before: str | None, config: Config) -> Node:
         "state": f"{task}embedding_state",
     }
     if config.augmentation.stored_views > 1:
-        inputs |= {name: f"params:augmentation.{name}" for name in EMBEDDED_SETTINGS}
+        inputs["augmentation"] = "params:augmentation"
     if before is not None:
         inputs["previous"] = f"{before}embedded_images"
     return node(

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from daformer_kedro.commands import grid as module
-from daformer_kedro.commands.grid import (
+from daformer_kedro.errors import InputError
+from daformer_kedro.reuse.attempt_log import Attempt, AttemptLog
+from daformer_kedro.runs import project_run as module
+from daformer_kedro.runs.grid import (
     Grid,
     RunSpec,
     UnfinishedRunError,
     parse_parameters,
 )
-from daformer_kedro.errors import InputError
-from daformer_kedro.reuse.attempt_log import Attempt, AttemptLog
 
 # Kedro calls what OmegaConf gives up.
 pytestmark = pytest.mark.filterwarnings("ignore:register_new_resolver")

@@ -1,30 +1,31 @@
-"""Many ordinary ``kedro run``s, of which finished ones are not made again."""
+"""One ordinary ``kedro run`` of a project, as a user would type it."""
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 from kedro.framework.project import settings
-from kedro.framework.startup import bootstrap_project
 from omegaconf import OmegaConf
 
+from daformer_kedro.errors import InputError
 from daformer_kedro.reuse.attempt_log import AttemptLog
 from daformer_kedro.run_state import RunState
+from daformer_kedro.storage.lock import Lock
 
 _STDERR = 2
+_PATIENCE = 0.5  # seconds for a lock that is given back at this moment
 
 
 class UnfinishedRunError(Exception):
-    """A run of the grid failed or was stopped; what is finished stays finished.
+    """A run failed or was stopped; what is finished stays finished.
 
     Attributes:
         status: exit status of its ``kedro run``.
@@ -37,7 +38,7 @@ class UnfinishedRunError(Exception):
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One run of a grid.
+    """Command that makes a run.
 
     Attributes:
         env: the Kedro environment; ``None`` for the default one.
@@ -62,65 +63,13 @@ class RunSpec:
         return shlex.join(["kedro", *self.argv])
 
 
-class Grid:
-    """Runs of one project.
+class ProjectRun:
+    """A run in its project.
 
     Args:
         project: root of the Kedro project.
-        specs: the runs, in the order in which they are made.
-
-    Raises:
-        InputError: the settings of any run are wrong; nothing has run then.
+        spec: how it is made.
     """
-
-    def __init__(self, project: Path, specs: Sequence[RunSpec]) -> None:
-        self.project = project
-        bootstrap_project(project)
-        self.runs = [_GridRun(project, spec) for spec in specs]
-        for run in self.runs:
-            _ = run.state.tasks  # raises
-
-    @property
-    def run_keys(self) -> list[str]:
-        """Run key of each run."""
-        return [run.state.run_key for run in self.runs]
-
-    def finish(self, jobs: int = 1) -> list[Path]:
-        """Make what is missing, and return the folder of each run's results.
-
-        An interrupted run resumes where it stopped, as ``kedro run`` does.
-
-        Args:
-            jobs: runs at a time; what several say is shown only where one fails.
-
-        Raises:
-            UnfinishedRunError: a run failed or was interrupted; no other is begun.
-        """
-        total = len(self.runs)
-        is_stopped = Event()
-
-        def finish(number: int, run: _GridRun) -> None:
-            if is_stopped.is_set():
-                return
-            try:
-                run.finish(f"[{number}/{total}]", is_shown=jobs == 1)
-            except BaseException:
-                is_stopped.set()  # before this worker takes the next run
-                raise
-
-        with ThreadPoolExecutor(jobs) as pool:
-            futures = [pool.submit(finish, *run) for run in enumerate(self.runs, 1)]
-            try:
-                for future in futures:
-                    future.result()
-            finally:
-                # After Ctrl+C too; runs under way end by themselves, it reaches them.
-                is_stopped.set()
-        return [run.folder for run in self.runs]
-
-
-class _GridRun:
-    """A run of a grid in its project."""
 
     def __init__(self, project: Path, spec: RunSpec) -> None:
         self._project = project
@@ -128,7 +77,11 @@ class _GridRun:
 
     @cached_property
     def state(self) -> RunState:
-        """Validated settings, as ``kedro run`` will read them."""
+        """Validated settings, as ``kedro run`` will read them.
+
+        Raises:
+            InputError: they are wrong.
+        """
         state: RunState = self._loader.state
         return state
 
@@ -140,23 +93,61 @@ class _GridRun:
         )
 
     @property
+    def attempts(self) -> AttemptLog:
+        """Attempts at it that have not finished."""
+        return AttemptLog(self.state.journal, self.state.run_key)
+
+    @property
     def is_finished(self) -> bool:
         """Return whether the results are there and no attempt at them is unfinished."""
-        attempts = AttemptLog(self.state.journal, self.state.run_key)
         has_results = (self.folder / "metrics.json").exists()
-        return has_results and attempts.unfinished({}) is None
+        return has_results and self.attempts.unfinished({}) is None
 
-    def finish(self, place: str, *, is_shown: bool) -> None:
-        """Run ``kedro run`` unless it has finished before."""
+    @property
+    def command(self) -> list[str]:
+        """Program and arguments."""
+        return [str(Path(sys.executable).with_name("kedro")), *self.spec.argv]
+
+    def wait_for_others(self) -> None:
+        """Wait for a process that writes the same results, such as one left behind."""
+        lock = Lock(self.state.journal / f"{self.state.run_key}.lock", "The run")
+        is_said = False
+        while True:
+            try:
+                lock.acquire(patience=_PATIENCE)
+                lock.release()
+                return
+            except InputError as error:
+                if not is_said:
+                    say(f"Waiting. {error}")
+                is_said = True
+
+    def finish(
+        self,
+        place: str,
+        *,
+        is_shown: bool,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Run ``kedro run`` unless it has finished before.
+
+        Args:
+            place: of the run among others, for messages.
+            is_shown: whether what it says is shown, also where it succeeds.
+            environment: variables to set for it.
+
+        Raises:
+            UnfinishedRunError: it failed or was stopped.
+        """
         if self.is_finished:
-            _say(f"{place} finished before: {self.folder.name}")
+            say(f"{place} finished before: {self.folder.name}")
             return
-        _say(f"{place} {self.spec}")
-        kedro = Path(sys.executable).with_name("kedro")
+        say(f"{place} {self.spec}")
         # Standard output is for the caller's table.
         done = subprocess.run(
-            [str(kedro), *self.spec.argv],
+            self.command,
             cwd=self._project,
+            env={**os.environ, **(environment or {})},
             stdout=_STDERR if is_shown else subprocess.PIPE,
             stderr=None if is_shown else subprocess.STDOUT,
             check=False,
@@ -173,11 +164,25 @@ class _GridRun:
         loader = settings.CONFIG_LOADER_CLASS(
             conf_source=str(self._project / settings.CONF_SOURCE),
             env=self.spec.env,
-            runtime_params=_nested(self.spec.parameters),
+            runtime_params=nested(self.spec.parameters),
             **settings.CONFIG_LOADER_ARGS,
         )
         loader.project = self._project
         return loader
+
+
+def start_here(
+    run: ProjectRun, project: Path, log: Path, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start a run as a process of this machine that writes to ``log``."""
+    with log.open("ab") as stream:
+        return subprocess.Popen(
+            run.command,
+            cwd=project,
+            env={**os.environ, **environment},
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
 
 
 def parse_parameters(text: str) -> dict[str, str]:
@@ -191,12 +196,13 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
         yield name.strip(), value
 
 
-def _nested(parameters: Mapping[str, str]) -> dict[str, Any]:
+def nested(parameters: Mapping[str, str]) -> dict[str, Any]:
     """Nest parameters as Kedro reads ``--params``: numbers and sections come out."""
     pairs = [f"{name}={value}" for name, value in parameters.items()]
-    nested: Any = OmegaConf.to_container(OmegaConf.from_dotlist(pairs))
-    return dict(nested)
+    found: Any = OmegaConf.to_container(OmegaConf.from_dotlist(pairs))
+    return dict(found)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Write a line that is no result."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201
