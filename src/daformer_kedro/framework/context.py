@@ -29,7 +29,7 @@ from daformer_kedro.config.run import (
 from daformer_kedro.datasets.local_path import local_path
 from daformer_kedro.errors import InputError, did_you_mean
 from daformer_kedro.model.encoders.defaults import fill_from_encoder
-from daformer_kedro.run_state import RunState
+from daformer_kedro.run_state import RunState, set_state_of_pipelines
 from daformer_kedro.runs.study import StudySearch
 from daformer_kedro.scenario.image_files import COPIES
 from daformer_kedro.scenario.sources import FILE_SOURCES, describe_source
@@ -289,7 +289,7 @@ def _build_pipelines_for(loader: ProjectConfigLoader) -> RunState:
         state.check()
     except InputError as error:
         raise UsageError(str(error)) from error
-    pipeline_registry.set_state(state)
+    set_state_of_pipelines(state)
     pipelines.configure(pipeline_registry.__name__)
     return state
 
