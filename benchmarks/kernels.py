@@ -90,6 +90,8 @@ class Count(TorchDispatchMode):
         leaves = [t for t in tree_leaves((args, kwargs)) if torch.is_tensor(t)]
         is_half = any(t.dtype == torch.bfloat16 for t in leaves)
         leaves += [t for t in tree_leaves(result) if torch.is_tensor(t)]
+        if all(tensor.device.type == "cpu" for tensor in leaves):
+            return  # draws that the host has to know
         size = sum(_bytes_read(tensor) for tensor in leaves)
         num_kernels = _num_kernels(name, args)
         totals.kernels[name] += num_kernels

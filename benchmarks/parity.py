@@ -25,8 +25,9 @@ import torch
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.learning.memory import herding_order
-from daformer_kedro.learning.sharpness import ascend, restore
+from daformer_kedro.learning.sharpness import Ascent
 from daformer_kedro.model import DAFormer, DAFormerOutput
+from daformer_kedro.model.freezing import freeze_for_training
 from daformer_kedro.model.reference import (
     from_reference_state_dict,
     own_name,
@@ -189,7 +190,7 @@ class Parity:
             yield from self._outputs("teacher_", teacher_output)
         else:
             yield "teacher"
-        self.student.freeze_for_training()
+        freeze_for_training(self.student)
         yield from self._frozen()
         if "targets" in self.fixture:
             yield from self._losses(self._terms(output))
@@ -275,12 +276,13 @@ class Parity:
         ascent = self.fixture.group("asam_ascent")
         if ascent:
             moved = [p for p in named.values() if p.grad is not None]
-            originals = ascend(moved, RHO, adaptive=True)
+            worse = Ascent(RHO, adaptive=True)
+            worse.climb(moved)
             yield from compare_weights("asam_ascent", named, ascent)
             self.student.zero_grad()
             total = self._total()
             total.backward()
-            restore(moved, originals)
+            worse.return_to_start()
             if "loss/total_at_ascent" in self.fixture:
                 name = "loss/total_at_ascent"
                 yield compare(name, total, self.fixture[name])

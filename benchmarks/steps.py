@@ -33,6 +33,7 @@ from daformer_kedro.learning.chunks import inference_chunks, training_chunks
 from daformer_kedro.learning.devices import autocast, resolve_precision
 from daformer_kedro.learning.optimisation import make_optimiser
 from daformer_kedro.model import DAFormer
+from daformer_kedro.model.freezing import freeze_for_training
 from daformer_kedro.model.reference import from_reference_state_dict
 from daformer_kedro.objectives import Batch, LossesConfig, Objective, terms_of
 from daformer_kedro.objectives.knn_distillation import KNNDistillation
@@ -94,7 +95,7 @@ def _own_step(
     targets: torch.Tensor,
     precision_asked: str,
 ) -> Step:
-    model.freeze_for_training()
+    freeze_for_training(model)
     model.eval()  # without stochastic depth, as the other; gradients flow
     optimiser = make_optimiser(model.parameters(), LEARNING_RATE, 1e-6)
     given = set() if teacher is None else {"divergence_head", "teacher"}

@@ -53,7 +53,8 @@ class ImitatedCuda(TorchFunctionMode):
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = dict(kwargs or {})
-        kwargs.pop("generator", None)  # there is none for meta tensors
+        if isinstance(kwargs.get("generator"), _MetaGenerator):
+            del kwargs["generator"]  # there is none for meta tensors
         name = getattr(func, "__name__", "")
         if self._depth and name in _IN_HALF:
             args, kwargs = tree_map(_to_half, (args, kwargs))
@@ -179,6 +180,14 @@ def run_epoch(
             train_task(student, data, settings, teacher=teacher)
 
 
+_tolist = torch.Tensor.tolist
+
+
+def _read(tensor: Tensor) -> Any:
+    """Return a tensor's values, made up where it has none."""
+    return [0.5] * len(tensor) if tensor.device == META else _tolist(tensor)
+
+
 @contextmanager
 def _imitated(step: AbstractContextManager[Any]) -> Iterator[None]:
     """Replace what needs a device or values."""
@@ -201,7 +210,7 @@ def _imitated(step: AbstractContextManager[Any]) -> Iterator[None]:
             (trainer, "autocast", autocast),
             (Trainer, "_check_finite", lambda *_: None),
             (Trainer, "_step", entered),
-            (torch.Tensor, "tolist", lambda tensor: [0.5] * len(tensor)),
+            (torch.Tensor, "tolist", _read),
         ):
             stack.enter_context(mock.patch.object(owner, name, stand_in))
         stack.enter_context(cuda)

@@ -11,6 +11,7 @@ from parity import Comparison, Parity, read_fixture
 from daformer_kedro.learning.devices import autocast
 from daformer_kedro.learning.trainer import Trainer
 from daformer_kedro.model import DAFormer, DAFormerOutput
+from daformer_kedro.model.freezing import freeze_for_training
 from daformer_kedro.objectives import Batch, Objective, terms_of
 from on_gpu.bench import Bench, relative
 from on_gpu.recipe import configuration
@@ -71,7 +72,7 @@ class _Case:
                     parameter += 0.02 * torch.randn(
                         parameter.shape, generator=generator
                     )
-        self.student.freeze_for_training()
+        freeze_for_training(self.student)
 
     def evaluate(
         self, device: torch.device, kind: torch.dtype, precision: torch.dtype

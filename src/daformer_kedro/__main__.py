@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from daformer_kedro.framework.logs import name_logging_file
 from daformer_kedro.terminal import print_any_character
 
 _COMMANDS = {
@@ -28,6 +29,7 @@ def main(*args: Any, **kwargs: Any) -> Any:
     if argv and argv[0] in _COMMANDS:
         command = import_module(f"daformer_kedro.commands.{_COMMANDS[argv[0]]}")
         sys.exit(command.main(argv[1:]))
+    name_logging_file()
     # Kedro's commands take half a second to import; predict and demo use none of them.
     from kedro.framework.cli.utils import find_run_command
     from kedro.framework.project import configure_project

@@ -60,6 +60,11 @@ class RunState:
         return run_command(self.env, result_overrides(self.overrides))
 
     @property
+    def is_in_project(self) -> bool:
+        """Return whether this is a checkout, not the wheel with settings of its own."""
+        return (self.project / "pyproject.toml").is_file()
+
+    @property
     def journal(self) -> Path:
         """Folder of locks and of unfinished attempts."""
         return self.project / "data" / "journal"

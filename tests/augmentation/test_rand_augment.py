@@ -9,14 +9,14 @@ import pytest
 import torch
 from PIL import Image
 from timm.data import auto_augment
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from daformer_kedro.augmentation.rand_augment import Policy, RandAugment, parse_policy
 from daformer_kedro.augmentation.rand_augment_operations import (
+    _FAMILIES,
     NO_OPERATION,
     OPERATIONS,
     apply_operations,
-    apply_operations_sorted,
+    group_by_operation,
 )
 from daformer_kedro.errors import InputError
 
@@ -174,46 +174,50 @@ def test_uniform_magnitudes():
     assert shear.max() <= 8
 
 
-def test_sorted_path_equals_the_dense_one_to_the_bit(images):
+def all_on_all(images, numbers, arguments, fill):
+    """Run every operation on every image and keep its result where it was drawn."""
+    for number, argument in zip(numbers, arguments, strict=True):
+        first = 0
+        for count, function in _FAMILIES:
+            drawn = (number >= first) & (number < first + count)
+            result = function(images, number, argument, fill)
+            images = torch.where(drawn.view(-1, 1, 1, 1), result, images)
+            first += count
+    return images
+
+
+def test_sorted_images_are_those_of_all_operations_on_all_to_the_bit(images):
     many = images.repeat(10, 1, 1, 1)
     augment = RandAugment(
         parse_policy("rand-m9-n4-p0.9-mstd1"), MEAN[: images.shape[1]], "cpu"
     )
-    numbers, arguments = augment.draw(len(many), torch.Generator().manual_seed(3))
+    drawn = augment.draw(len(many), torch.Generator().manual_seed(3))
     fill = torch.tensor(FILL[: images.shape[1]], dtype=torch.uint8)
-    dense = apply_operations(many.clone(), numbers, arguments, fill)
-    assert torch.equal(
-        apply_operations_sorted(many.clone(), numbers, arguments, fill), dense
-    )
-    assert not torch.equal(dense, many)
+    expected = all_on_all(many.clone(), *drawn, fill)
+    assert torch.equal(apply_operations(many.clone(), *drawn, fill), expected)
+    assert not torch.equal(expected, many)
 
 
-class _NoSynchronisation(TorchDispatchMode):
-    """Fails on operations that an accelerator would wait for."""
+def test_draws_are_grouped_by_hand():
+    numbers = torch.tensor([[2, 0, 15, 0], [15, 1, 1, 15]])
+    arguments = torch.arange(8.0, dtype=torch.float64).view(2, 4)
+    groups = group_by_operation(numbers, arguments)
+    # The images in the order 1, 3, 0, 2; of these the first and the last have operation
+    # 1 next, which makes it 1, 2, 3, 0.
+    assert groups.numbers.tolist() == [[0, 0, 2, 15], [1, 1, 15, 15]]
+    assert groups.arguments.tolist() == [[1, 3, 0, 2], [5, 6, 7, 4]]
+    assert groups.orders.tolist() == [[1, 3, 0, 2], [0, 3, 1, 2], [3, 0, 1, 2]]
+    assert [{i: n for i, n in enumerate(c) if n} for c in groups.counts] == [
+        {0: 2, 2: 1, 15: 1},
+        {1: 2, 15: 2},
+    ]
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        assert func.overloadpacket.__name__ not in (
-            "_local_scalar_dense",
-            "nonzero",
-            "bincount",
-            "masked_select",
-            "is_nonzero",
-        ), func
-        if func.overloadpacket.__name__ == "index":
-            assert all(i is None or i.dtype != torch.bool for i in args[1])
-        return func(*args, **(kwargs or {}))
 
-
-def test_dense_path_never_reads_the_device(images):
-    augment = RandAugment(parse_policy(RECIPE), MEAN[: images.shape[1]], "cpu")
-    fill = torch.tensor(FILL[: images.shape[1]], dtype=torch.uint8)
+def test_images_elsewhere_are_not_read(images):
+    """Only shapes exist on the meta device; a value that is asked for is an error."""
+    augment = RandAugment(parse_policy(RECIPE), MEAN[: images.shape[1]], "meta")
     generator = torch.Generator().manual_seed(3)
-    with _NoSynchronisation():
-        apply_operations(images.clone(), *augment.draw(len(images), generator), fill)
-        with pytest.raises(AssertionError):
-            apply_operations_sorted(
-                images.clone(), *augment.draw(len(images), generator), fill
-            )
+    assert augment(images.to("meta"), generator).shape == images.shape
 
 
 def test_statistics_agree_with_timms_pipeline(monkeypatch):

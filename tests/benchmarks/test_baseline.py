@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 import torch
 
+from daformer_kedro.model.freezing import freeze_for_training
 from daformer_kedro.model.reference import (
     from_reference_state_dict,
     own_name,
@@ -48,7 +49,7 @@ def test_the_fast_and_the_plain_path_compute_the_same(
         plain_teacher = baseline.PlainDAFormer(sizes, task_sizes[:-1])
         own_teacher = from_reference_state_dict(plain_teacher.state_dict()).eval()
     own = from_reference_state_dict(plain.state_dict()).eval()  # no stochastic depth
-    own.freeze_for_training()
+    freeze_for_training(own)
     images = torch.randn(5, 3, 12, 12)
     targets = torch.rand(5, sum(task_sizes))
 

@@ -73,7 +73,8 @@ def test_a_grid_resumes_and_compares_its_own_runs_alone(project: Any) -> None:
 
     first = make()
     assert first.returncode == 0, first.stderr
-    rows = [line.split(" | ") for line in first.stdout.splitlines()[3:]]
+    table = first.stdout.strip().partition("\n\n")[0]
+    rows = [line.split(" | ") for line in table.splitlines()[2:]]
     assert [(row[0], row[5]) for row in rows] == [("| DAFormer-S, short schedule", "2")]
     again = make()
     assert again.stdout == first.stdout

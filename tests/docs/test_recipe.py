@@ -64,7 +64,7 @@ def test_the_table_names_every_setting_of_its_sections(
         "training.compile",
     }
     ours |= {"augmentation.random_resized_crop", "memory.per_class"}
-    ours |= {"training.save_every", "training.schedule"}
+    ours |= {"training.save_minutes", "training.save_every", "training.schedule"}
     ours |= {"training.devices", "training.engine"}
     ours |= {"training.nnodes", "training.rendezvous"}
     ours |= {name for name in settings if name.startswith("losses.knn_distillation.")}

@@ -13,8 +13,10 @@ from daformer_kedro.learning.memory import (
     closest_order,
     herding_order,
     keep_everything,
+    proportional_quotas,
     random_order,
     update_memory,
+    with_class_sizes,
 )
 
 
@@ -114,3 +116,31 @@ def test_joint_training_keeps_everything() -> None:
     both = keep_everything(first, candidates([2], 3))
     assert both["sample_index"].tolist() == [0, 1, 2, 3]
     assert np.array_equal(both["target"], [0, 1, 0, 2])
+
+
+def test_a_proportional_memory_is_full_and_only_drops_exemplars() -> None:
+    sizes = [60, 7, 33, 21, 50, 2, 40, 19]
+    memory = None
+    for task in range(4):
+        new = [task * 2, task * 2 + 1]
+        rows = candidates([c for c in new for _ in range(sizes[c])], task * 100)
+        features = torch.randn(len(rows), 4, generator=generator())
+        quotas = proportional_quotas(31, memory, rows)
+        chosen = update_memory(memory, rows, features, quotas, "herding", generator())
+        chosen = with_class_sizes(chosen, memory, rows)
+        counts = chosen.groupby("target").size()
+        assert len(chosen) == 31
+        assert counts.min() >= 1
+        exact = 31 * np.array(sizes[: len(counts)]) / sum(sizes[: len(counts)])
+        assert np.abs(counts.to_numpy() - np.maximum(exact, 1)).max() < 1.5
+        if memory is not None:
+            kept = set(chosen["sample_index"][chosen["target"] < new[0]])
+            assert kept <= set(memory["sample_index"])
+            ranks = chosen.groupby("target")["rank"].max() + 1
+            assert ranks.to_dict() == counts.to_dict()  # the best of each class
+        memory = chosen
+
+
+def test_a_proportional_memory_needs_a_total() -> None:
+    with pytest.raises(ValueError, match=r"allocation = proportional .* give total"):
+        MemoryConfig(per_class=5, allocation="proportional")

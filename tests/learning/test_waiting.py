@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch._guards import active_fake_mode
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     FakeTensor,
@@ -20,6 +21,13 @@ from torch.cuda.amp import common
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from daformer_kedro.augmentation import rand_augment_operations
+from daformer_kedro.augmentation.rand_augment import RandAugment, parse_policy
+from daformer_kedro.augmentation.rand_augment_operations import (
+    Groups,
+    apply_operations,
+    group_by_operation,
+)
 from daformer_kedro.config import (
     AugmentationConfig,
     FinetuningConfig,
@@ -45,6 +53,7 @@ from daformer_kedro.objectives.knn_distillation import KNNDistillation
 from daformer_kedro.objectives.pooled_distillation import PooledDistillation
 
 GPU = torch.device("cuda", 0)
+SEED = torch.Generator().manual_seed(0)
 
 
 class FakeGenerator(torch.Generator):
@@ -66,7 +75,9 @@ class NoCopies(TorchDispatchMode):
             {leaf.device.type for leaf in tree_leaves(tree) if torch.is_tensor(leaf)}
             for tree in ((args, kwargs), result)
         )
-        if came and went and came != went:
+        # Uploads of the host's tables; a GPU gets them when it comes to them.
+        is_ahead = came == {"cpu"} and (kwargs or {}).get("non_blocking", False)
+        if came and went and came != went and not is_ahead:
             raise CopyError(f"{func} of {came} gave {went}")
         return result
 
@@ -82,6 +93,22 @@ def backward(total):
         if hasattr(node, "variable"):
             node.variable.grad = torch.zeros_like(node.variable)
         ahead.extend(following for following, _ in node.next_functions)
+
+
+def on_real_draws(self, images, generator):
+    """Have the draws, which lie on the host, hold numbers."""
+    with unset_fake_temporarily():
+        policy = parse_policy("rand-m9-mstd0.5-inc1")
+        drawn = RandAugment(policy, (0.5,) * 3, "cpu").draw(len(images), SEED)
+    return apply_operations(images, *drawn, self._fill)
+
+
+def grouped(numbers, arguments):
+    """Group real draws; what goes to the device has to be fake."""
+    mode = active_fake_mode()
+    with unset_fake_temporarily():
+        *tables, counts = group_by_operation(numbers, arguments)
+    return Groups(*map(mode.from_tensor, tables), counts)
 
 
 @pytest.fixture
@@ -108,6 +135,9 @@ def reads(monkeypatch):
     monkeypatch.setattr(torch, "tensor", tensor)
     monkeypatch.setattr(Trainer, "_run_epoch", watched)
     monkeypatch.setattr(training, "_generator", lambda *args: FakeGenerator())
+    monkeypatch.setattr(RandAugment, "__call__", on_real_draws)
+    monkeypatch.setattr(rand_augment_operations, "group_by_operation", grouped)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
     monkeypatch.setattr(chunks, "_memory", lambda device: 2**30)
     # what turns autocast off on a machine without a GPU
     monkeypatch.setattr(common, "amp_definitely_not_available", lambda: False)

@@ -11,6 +11,7 @@ from scipy.stats import norm
 from sklearn.linear_model import Ridge as SklearnRidge
 
 from daformer_kedro.errors import InputError
+from daformer_kedro.learning.class_balance import image_weights
 from daformer_kedro.methods import METHODS, ClosedFormMethod
 from daformer_kedro.methods.closed_form import Statistics, TaskFeatures, held_out_of
 
@@ -36,7 +37,9 @@ def in_order(tasks: list[list[int]]) -> list[int]:
     return [order.index(label) for label in range(NUM_CLASSES)]
 
 
-def statistics_of(method: ClosedFormMethod, tasks: list[list[int]]) -> Statistics:
+def statistics_of(
+    method: ClosedFormMethod, tasks: list[list[int]], class_balance: str = "none"
+) -> Statistics:
     """The statistics after all tasks."""
     features, labels = all_images()
     order = [label for task in tasks for label in task]
@@ -46,16 +49,19 @@ def statistics_of(method: ClosedFormMethod, tasks: list[list[int]]) -> Statistic
         seen += len(task)
         rows = torch.isin(labels, torch.tensor(task)).nonzero()[:, 0]
         targets = torch.tensor([order.index(int(label)) for label in labels[rows]])
-        added = TaskFeatures(features[rows], targets, rows, seen, SEED)
+        weights = image_weights(class_balance, targets)
+        added = TaskFeatures(features[rows], targets, rows, seen, SEED, weights)
         statistics = method.add_task(statistics, added)
     assert statistics is not None
     return statistics
 
 
-def learn(method: ClosedFormMethod, tasks: list[list[int]]) -> torch.Tensor:
+def learn(
+    method: ClosedFormMethod, tasks: list[list[int]], class_balance: str = "none"
+) -> torch.Tensor:
     """Logits (150, C) after all tasks, in the order of the labels."""
     features, _ = all_images()
-    final = method.classifiers(statistics_of(method, tasks)).final
+    final = method.classifiers(statistics_of(method, tasks, class_balance)).final
     return final(features[None])[:, in_order(tasks)]
 
 
@@ -127,7 +133,20 @@ def test_lambda_is_the_one_that_tells_held_out_images_apart(caplog) -> None:
     with caplog.at_level("INFO"):
         learn(METHODS["ridge"](), DIVISIONS[0])
     assert f"ridge: {best:g} of the mean squared feature" in caplog.text
-    assert f"on {int(held.sum())} held-out training images" in caplog.text
+    assert "chosen on one in 5 training images" in caplog.text
+
+
+def test_equal_classes_are_the_solution_with_weighted_images() -> None:
+    features, labels = all_images()
+    relative = 0.01
+    weights = 1 / np.sqrt(np.bincount(labels))[labels]  # of square-root balance
+    scale = float((features.double() ** 2 * torch.from_numpy(weights)[:, None]).sum())
+    batch = SklearnRidge(alpha=relative * scale / WIDTH, fit_intercept=False)
+    batch.fit(features.double(), np.eye(NUM_CLASSES)[labels], sample_weight=weights)
+    expected = torch.from_numpy(batch.predict(features.double().numpy()))
+    for tasks in DIVISIONS:
+        logits = learn(METHODS["ridge"]({"ridge": relative}), tasks, "sqrt")
+        torch.testing.assert_close(logits.double() / 10, expected, atol=1e-5, rtol=0)
 
 
 def test_a_class_of_one_image_is_learnt_without_a_held_out_one() -> None:

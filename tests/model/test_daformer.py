@@ -10,6 +10,8 @@ from daformer_kedro.config import ModelConfig, PreprocessingConfig
 from daformer_kedro.errors import InputError
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
+from daformer_kedro.model.freezing import freeze_for_finetuning, freeze_for_training
+from daformer_kedro.model.size import num_parameters
 from daformer_kedro.model.task_batch import TaskChunks
 
 SMALL = {"embed_dim": 24, "num_heads": 3, "depth": 3, "patch_size": 4}
@@ -52,9 +54,9 @@ def test_the_divergence_head_is_no_part_of_the_classifiers_parameters():
     model = make(sizes=(3, 2), divergence=True)
     head = (24 + 24) + 24 * 3 + 3  # norm, then a map to "old", new and new
     counted = sum(weight.numel() for weight in model.parameters())
-    assert model.num_parameters == counted - head
+    assert num_parameters(model) == counted - head
     model.remove_divergence_head()
-    assert model.num_parameters == counted - head
+    assert num_parameters(model) == counted - head
 
 
 def test_parameter_counts_on_cifar100():
@@ -183,10 +185,10 @@ def test_grown_parameters_follow_the_models_dtype():
 def test_freezing_for_training(form, expected):
     head = ("norm.weight", "norm.bias", "linear.weight", "linear.bias")
     model = make(**form)
-    model.freeze_for_finetuning()
-    model.freeze_for_training()
+    freeze_for_finetuning(model)
+    freeze_for_training(model)
     assert frozen(model) == expected | {f"heads.0.{name}" for name in head}
-    model.freeze_for_training(freeze_old_tasks=False)
+    freeze_for_training(model, freeze_old_tasks=False)
     assert frozen(model) == set()
 
 
@@ -196,7 +198,7 @@ def frozen(model):
 
 def test_freezing_for_finetuning():
     model = make(divergence=True)
-    model.freeze_for_finetuning()
+    freeze_for_finetuning(model)
     trainable = {n for n, p in model.named_parameters() if p.requires_grad}
     assert {name.split(".")[0] for name in trainable} == {"decoder", "heads"}
     assert not any(n.startswith(("decoder", "heads")) for n in frozen(model))
@@ -231,7 +233,9 @@ def test_stochastic_depth_is_repeatable_and_off_in_evaluation():
 
 def test_stochastic_depth_keeps_by_its_rate_and_for_each_task():
     model = make(stochastic_depth=0.4, depth=3)
-    blocks, decoder = model.draw_keep(20_000, torch.Generator().manual_seed(0))
+    blocks, decoder = model.stochastic_depth(
+        20_000, 2, torch.Generator().manual_seed(0)
+    )
     # Rates 0, 0.2 and 0.4 for two encoder blocks and the decoder.
     assert (blocks[0] == 1).all()
     assert blocks[1].unique().tolist() == pytest.approx([0, 1.25])

@@ -22,6 +22,7 @@ from daformer_kedro.model.encoders import encoder_class, timm_backbone
 from daformer_kedro.model.encoders.defaults import fill_from_encoder
 from daformer_kedro.model.encoders.timm_backbone import outline
 from daformer_kedro.model.encoders.timm_encoder import TimmEncoder
+from daformer_kedro.model.freezing import freeze_for_finetuning, freeze_for_training
 
 VIT, CNN = "test_vit", "test_efficientnet"
 
@@ -255,7 +256,7 @@ def test_what_no_token_depends_on_does_not_train() -> None:
 @pytest.mark.parametrize("train", ["frozen", "last", "all"])
 def test_frozen_parts_do_not_change(train) -> None:
     model = make(CNN, train=train)
-    model.freeze_for_training()
+    freeze_for_training(model)
     model.train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     optimiser = torch.optim.SGD(
@@ -299,13 +300,13 @@ def test_tokens_can_be_stored_of_a_frozen_pretrained_network(train, weights, fix
 
 def test_finetuning_leaves_the_statistics_of_a_trained_network_alone() -> None:
     model = make(CNN, train="all")
-    model.freeze_for_finetuning()
+    freeze_for_finetuning(model)
     model.train()
     before = {name: value.clone() for name, value in model.encoder.state_dict().items()}
     model(images(batch=4), generator=torch.Generator().manual_seed(0))
     for name, value in model.encoder.state_dict().items():
         assert torch.equal(value, before[name]), name
-    model.freeze_for_training()
+    freeze_for_training(model)
     model.train()
     assert model.encoder.backbone.bn1.training
 

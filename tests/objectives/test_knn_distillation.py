@@ -10,6 +10,7 @@ from torch import Tensor
 
 from daformer_kedro.objectives.knn_distillation import (
     FeatureBank,
+    batch_neighbours,
     knn_distillation_loss,
     no_image_in_common,
 )
@@ -28,6 +29,23 @@ def unit(*degrees: float) -> Tensor:
 def random(*shape: int, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def batch_loss(
+    student: Tensor,
+    teacher: Tensor,
+    num: int,
+    temperature: float,
+    candidates: Tensor | None = None,
+) -> Tensor:
+    neighbours = batch_neighbours(teacher, num, candidates)
+    return knn_distillation_loss(student, neighbours, temperature)
+
+
+def bank_loss(
+    bank: FeatureBank, student: Tensor, teacher: Tensor, rows: Tensor
+) -> Tensor:
+    return bank.loss(student, bank.neighbours_of(teacher, rows), 0.1)
 
 
 def test_task_embeddings_are_joined_for_the_known_tasks_alone() -> None:
@@ -62,42 +80,38 @@ def test_the_loss_of_four_points_by_hand() -> None:
         for o, n in zip(old_weights, new_weights, strict=True):
             p, q = o / sum(old_weights), n / sum(new_weights)
             expected += p * math.log(p / q) / 4
-    loss = knn_distillation_loss(student, teacher, 2, temperature)
+    loss = batch_loss(student, teacher, 2, temperature)
     assert float(loss) == pytest.approx(expected, abs=1e-12)
     assert expected > 0.001
 
 
 def test_equal_models_have_no_loss() -> None:
     features = random(9, 4)
-    assert float(knn_distillation_loss(features, features, 3, 0.1)) == 0.0
+    assert float(batch_loss(features, features, 3, 0.1)) == 0.0
 
 
 def test_rotation_and_scaling_of_either_embedding_change_nothing() -> None:
     student, teacher = random(9, 4), random(9, 4, seed=1)
     rotation, _ = torch.linalg.qr(random(4, 4, seed=2))
-    expected = float(knn_distillation_loss(student, teacher, 3, 0.1))
+    expected = float(batch_loss(student, teacher, 3, 0.1))
     assert expected > 0
-    moved = knn_distillation_loss(
-        3 * student @ rotation, 0.2 * teacher @ rotation, 3, 0.1
-    )
+    moved = batch_loss(3 * student @ rotation, 0.2 * teacher @ rotation, 3, 0.1)
     assert float(moved) == pytest.approx(expected, rel=1e-9)
 
 
 def test_no_gradient_reaches_the_teacher_and_the_students_is_right() -> None:
     student = random(5, 3).requires_grad_()
     teacher = random(5, 3, seed=1).requires_grad_()
-    knn_distillation_loss(student, teacher, 2, 0.5).backward()
+    batch_loss(student, teacher, 2, 0.5).backward()
     assert teacher.grad is None
     fixed = teacher.detach()
-    assert torch.autograd.gradcheck(
-        lambda x: knn_distillation_loss(x, fixed, 2, 0.5), student
-    )
+    assert torch.autograd.gradcheck(lambda x: batch_loss(x, fixed, 2, 0.5), student)
 
 
 @pytest.mark.parametrize("num_samples", [1, 2, 3])
 def test_small_batches_use_the_neighbours_there_are(num_samples: int) -> None:
     student = random(num_samples, 3).requires_grad_()
-    loss = knn_distillation_loss(student, random(num_samples, 3, seed=1), 5, 0.1)
+    loss = batch_loss(student, random(num_samples, 3, seed=1), 5, 0.1)
     loss.backward()
     assert torch.isfinite(student.grad).all()
     # One sample has no neighbour; of two, each has just one, whose share is always 1.
@@ -109,8 +123,8 @@ class TestFeatureBank:
         features = random(8, 4)
         bank = FeatureBank(features, find_neighbours(features, 3))
         rows = torch.tensor([2, 5])
-        assert float(bank.loss(features[rows], features[rows], rows, 0.1)) == 0.0
-        assert float(bank.loss(random(2, 4, seed=9), features[rows], rows, 0.1)) > 0
+        assert float(bank_loss(bank, features[rows], features[rows], rows)) == 0.0
+        assert float(bank_loss(bank, random(2, 4, seed=9), features[rows], rows)) > 0
 
     def test_refresh_moves_by_the_momentum_and_repeats_share_it(self) -> None:
         bank = FeatureBank(unit(0, 90), torch.tensor([[1], [0]]))
@@ -127,11 +141,11 @@ class TestFeatureBank:
         features = random(8, 4)
         bank = FeatureBank(features, find_neighbours(features, 3))
         rows = torch.tensor([0])
-        before = float(bank.loss(features[rows], features[rows], rows, 0.1))
+        before = float(bank_loss(bank, features[rows], features[rows], rows))
         neighbours = bank.neighbours[0]
         teacher = features[neighbours]
         bank.refresh(random(3, 4, seed=5), teacher, neighbours, torch.tensor(1.0))
-        after = float(bank.loss(features[rows], features[rows], rows, 0.1))
+        after = float(bank_loss(bank, features[rows], features[rows], rows))
         assert before == 0.0
         assert after > 1e-3
 
@@ -142,7 +156,7 @@ class TestFeatureBank:
             seen = random(4, 4, seed=seed)
             rows = torch.tensor([0, 3, 3, 7])
             bank.refresh(seen, seen, rows, torch.tensor(0.8))
-            assert float(bank.loss(seen, seen, rows, 0.1)) == pytest.approx(
+            assert float(bank_loss(bank, seen, seen, rows)) == pytest.approx(
                 0, abs=1e-12
             )
 
@@ -178,7 +192,7 @@ def test_samples_with_an_image_in_common_are_told_apart() -> None:
 def test_without_candidates_there_is_no_loss_and_a_finite_gradient() -> None:
     student = random(4, 3).requires_grad_()
     none = torch.zeros(4, 4, dtype=torch.bool)
-    loss = knn_distillation_loss(student, random(4, 3, seed=1), 2, 0.1, none)
+    loss = batch_loss(student, random(4, 3, seed=1), 2, 0.1, none)
     loss.backward()
     assert float(loss.detach()) == pytest.approx(0, abs=1e-12)
     assert torch.isfinite(student.grad).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from daformer_kedro.objectives import (
     LossesConfig,
     Need,
     Objective,
+    knn_distillation,
     terms_of,
 )
 
@@ -155,3 +157,30 @@ def test_an_images_other_views_are_no_neighbours_of_it() -> None:
     assert float(terms["knn_distillation"]) == pytest.approx(
         weight * expected, rel=1e-5
     )
+
+
+@pytest.mark.parametrize("scope", ["batch", "dataset"])
+def test_the_teachers_neighbours_are_found_once_a_step(
+    scope: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    cosine = knn_distillation._unit
+
+    def counted(features: Tensor) -> Tensor:
+        found.append(features.requires_grad)
+        return cosine(features)
+
+    terms = losses(knn_distillation={"scope": scope, "num_neighbours": 2})
+    bank = {"features": torch.randn(6, 4), "neighbours": torch.tensor([[1, 2]] * 6)}
+    objective = Objective(terms_of(terms), LATER | {"neighbourhood"}, bank)
+    worse = output(5, 2, seed=7, new=2)
+    apart = objective(replace(batch(TEACHER), student=worse))
+    monkeypatch.setattr(knn_distillation, "_unit", counted)
+    first = batch(TEACHER)
+    objective(first)
+    num_first = len(found)
+    second = objective(first.seen_by(worse))
+    # Over the data set anchors and neighbours are scaled to unit length, each once.
+    assert (num_first, len(found)) == ((2, 3) if scope == "batch" else (4, 6))
+    assert second.keys() == apart.keys()
+    assert all(torch.equal(second[name], apart[name]) for name in apart)

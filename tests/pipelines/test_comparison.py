@@ -39,10 +39,28 @@ def test_repeats_in_mlflow_become_means(project: Any) -> None:
         "comparison.md",
         "comparison.tex",
         "comparison.png",
+        "costs.csv",
+        "costs.png",
         "curves.csv",
+        "differences.csv",
+        "differences.png",
     }
     curves = pd.read_csv(folder / "curves.csv")
     assert curves["num_classes_seen"].tolist() == [4, 7, 10] * 2
+
+    differences = pd.read_csv(folder / "differences.csv").set_index("measure")
+    found = differences.loc["last_accuracy"]
+    assert found["num_pairs"] == 1  # of the seed that both have
+    assert found["num_images"] == 360  # of the predictions that are stored
+    assert found["low"] <= found["difference"] <= found["high"]
+    costs = pd.read_csv(folder / "costs.csv").set_index("method")
+    row = costs.loc["DAFormer-S"]
+    assert row["exemplar_bytes"] == 30 * 8 * 8  # of the memory's digits
+    assert row["stored_bytes"] == 30 * 8 * 8 + 4 * row["num_parameters"]
+    assert row["learning_seconds"] > 0
+    assert row["processor_seconds"] > 0
+    text = (folder / "comparison.md").read_text(encoding="utf-8")
+    assert "1 pair, 360 test images; one pair says nothing about other seeds" in text
 
 
 @pytest.mark.parametrize(

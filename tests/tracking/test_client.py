@@ -33,6 +33,14 @@ class Server:
         self._take("create", name, tags["mlflow.parentRunId"])
         return SimpleNamespace(info=SimpleNamespace(run_id=f"id of {name}"))
 
+    def search_runs(self, experiments: Any, filter: str, max_results: int) -> Any:
+        self._take("search", filter)
+        found = SimpleNamespace(info=SimpleNamespace(run_id="earlier"))
+        return [found] if "'task_00'" in filter else []
+
+    def update_run(self, run: str, status: str) -> None:
+        self._take("update", run, status)
+
     def log_batch(
         self, run: str, metrics: Any = (), params: Any = (), tags: Any = ()
     ) -> None:
@@ -114,6 +122,29 @@ def test_a_run_that_is_created_late_gets_what_was_logged_before(client, server) 
         ("log", "id of task_00", {"accuracy": 0.5}),
         ("end", "id of task_00", "FINISHED"),
         ("end", "parent", "FINISHED"),
+    ]
+
+
+@pytest.mark.parametrize("is_named_by_variable", [True, False])
+def test_a_continued_run_continues_the_runs_of_its_tasks(
+    server: Server, monkeypatch: pytest.MonkeyPatch, is_named_by_variable: bool
+) -> None:
+    if is_named_by_variable:
+        monkeypatch.setenv("MLFLOW_RUN_ID", "parent")
+    client = TrackingClient()
+    client.experiment = "7"
+    client.open_parent("a run", {}, None if is_named_by_variable else "parent")
+    server.calls.clear()
+    client.open_child("task_00", {})
+    client.open_child("task_01", {})
+    client.log_metrics("task_00", [(0, {"accuracy": 0.5})])
+    below = "tags.`mlflow.parentRunId` = 'parent' and attributes.run_name = "
+    assert server.calls == [
+        ("search", f"{below}'task_00'"),
+        ("update", "earlier", "RUNNING"),
+        ("search", f"{below}'task_01'"),
+        ("create", "task_01", "parent"),
+        ("log", "earlier", {"accuracy": 0.5}),
     ]
 
 

@@ -18,7 +18,6 @@ from daformer_kedro.augmentation.rand_augment_operations import (
     NO_OPERATION,
     OPERATIONS,
     apply_operations,
-    apply_operations_sorted,
 )
 from daformer_kedro.errors import InputError
 
@@ -164,8 +163,6 @@ class RandAugment:
                 f"preprocessing.mean has {len(mean)}; set it to null"
             )
         self.policy = policy
-        on_host = torch.device(device).type == "cpu"
-        self._apply = apply_operations_sorted if on_host else apply_operations
         levels = [min(255, max(0, round(255 * share))) for share in mean]
         self._fill = torch.tensor(levels, dtype=torch.uint8, device=device)
         rows = [
@@ -173,29 +170,30 @@ class RandAugment:
             for s in _scales(policy.increasing)
         ]
         rows.append((0.0, 0.0, 0.0, 0.0, False, 1))  # NO_OPERATION
-        self._scales = torch.tensor(rows, dtype=torch.float64, device=device)
+        self._scales = torch.tensor(rows, dtype=torch.float64)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Augment (B, C, H, W) uint8 images."""
+        """Augment a batch.
+
+        Args:
+            images: (B, C, H, W) uint8.
+            generator: on the CPU, wherever the images lie.
+        """
         numbers, arguments = self.draw(len(images), generator)
-        return self._apply(images, numbers, arguments, self._fill)
+        return apply_operations(images, numbers, arguments, self._fill)
 
     def draw(
         self, num_images: int, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Draw operations and their arguments.
+        """Draw operations and their arguments, on the CPU.
 
         Returns:
             Numbers of operations (n, num_images) int64, ``NO_OPERATION`` where none
             is carried out, and arguments (n, num_images) float64.
         """
-        policy, device = self.policy, self._scales.device
+        policy = self.policy
         shape = (policy.num_operations, num_images)
-        options: dict[str, Any] = {
-            "generator": generator,
-            "device": device,
-            "dtype": torch.float64,
-        }
+        options: dict[str, Any] = {"generator": generator, "dtype": torch.float64}
         choice, chance, sign, share = torch.rand((4, *shape), **options)
         drawn = (choice * len(OPERATIONS)).long()
         numbers = torch.where(chance < policy.probability, drawn, NO_OPERATION)

@@ -8,6 +8,7 @@ Images are (B, C, H, W) uint8 with one channel (grey) or three (RGB).
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from daformer_kedro.augmentation.geometry import (
     shift_rows,
     to_levels,
 )
+from daformer_kedro.augmentation.upload import upload
 
 OPERATIONS = (
     "AutoContrast",
@@ -202,47 +204,71 @@ _FAMILIES: tuple[tuple[int, _Family], ...] = (
 """How many operations, in the order of their numbers, each function carries out."""
 
 
+class Groups(NamedTuple):
+    """Draws for a batch with the images of an operation side by side.
+
+    Attributes:
+        orders: (n + 1, B) int64, place of each image in the order before; the last one
+            restores the batch's own order.
+        numbers: (n, B) int64, sorted.
+        arguments: (n, B) float64, in the same order.
+        counts: images of each operation, n times.
+    """
+
+    orders: Tensor
+    numbers: Tensor
+    arguments: Tensor
+    counts: list[list[int]]
+
+
+def group_by_operation(numbers: Tensor, arguments: Tensor) -> Groups:
+    """Sort draws by operation.
+
+    Args:
+        numbers: (n, B) int64 on the CPU; see :func:`apply_operations`.
+        arguments: (n, B) float64.
+    """
+    place = torch.arange(numbers.shape[1])
+    orders, sorted_numbers, sorted_arguments, counts = [], [], [], []
+    for number, argument in zip(numbers, arguments, strict=True):
+        ordered, order = number.index_select(0, place).sort(stable=True)
+        place = place.index_select(0, order)
+        orders.append(order)
+        sorted_numbers.append(ordered)
+        sorted_arguments.append(argument.index_select(0, place))
+        counts.append(torch.bincount(ordered, minlength=NO_OPERATION + 1).tolist())
+    orders.append(place.argsort())
+    return Groups(
+        torch.stack(orders),
+        torch.stack(sorted_numbers),
+        torch.stack(sorted_arguments),
+        counts,
+    )
+
+
 def apply_operations(
     images: Tensor, numbers: Tensor, arguments: Tensor, fill: Tensor
 ) -> Tensor:
     """Apply to each image its operations, one after the other.
 
-    Every operation runs on every image and its result is kept where it was drawn, so
-    that nothing waits for the device.
+    Images are sorted by operation and each operation runs on its own images alone. How
+    many those are is known from the draws, which lie on the host, so that a GPU need
+    not be asked.
 
     Args:
-        images: (B, C, H, W) uint8.
-        numbers: (n, B) int64, places in ``OPERATIONS``, or ``NO_OPERATION``.
-        arguments: (n, B) float64: degrees, bits, threshold, addend, factor, slope or
-            share of the side, as the operation needs.
-        fill: (C,) uint8, colour of pixels that come from outside the image.
+        images: (B, C, H, W) uint8, on any device.
+        numbers: (n, B) int64 on the CPU, places in ``OPERATIONS``, or ``NO_OPERATION``.
+        arguments: (n, B) float64 on the CPU: degrees, bits, threshold, addend, factor,
+            slope or share of the side, as the operation needs.
+        fill: (C,) uint8, colour of pixels that come from outside the image; on the
+            images' device.
     """
-    for number, argument in zip(numbers, arguments, strict=True):
-        first = 0
-        for count, function in _FAMILIES:
-            drawn = (number >= first) & (number < first + count)
-            result = function(images, number, argument, fill)
-            images = torch.where(drawn.view(-1, 1, 1, 1), result, images)
-            first += count
-    return images
-
-
-def apply_operations_sorted(
-    images: Tensor, numbers: Tensor, arguments: Tensor, fill: Tensor
-) -> Tensor:
-    """Return what :func:`apply_operations` does, to the bit, at a fifth of the work.
-
-    Images are sorted by operation and each operation runs on its own images only.
-    That reads ``numbers`` on the host, which costs nothing on a CPU and would hold up
-    an accelerator.
-    """
-    place = torch.arange(len(images), device=images.device)
-    for number, argument in zip(numbers, arguments, strict=True):
-        number, order = number.index_select(0, place).sort(stable=True)
-        place = place.index_select(0, order)
-        argument = argument.index_select(0, place)
+    groups = group_by_operation(numbers, arguments)
+    orders, numbers, arguments = (upload(t, images.device) for t in groups[:3])
+    for order, number, argument, counts in zip(
+        orders[:-1], numbers, arguments, groups.counts, strict=True
+    ):
         images = images.index_select(0, order)
-        counts = torch.bincount(number, minlength=NO_OPERATION + 1).tolist()
         parts = []
         first = begin = 0
         for count, function in (*_FAMILIES, (1, None)):
@@ -253,4 +279,4 @@ def apply_operations_sorted(
             parts.append(part)
             begin, first = end, first + count
         images = torch.cat(parts)
-    return images.index_select(0, place.argsort())
+    return images.index_select(0, orders[-1])

@@ -12,7 +12,10 @@ class TokensAsTheyAre:
     """Stands in for augmentation where images were embedded before."""
 
     def batches(
-        self, batches: Iterable[Tensor], generator: torch.Generator
+        self,
+        batches: Iterable[Tensor],
+        generator: torch.Generator,
+        host_generator: torch.Generator | None = None,
     ) -> Iterator[Tensor]:
         """Yield each batch of tokens in float32; nothing is drawn."""
         for batch in batches:

@@ -135,13 +135,20 @@ class Augmentation:
         )
         self._scale, self._offset = _normalisation(preprocessing, self.device)
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(
+        self,
+        images: Tensor,
+        generator: torch.Generator,
+        host_generator: torch.Generator | None = None,
+    ) -> Tensor:
         """Augment and normalise a batch.
 
         Args:
             images: (B, C, H, W) uint8; S x S unless there is a random resized crop.
-            generator: source of every draw, on the images' device. Equal states give
+            generator: source of draws, on the images' device. Equal states give
                 results that are equal to the bit.
+            host_generator: source of the draws that the host has to know, on the CPU;
+                on a CPU the same one by default.
 
         Returns:
             (B, C, S, S) float32.
@@ -153,14 +160,19 @@ class Augmentation:
         # hundreds of small operations, each a little quicker without autograd;
         # normalisation, outside, makes an ordinary tensor of their result
         with torch.inference_mode():
-            images = self._augment_levels(images, generator)
+            images = self._augment_levels(
+                images, generator, host_generator or generator
+            )
         result = _normalised(images, self._scale, self._offset)
         if self.config.random_erasing:
             result = random_erasing(result, self.config.random_erasing, generator)
         return result
 
     def batches(
-        self, batches: Iterable[Tensor], generator: torch.Generator
+        self,
+        batches: Iterable[Tensor],
+        generator: torch.Generator,
+        host_generator: torch.Generator | None = None,
     ) -> Iterator[Tensor]:
         """Augment and normalise batches, as many small ones at a time as pay off.
 
@@ -168,6 +180,7 @@ class Augmentation:
             batches: (B, C, H, W) uint8 each, of one image size.
             generator: see :meth:`__call__`; drawn from for a group of batches before
                 the first of them is yielded.
+            host_generator: see :meth:`__call__`.
 
         Yields:
             (B, C, S, S) float32, a batch for each of ``batches``.
@@ -176,10 +189,15 @@ class Augmentation:
         for first in ahead:
             size = max(first[:, 0].numel(), 1)
             group = [first, *islice(ahead, max(1, _PIXELS_AT_ONCE // size) - 1)]
-            augmented = self(torch.cat(group), generator)
+            augmented = self(torch.cat(group), generator, host_generator)
             yield from augmented.split([len(batch) for batch in group])
 
-    def _augment_levels(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def _augment_levels(
+        self,
+        images: Tensor,
+        generator: torch.Generator,
+        host_generator: torch.Generator,
+    ) -> Tensor:
         config = self.config
         images = self._crop(images, generator)
         if config.horizontal_flip:
@@ -187,7 +205,7 @@ class Augmentation:
         if config.random_affine is not None:
             images = random_affine(images, config.random_affine, self._black, generator)
         if self._rand_augment is not None:
-            images = self._rand_augment(images, generator)
+            images = self._rand_augment(images, host_generator)
         return images
 
     def _check(self, images: Tensor) -> None:

@@ -84,8 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--model",
-        help="run key, id of a run in MLflow, or models:/NAME/VERSION; "
-        "the newest finished run if unset",
+        help="run key, id of a run in MLflow, models:/NAME/VERSION, or the folder of "
+        "a model downloaded from MLflow; the newest finished run if unset",
     )
     parser.add_argument(
         "--host",

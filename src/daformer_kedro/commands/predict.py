@@ -48,16 +48,19 @@ def load_model(reference: str | None, project: Path) -> ServedModel:
     """Find a model by what a person calls it.
 
     Args:
-        reference: a run key, the id of a run in MLflow, ``models:/NAME/VERSION``, or
-            ``None`` for the newest finished run.
-        project: root of the Kedro project.
+        reference: a run key, the id of a run in MLflow, ``models:/NAME/VERSION``, the
+            folder of a model downloaded from MLflow, or ``None`` for the newest
+            finished run.
+        project: root of the Kedro project, or another folder in which runs have left
+            ``data``.
 
     Raises:
         InputError: there is no such model.
     """
-    if is_in_mlflow(reference):
-        # Where MLflow's server is, the project's settings say. Both take seconds to
-        # import, and a model of this folder needs neither.
+    if is_in_mlflow(reference) and (project / "pyproject.toml").is_file():
+        # Where MLflow's server is, the project's settings say; without a project
+        # MLflow's own do. All take seconds to import, and a model of this folder needs
+        # none of them.
         import mlflow
         from kedro.framework.project import settings
         from kedro.framework.startup import bootstrap_project
@@ -112,8 +115,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
     parser.add_argument(
         "--model",
-        help="run key, id of a run in MLflow, or models:/NAME/VERSION; "
-        "the newest finished run if unset",
+        help="run key, id of a run in MLflow, models:/NAME/VERSION, or the folder of "
+        "a model downloaded from MLflow; the newest finished run if unset",
     )
     parser.add_argument(
         "--top",

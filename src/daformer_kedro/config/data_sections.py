@@ -27,9 +27,12 @@ class SourceConfig:
         path: folder of the data set; relative paths start at the working
             directory.
         test_fraction: share of each class held out, for sources without a test set.
-        validation_fraction: share of each class's training images that takes the place
-            of the test images, so that settings are chosen without them; ``None``
-            evaluates on the test images.
+        validation_fraction: share of each class's training images that no task trains
+            on, to make choices by; ``None`` for none, or those of a folder of
+            validation images.
+        evaluate_on: the images that the results are of: ``test``, or ``validation``,
+            which leaves the test images out entirely; ``None`` is ``validation`` with
+            ``validation_fraction``.
         split_seed: seed of these two splits; it is apart from the training seed, so
             that runs with several seeds are tested on the same images.
         classes: the subset to keep, as class names or labels; ``None`` keeps all.
@@ -45,6 +48,7 @@ class SourceConfig:
     path: str | None = None
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    evaluate_on: Literal["test", "validation"] | None = None
     split_seed: NonNegativeInt = 0
     classes: tuple[str | int, ...] | None = None
     download: bool = False
@@ -54,8 +58,10 @@ class SourceConfig:
 
     @property
     def on_validation(self) -> bool:
-        """Return whether held-out training images replace the test images."""
-        return self.validation_fraction is not None
+        """Return whether validation images replace the test images."""
+        if self.evaluate_on is None:
+            return self.validation_fraction is not None
+        return self.evaluate_on == "validation"
 
     @field_validator("classes", mode="before")
     @classmethod

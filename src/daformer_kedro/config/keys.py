@@ -14,7 +14,7 @@ from daformer_kedro.config.sections import SETTINGS, Config
 HARDWARE_SETTINGS = ("device", "devices", "engine", "nnodes", "rendezvous")
 """Settings of ``training`` that say where to train."""
 
-_NO_RESULT = (*HARDWARE_SETTINGS, "save_every")
+_NO_RESULT = (*HARDWARE_SETTINGS, "save_minutes", "save_every")
 """Settings of ``training`` that change no result."""
 
 

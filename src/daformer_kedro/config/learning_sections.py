@@ -91,6 +91,10 @@ class TrainingConfig:
         schedule: which of :data:`SCHEDULES` the parameters were made for.
         epochs: epochs per task.
         initial_epochs: epochs of the first task, ``None`` for ``epochs``.
+        patience: epochs without a higher validation accuracy after which a training
+            ends, with the weights of the best epoch; ``None`` trains all epochs.
+        max_minutes: time of a task's training, and of its finetuning; ``None`` for no
+            limit.
         batch_size: images per step.
         learning_rate: peak rate for a batch of 512; it is scaled linearly.
         min_learning_rate: end of the cosine, not scaled.
@@ -99,13 +103,17 @@ class TrainingConfig:
         weight_decay: AdamW's, not on one-dimensional parameters.
         clip_norm: largest gradient norm, ``None`` for no clipping.
         sharpness: see :class:`SharpnessConfig`.
+        class_balance: share of a class of n images in an epoch, in proportion to n
+            (``none``), to its square root (``sqrt``) or the same for all (``full``).
         freeze_old_tasks: keep older tasks' keys and heads as they are.
         device: ``auto`` takes a GPU where there is one.
         precision: ``auto`` takes bfloat16 on GPUs that compute it natively, and on such
             CPUs for networks of width 256 and more.
         compile: ``auto`` compiles the encoder's blocks on GPUs (``torch.compile``).
-        save_every: epochs between two savings of the whole state of an unfinished
-            training, from which it can go on; no result depends on it.
+        save_minutes: between two savings of the whole state of an unfinished training,
+            from which it can resume; at the end of the epoch in which they have
+            passed. No result depends on it.
+        save_every: epochs between two savings instead, ``None`` to go by the minutes.
         devices: ranks on each machine, one per device; they share every batch.
         engine: who starts the ranks: ``torch`` (PyTorch's elastic launcher) or ``ray``.
         nnodes: machines that take part.
@@ -116,6 +124,8 @@ class TrainingConfig:
     schedule: Literal["published", "short"] = "published"
     epochs: PositiveInt = 500
     initial_epochs: PositiveInt | None = None
+    patience: PositiveInt | None = None
+    max_minutes: PositiveFloat | None = None
     batch_size: PositiveInt = 128
     learning_rate: PositiveFloat = 5e-4
     min_learning_rate: NonNegativeFloat = 1e-5
@@ -124,15 +134,22 @@ class TrainingConfig:
     weight_decay: NonNegativeFloat = 1e-6
     clip_norm: PositiveFloat | None = None
     sharpness: SharpnessConfig = Field(default_factory=SharpnessConfig)
+    class_balance: Literal["none", "sqrt", "full"] = "none"
     freeze_old_tasks: bool = True
     device: Device = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: Literal["auto", "off"] = "auto"
-    save_every: PositiveInt = 10
+    save_minutes: NonNegativeFloat = 5.0
+    save_every: PositiveInt | None = None
     devices: PositiveInt = 1
     engine: Literal["torch", "ray"] = "torch"
     nnodes: PositiveInt = 1
     rendezvous: Annotated[str, Field(pattern=r"^[^\s:]+:\d+$")] | None = None
+
+    @property
+    def may_end_early(self) -> bool:
+        """Return whether a phase may end before its last epoch."""
+        return self.patience is not None or self.max_minutes is not None
 
     @property
     def num_ranks(self) -> int:
@@ -176,14 +193,17 @@ class MemoryConfig:
 
     Attributes:
         keep: ``exemplars`` (the rehearsal memory), ``nothing`` or ``everything``.
-        total: exemplars in all, shared evenly by the classes seen so far.
+        total: exemplars in all, shared by the classes seen so far.
         per_class: exemplars per class; give this or ``total``.
+        allocation: of ``total``: ``equal`` for all classes, or ``proportional`` to
+            their training images, at least one each.
         selection: how exemplars are chosen.
     """
 
     keep: Literal["exemplars", "nothing", "everything"] = "exemplars"
     total: PositiveInt | None = None
     per_class: PositiveInt | None = None
+    allocation: Literal["equal", "proportional"] = "equal"
     selection: Literal["herding", "random", "closest"] = "herding"
 
     @model_validator(mode="after")
@@ -195,10 +215,15 @@ class MemoryConfig:
                 f"total = {self.total} and per_class = {self.per_class}: "
                 "give exactly one of the two"
             )
+        if self.allocation == "proportional" and self.per_class is not None:
+            raise ValueError(
+                f"allocation = proportional shares a total, and per_class = "
+                f"{self.per_class} gives every class as many; give total"
+            )
         return self
 
     def exemplars_per_class(self, num_classes: int) -> int:
-        """Return the quota of each class once ``num_classes`` share the memory.
+        """Return the equal quota of each class once ``num_classes`` share the memory.
 
         Raises:
             InputError: ``total`` is too small to give every class one exemplar.

@@ -47,8 +47,9 @@ class InferenceConfig:
 
     Attributes:
         images: a file, a folder or a CSV of paths.
-        model: a run key, the id of a run in MLflow, ``models:/NAME/VERSION``, or
-            ``None`` for the newest finished run.
+        model: a run key, the id of a run in MLflow, ``models:/NAME/VERSION``, the
+            folder of a model downloaded from MLflow, or ``None`` for the newest
+            finished run.
         output: folder of the table.
         batch_size: images at a time, at most.
         device: ``auto`` takes a GPU where there is one.

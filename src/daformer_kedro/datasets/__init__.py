@@ -7,6 +7,7 @@ from daformer_kedro.datasets.figure import FigureDataset
 from daformer_kedro.datasets.images import ImagesDataset
 from daformer_kedro.datasets.mlflow_runs import MlflowRunsDataset
 from daformer_kedro.datasets.optional_json import OptionalJSONDataset
+from daformer_kedro.datasets.run_predictions import RunPredictionsDataset
 from daformer_kedro.datasets.served_model import ServedModelDataset
 from daformer_kedro.datasets.stored import StoredDataset
 from daformer_kedro.datasets.tensors import TensorsDataset
@@ -20,6 +21,7 @@ __all__ = [
     "ImagesDataset",
     "MlflowRunsDataset",
     "OptionalJSONDataset",
+    "RunPredictionsDataset",
     "ServedModelDataset",
     "StoredDataset",
     "TensorsDataset",

@@ -16,6 +16,7 @@ from daformer_kedro.scenario.image_files import COPIES, ImageFiles
 from daformer_kedro.scenario.images import ImageArrays, Images
 
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+_VALIDATION = "is_validation"
 _NAMES = "class_names.json"
 _ABOUT = "files.json"
 _SPLITS = ("train", "test")
@@ -58,9 +59,13 @@ class ImagesDataset(LocalFile, AbstractDataset[Images, Images]):
                 name: np.load(self.filepath / f"{name}.npy", mmap_mode="r")
                 for name in _ARRAYS
             }
+            mask = self.filepath / f"{_VALIDATION}.npy"
+            is_validation = np.load(mask) if mask.exists() else None
         except (OSError, ValueError, KeyError) as error:
             raise DatasetError(f"{self.filepath} is incomplete: {error}") from error
-        return ImageArrays(**arrays, class_names=tuple(names))
+        return ImageArrays(
+            **arrays, class_names=tuple(names), is_validation=is_validation
+        )
 
     def save(self, data: Images) -> None:
         """Write one file per array and the class names, or the index."""
@@ -70,6 +75,8 @@ class ImagesDataset(LocalFile, AbstractDataset[Images, Images]):
             return
         for name in _ARRAYS:
             np.save(self.filepath / f"{name}.npy", getattr(data, name))
+        if data.is_validation is not None:
+            np.save(self.filepath / f"{_VALIDATION}.npy", data.is_validation)
         self._write_json(_NAMES, list(data.class_names))
 
     def _load_index(self) -> ImageFiles:
@@ -82,6 +89,8 @@ class ImagesDataset(LocalFile, AbstractDataset[Images, Images]):
                 for column, name in _COLUMNS.items()
             }
             arrays[f"{split}_paths"] = arrays[f"{split}_paths"].astype(np.str_)
+            if _VALIDATION in table:
+                arrays[_VALIDATION] = table[_VALIDATION].to_numpy()
         copied = about["cache_size"] is not None
         return ImageFiles(
             root=self._folder_of_copies() if copied else Path(about["root"]),
@@ -98,6 +107,8 @@ class ImagesDataset(LocalFile, AbstractDataset[Images, Images]):
             table = pd.DataFrame(
                 {k: getattr(data, f"{split}_{v}") for k, v in _COLUMNS.items()}
             )
+            if split == "train" and data.is_validation is not None:
+                table[_VALIDATION] = data.is_validation
             table.to_parquet(self.filepath / f"{split}.parquet")
         about = {
             "root": data.root.as_posix() if data.cache_size is None else None,
@@ -106,6 +117,7 @@ class ImagesDataset(LocalFile, AbstractDataset[Images, Images]):
             "resize": data.resize,
             "task_sizes": data.task_sizes,
             "cache_size": data.cache_size,
+            "has_validation": data.is_validation is not None,
         }
         self._write_json(_ABOUT, about)
 

@@ -11,12 +11,21 @@ from kedro.io import AbstractDataset, DatasetError
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.comparison import MEASURES
+from daformer_kedro.evaluation.costs import COSTS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-_TAGS = ("protocol", "edition", "baseline", "settings_key", "run_key")
+_TAGS = (
+    "protocol",
+    "edition",
+    "baseline",
+    "settings_key",
+    "run_key",
+    "class_order",
+    "seed",
+)
 _SERIES = ("accuracy_after_task", "num_classes_seen")
 _PAGE = 500
 _PARENT_TAG = "mlflow.parentRunId"
@@ -142,7 +151,8 @@ def _row(client: MlflowClient, run: Run) -> dict[str, Any]:
         **{tag: tags[tag] for tag in _TAGS},
         "schedule": tags.get("schedule", "published"),
         "memory": _memory(tags.get("memory_keep", "exemplars"), params),
-        **{name: metrics.get(name) for name in MEASURES},
+        "device": tags.get("device", "unknown"),
+        **{name: metrics.get(name) for name in (*MEASURES, *COSTS)},
         **{name: _series(client, run.info.run_id, name) for name in _SERIES},
         "settings": dict(params),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,8 +24,9 @@ class ServedModelDataset(AbstractDataset[None, ServedModel]):
     """Loads a model to use; read only.
 
     Args:
-        model: a run key, the id of a run in MLflow, ``models:/NAME/VERSION``, or
-            ``None`` for the newest finished run.
+        model: a run key, the id of a run in MLflow, ``models:/NAME/VERSION``, the
+            folder of a model downloaded from MLflow, or ``None`` for the newest
+            finished run.
         path: folder with Kedro's data layers.
         metadata: for plugins such as Kedro-Viz.
     """
@@ -76,6 +78,8 @@ def find_model(reference: str | None, data: Path) -> ServedModel:
         return read_newest_run(data)
     if is_in_mlflow(reference):
         return _read_from_mlflow(reference)
+    if os.sep in reference:
+        return _read_downloaded(Path(reference), reference, reference)
     return read_run(data, reference)
 
 
@@ -83,7 +87,6 @@ def _read_from_mlflow(reference: str) -> ServedModel:
     # Seconds to import, and needed here alone.
     import mlflow
     from mlflow.exceptions import MlflowException
-    from mlflow.models import Model
 
     uri = reference if "/" in reference else f"runs:/{reference}/model"
     try:
@@ -93,10 +96,17 @@ def _read_from_mlflow(reference: str) -> ServedModel:
             f"model = {reference!r} could not be loaded from MLflow at "
             f"{mlflow.get_tracking_uri()}: {getattr(error, 'message', error)}"
         ) from error
-    folder = downloaded / "artifacts"
+    return _read_downloaded(downloaded, reference, f"MLflow: {reference}")
+
+
+def _read_downloaded(path: Path, reference: str, origin: str) -> ServedModel:
+    """Read the folder of a model as MLflow stores it."""
+    folder = path / "artifacts"
     if not (folder / CHECKPOINT).exists():
         raise InputError(f"model = {reference!r} is not a model of this project")
-    logged = datetime.fromisoformat(Model.load(str(downloaded)).utc_time_created)
+    from mlflow.models import Model  # seconds to import, and needed here alone
+
+    logged = datetime.fromisoformat(Model.load(str(path)).utc_time_created)
     made = logged.replace(tzinfo=UTC)
-    model = read_model(folder, reference, f"MLflow: {reference}", made)
+    model = read_model(folder, reference, origin, made)
     return replace(model, name=str(model.metadata.get("run_key", reference)))

@@ -1,11 +1,11 @@
 """Comparison of finished runs: repeats averaged, published results below.
 
 A *run* is a row with ``run_id``, ``protocol``, ``edition``, ``baseline``,
-``schedule``, ``settings_key``, ``run_key``, ``start_time``, ``memory`` (exemplars in
-all, as text), the accuracies ``average_incremental_accuracy``, ``last_accuracy``,
-``forgetting`` and ``backward_transfer`` (fractions of 1), the lists
-``accuracy_after_task`` and ``num_classes_seen``, and ``settings`` (a mapping of dotted
-names to text).
+``schedule``, ``settings_key``, ``run_key``, ``class_order``, ``seed``, ``start_time``,
+``memory`` (exemplars in all, as text), the accuracies
+``average_incremental_accuracy``, ``last_accuracy``, ``forgetting`` and
+``backward_transfer`` (fractions of 1), the lists ``accuracy_after_task`` and
+``num_classes_seen``, and ``settings`` (a mapping of dotted names to text).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import pandas as pd
 from daformer_kedro.config.keys import HARDWARE_SETTINGS
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.published import published_for
+from daformer_kedro.evaluation.split import is_on_validation
 from daformer_kedro.methods import METHODS
 
 MEASURES = (
@@ -27,7 +28,9 @@ MEASURES = (
     "forgetting",
     "backward_transfer",
 )
-_GROUP = ["edition", "baseline", "schedule", "settings_key"]
+GROUP = ["edition", "baseline", "schedule", "settings_key"]
+"""What runs have in common that are repeats of one another."""
+
 _PUBLISHED_MEASURES = {
     "average_incremental_accuracy": "average_incremental_top1",
     "last_accuracy": "last_top1",
@@ -38,6 +41,7 @@ _NOT_A_DIFFERENCE = (
     "baseline",
     "training.schedule",
     "model.decoder",
+    "source.evaluate_on",
     "source.validation_fraction",
     "scenario.class_order",
     "source.path",
@@ -110,7 +114,7 @@ def compare(runs: pd.DataFrame) -> pd.DataFrame:
     labels = method_labels(runs)
     rows = [
         _own_row(labels[key], group)
-        for key, group in runs.groupby(_GROUP, sort=True, dropna=False)
+        for key, group in runs.groupby(GROUP, sort=True, dropna=False)
     ]
     own = pd.DataFrame(rows).sort_values(
         "average_incremental_accuracy", ascending=False, kind="stable"
@@ -138,7 +142,7 @@ def mean_curves(runs: pd.DataFrame) -> pd.DataFrame:
     runs = latest_of_each(runs)
     labels = method_labels(runs)
     tables = []
-    for key, group in runs.groupby(_GROUP, sort=True, dropna=False):
+    for key, group in runs.groupby(GROUP, sort=True, dropna=False):
         values = np.array(group["accuracy_after_task"].tolist(), dtype=float)
         tables.append(
             pd.DataFrame(
@@ -161,7 +165,7 @@ def method_labels(runs: pd.DataFrame) -> dict[tuple[Hashable, ...], str]:
     Edition, baseline and schedule, and where these are not enough the settings that
     differ.
     """
-    groups = {key: group.iloc[0] for key, group in runs.groupby(_GROUP, dropna=False)}
+    groups = {key: group.iloc[0] for key, group in runs.groupby(GROUP, dropna=False)}
     labels = {}
     for key, run in groups.items():
         label = _method(run)
@@ -205,8 +209,16 @@ def _method(run: pd.Series) -> str:
         run["baseline"],
         run["schedule"],
         decoder=settings.get("model.decoder", "dual_attention"),
-        on_validation=settings.get("source.validation_fraction", "None") != "None",
+        on_validation=_is_on_validation(settings),
     )
+
+
+def _is_on_validation(settings: Mapping[str, str]) -> bool:
+    """Return it of settings as MLflow holds them: flat, and all of them text."""
+    names = ("evaluate_on", "validation_fraction")
+    values = {name: settings.get(f"source.{name}", "None") for name in names}
+    known = {name: value for name, value in values.items() if value != "None"}
+    return is_on_validation({"source": known})
 
 
 def _differences(run: pd.Series, rivals: list[pd.Series]) -> str:

@@ -251,7 +251,9 @@ def summarise(per_task: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     Args:
         per_task: one mapping per task, in order: what :func:`evaluate_predictions`
             returns, with ``num_parameters``, ``num_exemplars`` and
-            ``neighbourhood_preservation`` (``None`` at the first task) added.
+            ``neighbourhood_preservation`` (``None`` at the first task) added; also
+            ``validation_accuracy`` where there are validation images, and
+            ``train_cut_by_time`` and ``finetune_cut_by_time`` where time is limited.
 
     Returns:
         ``accuracy_matrix`` (T rows of T, ``None`` right of the diagonal); the lists
@@ -260,7 +262,8 @@ def summarise(per_task: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         ``num_exemplars`` and ``neighbourhood_preservation``, each with one entry per
         task; ``class_accuracies`` after the last task; and
         ``average_incremental_accuracy``, ``last_accuracy``, ``last_balanced_accuracy``,
-        ``forgetting`` and ``backward_transfer``.
+        ``forgetting`` and ``backward_transfer``. Where they apply, also the lists
+        ``validation_accuracy_after_task`` and ``trainings_cut_by_time``.
 
     Raises:
         InputError: the tasks are not 0, 1, 2, … in order, or the list is empty.
@@ -292,7 +295,21 @@ def summarise(per_task: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "neighbourhood_preservation": _floats(
             entry["neighbourhood_preservation"] for entry in per_task
         ),
+        **_where_they_apply(per_task),
     }
+
+
+def _where_they_apply(per_task: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if any("validation_accuracy" in entry for entry in per_task):
+        values = _floats(entry.get("validation_accuracy") for entry in per_task)
+        found["validation_accuracy_after_task"] = values
+    cuts = [f"{phase}_cut_by_time" for phase in ("train", "finetune")]
+    if any(name in entry for entry in per_task for name in cuts):
+        found["trainings_cut_by_time"] = [
+            sum(entry.get(name, 0) for name in cuts) for entry in per_task
+        ]
+    return found
 
 
 def _require(predictions: pd.DataFrame, *columns: str) -> None:

@@ -13,4 +13,8 @@ def is_on_validation(settings: Mapping[str, Any]) -> bool:
         settings: the run's, nested, as they were stored; older ones know of test
             images alone.
     """
-    return settings.get("source", {}).get("validation_fraction") is not None
+    source = settings.get("source", {})
+    chosen = source.get("evaluate_on")
+    if chosen is None:
+        return source.get("validation_fraction") is not None
+    return bool(chosen == "validation")

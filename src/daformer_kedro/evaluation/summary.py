@@ -77,6 +77,10 @@ def format_summary(
     ):
         if metrics[key] is not None:
             lines.append(f"{name:<28} {percent(metrics[key]):>7} points")
+    cuts = metrics.get("trainings_cut_by_time", [])
+    if any(cuts):
+        num_cut = sum(map(bool, cuts))
+        lines.append(f"Cut by training.max_minutes: {num_cut} of {len(cuts)} tasks")
     return "\n".join(lines)
 
 

@@ -80,15 +80,20 @@ class ResultHooks(StateHooks):
         self._print(f"{good} {noun} classified{why}\nTable: {place}")
 
     def _print_results(self, metrics: dict[str, Any], catalog: Any) -> None:
-        on_validation = self.state.config.source.validation_fraction is not None
+        on_validation = self.state.config.source.on_validation
         summary = format_summary(metrics, on_validation=on_validation)
-        env = self.state.env
-        command = f"kedro run --env {env}" if env else "kedro run"
         self._console.print()
         self._console.print(summary, highlight=False)
-        self._print(
-            f"\nResults and figures: {_folder(catalog)}\n"
-            "\nNext:\n"
+        self._print(f"\nResults and figures: {_folder(catalog)}{self._next_commands()}")
+
+    def _next_commands(self) -> str:
+        """Name what to type next; outside a project Kedro has no such commands."""
+        if not self.state.is_in_project:
+            return ""
+        env = self.state.env
+        command = f"kedro run --env {env}" if env else "kedro run"
+        return (
+            "\n\nNext:\n"
             "  kedro mlflow ui                     compare runs in the browser\n"
             "  kedro viz run                       look at the pipelines\n"
             f"  {command} --params model.edition=M\n"

@@ -75,7 +75,7 @@ def _try_encoder(model: DAFormer, batch_size: int) -> None:
     device = model.device
     shape = (batch_size, model.in_channels, model.image_size, model.image_size)
     generator = torch.Generator(device).manual_seed(0)
-    keep = model.draw_keep(batch_size, generator)
+    keep = model.stochastic_depth(batch_size, model.num_tasks, generator)
     tokens = model.encoder(torch.zeros(shape, device=device), keep.blocks)[-1]
     if tokens.requires_grad:
         tokens.float().sum().backward()

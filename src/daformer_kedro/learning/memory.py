@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from daformer_kedro.errors import InputError
+from daformer_kedro.learning.apportionment import apportion
 
 _MAX_HERDING_STEPS = 1000
 
@@ -70,7 +73,7 @@ def update_memory(
     previous: pd.DataFrame | None,
     candidates: pd.DataFrame,
     features: Tensor,
-    quota: int,
+    quota: int | Mapping[int, int],
     selection: str,
     generator: torch.Generator,
 ) -> pd.DataFrame:
@@ -81,7 +84,7 @@ def update_memory(
             ``target`` and ``rank`` (0 is the best of its class); ``None`` at first.
         candidates: the new classes' samples: ``sample_index`` and ``target``.
         features: (n, E), embeddings of the candidates, row by row.
-        quota: exemplars per class.
+        quota: exemplars per class, for all alike or by target.
         selection: ``herding``, ``closest`` or ``random``.
         generator: used by ``random`` alone.
 
@@ -91,35 +94,90 @@ def update_memory(
     Raises:
         InputError: ``selection`` is unknown.
     """
-    tables = [] if previous is None else [previous[previous["rank"] < quota]]
     targets = candidates["target"].to_numpy()
-    for target in np.unique(targets):
+    new = np.unique(targets).tolist()
+    old = [] if previous is None else previous["target"].unique().tolist()
+    quotas = quota if isinstance(quota, Mapping) else dict.fromkeys(old + new, quota)
+    tables = []
+    if previous is not None:
+        tables.append(previous[previous["rank"] < previous["target"].map(quotas)])
+    for target in new:
         rows = np.flatnonzero(targets == target)
         own = features[torch.from_numpy(rows)]
-        if selection == "herding":
-            order = herding_order(own, quota)
-        elif selection == "closest":
-            order = closest_order(own, quota)
-        elif selection == "random":
-            order = random_order(len(rows), quota, generator)
-        else:
-            raise InputError(
-                f"memory.selection = {selection!r} is unknown; "
-                "allowed: herding, closest, random"
-            )
+        order = _order(own, quotas[target], selection, generator)
         chosen = candidates.iloc[rows[order.numpy()]]
         tables.append(
             chosen[["sample_index", "target"]].assign(rank=range(len(chosen)))
         )
     memory = pd.concat(tables, ignore_index=True)
     memory = memory.sort_values(["target", "rank"], ignore_index=True)
-    largest = memory.groupby("target").size().max()
-    if largest > quota or memory["sample_index"].duplicated().any():
+    sizes = memory.groupby("target").size()
+    too_many = sizes > sizes.index.map(quotas)
+    if too_many.any() or memory["sample_index"].duplicated().any():
         raise AssertionError(
-            f"the rehearsal memory holds {largest} exemplars of a class, "
+            f"the rehearsal memory holds {sizes.to_dict()} exemplars of the classes, "
             f"quota {quota}, or one image twice"
         )
     return memory.astype({"sample_index": "int64", "target": "int64", "rank": "int64"})
+
+
+def _order(
+    features: Tensor, num: int, selection: str, generator: torch.Generator
+) -> Tensor:
+    if selection == "herding":
+        return herding_order(features, num)
+    if selection == "closest":
+        return closest_order(features, num)
+    if selection == "random":
+        return random_order(len(features), num, generator)
+    raise InputError(
+        f"memory.selection = {selection!r} is unknown; "
+        "allowed: herding, closest, random"
+    )
+
+
+def proportional_quotas(
+    total: int, previous: pd.DataFrame | None, candidates: pd.DataFrame
+) -> dict[int, int]:
+    """Return quotas in proportion to the classes' training images, ``total`` in all.
+
+    Every class has at least one exemplar where the total allows it. An old class never
+    gets more than it has, since its other images are gone.
+
+    Args:
+        total: exemplars in all.
+        previous: the memory so far, with ``num_images``, the training images that the
+            exemplar's class had; ``None`` at first.
+        candidates: the new classes' samples.
+
+    Returns:
+        Exemplars by target.
+    """
+    new = candidates.groupby("target").size()
+    classes = pd.DataFrame({"images": new, "limit": new})
+    if previous is not None:
+        old = previous.groupby("target")["num_images"].agg(images="first", limit="size")
+        classes = pd.concat([classes, old]).sort_index()
+    shares, limits = classes["images"].tolist(), classes["limit"].tolist()
+    quotas = apportion(total, shares, limits, least=1)
+    return dict(zip(classes.index.tolist(), quotas, strict=True))
+
+
+def with_class_sizes(
+    memory: pd.DataFrame, previous: pd.DataFrame | None, candidates: pd.DataFrame
+) -> pd.DataFrame:
+    """Return the memory with the training images of each exemplar's class.
+
+    Args:
+        memory: of :func:`update_memory`.
+        previous: the memory before, of this function; ``None`` at first.
+        candidates: the new classes' samples.
+    """
+    tables = [candidates.assign(num_images=1).groupby("target")["num_images"].sum()]
+    if previous is not None:
+        tables.append(previous.groupby("target")["num_images"].first())
+    sizes = pd.concat(tables)
+    return memory.assign(num_images=memory["target"].map(sizes).astype("int64"))
 
 
 def keep_everything(

@@ -81,14 +81,17 @@ class CosineSchedule:
     warmup_epochs: int
     warmup_start: float
 
-    def step(self, epoch: int) -> None:
-        """Set the rates that an epoch, counted from 0, trains with."""
+    def step(self, epoch: float) -> None:
+        """Set the rates that an epoch, counted from 0, trains with.
+
+        A fraction is a place between two epochs, of a training that must end earlier.
+        """
         first = self.peaks[0]
         rate = self.rate(epoch, first)
         for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
             group["lr"] = rate * (peak / first)
 
-    def rate(self, epoch: int, peak: float) -> float:
+    def rate(self, epoch: float, peak: float) -> float:
         """Return the rate of an epoch."""
         if epoch < self.warmup_epochs:
             rise = (peak - self.warmup_start) / self.warmup_epochs

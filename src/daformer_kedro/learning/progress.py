@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import pandas as pd
 
@@ -25,6 +25,10 @@ class EpochRecord:
             predicted, on augmented images.
         num_images: images seen.
         seconds: duration of the epoch.
+        validation_accuracy: share of the validation images that were classified
+            rightly after the epoch, where that is measured.
+        ended_by: ``patience`` or ``time``, where the phase ended with this epoch and
+            not with its last one.
     """
 
     task: int
@@ -36,6 +40,8 @@ class EpochRecord:
     train_accuracy: float
     num_images: int
     seconds: float
+    validation_accuracy: float | None = None
+    ended_by: Literal["patience", "time"] | None = None
 
     @property
     def images_per_second(self) -> float:
@@ -44,6 +50,10 @@ class EpochRecord:
 
     def as_row(self) -> dict[str, float | int | str]:
         """The record as a row of the history table."""
+        limits = {
+            "validation_accuracy": self.validation_accuracy,
+            "ended_by": self.ended_by,
+        }
         return {
             "task": self.task,
             "phase": self.phase,
@@ -54,6 +64,7 @@ class EpochRecord:
             "train_accuracy": self.train_accuracy,
             "seconds": self.seconds,
             "images_per_second": self.images_per_second,
+            **{name: value for name, value in limits.items() if value is not None},
         }
 
 

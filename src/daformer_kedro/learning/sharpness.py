@@ -9,52 +9,64 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 # Keeps a zero gradient from dividing by zero, as in the released code.
 _SMALLEST_NORM = 1e-12
 
 
-@torch.no_grad()
-def ascend(
-    parameters: Sequence[torch.Tensor], rho: float, adaptive: bool = True
-) -> list[torch.Tensor]:
-    """Move the weights up their gradient, in place.
+class Ascent:
+    """A step up the gradient, and back to the weights as they were.
 
-    ε = ρ · w² · g / ‖ |w| · g ‖₂ where adaptive, else ε = ρ · g / ‖g‖₂, with the norm
-    over all parameters. Those without a gradient stay.
-
-    The former weights are returned as they were: w + ε - ε is not w in floating
-    point, so keeping ε would let the weights drift.
+    The former weights are copied into buffers that stay from one step to the next:
+    w + ε - ε is not w in floating point, so keeping ε would let the weights drift.
 
     Args:
-        parameters: weights with the gradient of the loss.
         rho: radius ρ of the ascent.
         adaptive: scale the ascent by the squared weights.
-
-    Returns:
-        What :func:`restore` needs, one tensor per parameter.
     """
-    moved = [p for p in parameters if p.grad is not None]
-    originals = [p.detach() if p.grad is None else p.clone() for p in parameters]
-    if not moved:
-        return originals
-    gradients = [p.grad for p in moved if p.grad is not None]
-    scaled = torch._foreach_mul(gradients, moved) if adaptive else gradients
-    norm = torch.nn.utils.get_total_norm(scaled)
-    directions = torch._foreach_mul(scaled, moved) if adaptive else scaled
-    steps = torch._foreach_mul(directions, rho / (norm + _SMALLEST_NORM))
-    torch._foreach_add_(moved, steps)
-    return originals
 
+    def __init__(self, rho: float, adaptive: bool = True) -> None:
+        self.rho = rho
+        self.adaptive = adaptive
+        self._moved: list[Tensor] = []
+        self._originals: list[Tensor] = []
 
-@torch.no_grad()
-def restore(
-    parameters: Sequence[torch.Tensor], originals: Sequence[torch.Tensor]
-) -> None:
-    """Put the weights back to the bit, keeping the gradients of the ascent point.
+    @torch.no_grad()
+    def climb(self, parameters: Sequence[Tensor]) -> None:
+        """Move the weights up their gradient, in place.
 
-    Args:
-        parameters: the same ones, in the same order, as were given to :func:`ascend`.
-        originals: its result.
-    """
-    torch._foreach_copy_(list(parameters), list(originals))
+        ε = ρ · w² · g / ‖ |w| · g ‖₂ where adaptive, else ε = ρ · g / ‖g‖₂, with the
+        norm over all parameters. Those without a gradient stay.
+
+        Args:
+            parameters: weights with the gradient of the loss.
+        """
+        moved = [p for p in parameters if p.grad is not None]
+        gradients = [p.grad for p in moved if p.grad is not None]
+        self._keep(moved)
+        if not moved:
+            return
+        factors: list[Tensor] | float = moved if self.adaptive else 1.0
+        steps = torch._foreach_mul(gradients, factors)
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(steps)))
+        if self.adaptive:
+            torch._foreach_mul_(steps, moved)
+        torch._foreach_mul_(steps, self.rho / (norm + _SMALLEST_NORM))
+        torch._foreach_add_(moved, steps)
+
+    @torch.no_grad()
+    def return_to_start(self) -> None:
+        """Put the weights back to the bit, keeping the gradients of the worse point."""
+        if self._moved:
+            torch._foreach_copy_(self._moved, self._originals)
+
+    def _keep(self, moved: list[Tensor]) -> None:
+        is_same = len(moved) == len(self._moved) and all(
+            new is old for new, old in zip(moved, self._moved, strict=True)
+        )
+        if not is_same:
+            self._moved = moved
+            self._originals = [torch.empty_like(p) for p in moved]
+        if moved:
+            torch._foreach_copy_(self._originals, moved)

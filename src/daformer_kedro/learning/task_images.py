@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -46,6 +46,27 @@ class TaskImages:
         if isinstance(self.images, FileImages):
             return self.images.image_size
         return self.images.shape[-1]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain values and CPU tensors, for :meth:`from_plain`."""
+        targets = self.targets.cpu()
+        if isinstance(self.images, FileImages):
+            return {"files": self.images.to_plain(), "targets": targets}
+        return {"images": self.images.cpu(), "targets": targets}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> TaskImages:
+        """Make what :meth:`to_plain` took apart, on the CPU."""
+        files = plain.get("files")
+        images = plain["images"] if files is None else FileImages.from_plain(files)
+        return cls(images, plain["targets"])
+
+    def to(self, device: torch.device) -> TaskImages:
+        """Return the same on a device; files stay where they are."""
+        images = self.images
+        if isinstance(images, Tensor):
+            images = images.to(device)
+        return TaskImages(images, self.targets.to(device))
 
     def batches(
         self, rows: Sequence[Tensor], generator: torch.Generator

@@ -14,11 +14,18 @@ from daformer_kedro.augmentation.tokens import TokensAsTheyAre
 from daformer_kedro.augmentation.transform import Augmentation
 from daformer_kedro.config import SharpnessConfig
 from daformer_kedro.learning.chunks import inference_chunks, training_chunks
+from daformer_kedro.learning.class_balance import class_draws
 from daformer_kedro.learning.devices import autocast
 from daformer_kedro.learning.optimisation import CosineSchedule
 from daformer_kedro.learning.progress import EpochRecord, announce
 from daformer_kedro.learning.sampling import epoch_batches
-from daformer_kedro.learning.sharpness import ascend, restore
+from daformer_kedro.learning.saving import (
+    EVERY_EPOCH,
+    SaveInterval,
+    saving_states,
+)
+from daformer_kedro.learning.sharpness import Ascent
+from daformer_kedro.learning.stopping import Stopping
 from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.model import DAFormer, DAFormerOutput
 from daformer_kedro.objectives import Batch, Objective
@@ -40,6 +47,7 @@ class PhaseConfig:
         epochs: epochs in all.
         batch_size: images per step.
         repeats: see :func:`~daformer_kedro.learning.sampling.epoch_batches`.
+        class_balance: see :mod:`~daformer_kedro.learning.class_balance`.
         sharpness: sharpness-aware minimisation; ``rho`` 0 is off.
         clip_norm: largest gradient norm, ``None`` for no clipping.
         precision: type of autocast; float32 for no autocast.
@@ -50,6 +58,7 @@ class PhaseConfig:
     epochs: int
     batch_size: int
     repeats: int = 1
+    class_balance: str = "none"
     sharpness: SharpnessConfig = field(default_factory=SharpnessConfig)
     clip_norm: float | None = None
     precision: torch.dtype = torch.float32
@@ -70,9 +79,12 @@ class Trainer:
         mixing: soft targets, mixup and CutMix.
         optimiser: over the model's trainable parameters.
         schedule: sets the learning rate before each epoch; ``None`` keeps it.
-        generator: source of all chance, on the model's device.
+        generator: source of chance, on the model's device.
+        host_generator: source of what the host has to know without asking the device;
+            on a CPU the same one by default.
         teacher: frozen model of the task before.
         group: the processes that train this model together.
+        stopping: ends the phase before its last epoch; ``None`` never does.
     """
 
     def __init__(
@@ -87,8 +99,10 @@ class Trainer:
         optimiser: torch.optim.Optimizer,
         schedule: CosineSchedule | None,
         generator: torch.Generator,
+        host_generator: torch.Generator | None = None,
         teacher: DAFormer | None = None,
         group: ProcessGroup = SINGLE_PROCESS,
+        stopping: Stopping | None = None,
     ) -> None:
         self.phase = phase
         self.model = model
@@ -99,7 +113,10 @@ class Trainer:
         self.optimiser = optimiser
         self.schedule = schedule
         self.generator = generator
+        self.host_generator = host_generator or generator
         self.group = group
+        self.stopping = stopping or Stopping()
+        self._draws = class_draws(phase.class_balance, data.targets)
         num_images = min(phase.batch_size, len(data.targets))
         batch_size = num_images // group.shard(num_images).part[1]
         self._chunks = training_chunks(
@@ -111,17 +128,19 @@ class Trainer:
             self._teacher_chunks = inference_chunks(
                 teacher, batch_size, data.device, phase.precision
             )
+        self._ascent = Ascent(phase.sharpness.rho, phase.sharpness.adaptive)
         self.history: list[EpochRecord] = []
 
     def run(
-        self, state_file: StateFile | None = None, save_every: int = 1
+        self,
+        state_file: StateFile | None = None,
+        interval: SaveInterval = EVERY_EPOCH,
     ) -> list[EpochRecord]:
         """Train the epochs that are left and return the record of all.
 
         Args:
             state_file: file to resume from, and to save the state to.
-            save_every: epochs between two savings; the last epoch is always saved,
-                since what comes after it may fail too.
+            interval: time between two savings; the last epoch is always saved.
 
         Raises:
             DivergenceError: a loss is not finite at the end of an epoch.
@@ -132,16 +151,21 @@ class Trainer:
             for record in self.history:
                 announce(record)
         self.model.train()
-        for epoch in range(len(self.history), self.phase.epochs):
-            if self.schedule is not None:
-                self.schedule.step(epoch)
-            record = self._run_epoch(epoch)
-            self.group.check_agreement(self.model)
-            self.history.append(record)
-            is_due = (epoch + 1) % save_every == 0 or epoch + 1 == self.phase.epochs
-            if state_file is not None and is_due:
-                state_file.save(self.state_dict())
-            announce(record)
+        with saving_states(state_file, interval) as states:
+            for epoch in range(len(self.history), self.phase.epochs):
+                if self._has_ended():
+                    break
+                position = self.stopping.begin(epoch, self.phase.epochs)
+                if self.schedule is not None:
+                    self.schedule.step(position)
+                record = self._run_epoch(epoch)
+                self.group.check_agreement(self.model)
+                record = self.stopping.judge(self.model, record)
+                self.history.append(record)
+                is_last = epoch + 1 == self.phase.epochs or self._has_ended()
+                states.epoch_ends(epoch + 1, is_last, self.state_dict)
+                announce(record)
+        self.stopping.restore_best(self.model)
         self.model.eval()
         return self.history
 
@@ -151,8 +175,10 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
+            "host_generator": self.host_generator.get_state(),
             "objective": self.objective.state_dict(),
             "history": [vars(record) for record in self.history],
+            "stopping": self.stopping.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -160,8 +186,13 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"])
+        self.host_generator.set_state(state["host_generator"])
         self.objective.load_state_dict(state["objective"])
         self.history = [EpochRecord(**record) for record in state["history"]]
+        self.stopping.load_state_dict(state["stopping"])
+
+    def _has_ended(self) -> bool:
+        return bool(self.history) and self.history[-1].ended_by is not None
 
     def _run_epoch(self, epoch: int) -> EpochRecord:
         started = time.perf_counter()
@@ -170,10 +201,14 @@ class Trainer:
             self.phase.batch_size,
             self.phase.repeats,
             self.generator,
+            self._draws,
+            self.data.targets,
         )
         sums: dict[str, Tensor] = {}
         pixels = self.data.batches(batches, self.generator)
-        augmented = self.augmentation.batches(pixels, self.generator)
+        augmented = self.augmentation.batches(
+            pixels, self.generator, self.host_generator
+        )
         for rows, images in zip(batches, augmented, strict=True):
             for name, value in self._step(rows, images).items():
                 sums[name] = sums[name] + value if name in sums else value
@@ -243,14 +278,13 @@ class Trainer:
         self, images: Tensor, batch: Batch, shard: Shard
     ) -> None:
         """Replace the gradients by those at the worst point near the weights."""
-        sharpness = self.phase.sharpness
         trainable = self._trainable()
-        saved = ascend(trainable, sharpness.rho, adaptive=sharpness.adaptive)
+        self._ascent.climb(trainable)
         self.optimiser.zero_grad(set_to_none=True)
         terms = self.objective(batch.seen_by(self._student_forward(images, shard)))
         torch.stack(tuple(terms.values())).sum().backward()
         shard.sum_gradients(trainable)
-        restore(trainable, saved)
+        self._ascent.return_to_start()
 
     def _student_forward(self, images: Tensor, shard: Shard) -> DAFormerOutput:
         with self._autocast():

@@ -27,13 +27,16 @@ from daformer_kedro.learning.optimisation import (
     scaled_learning_rate,
 )
 from daformer_kedro.learning.progress import EpochRecord
+from daformer_kedro.learning.saving import SaveInterval
 from daformer_kedro.learning.seeding import make_generator
+from daformer_kedro.learning.stopping import Stopping, Validation
 from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.trainer import (
     PhaseConfig,
     Trainer,
 )
 from daformer_kedro.model import DAFormer
+from daformer_kedro.model.freezing import freeze_for_finetuning, freeze_for_training
 from daformer_kedro.objectives import (
     Need,
     Neighbourhood,
@@ -66,6 +69,7 @@ def train_task(
     neighbours: Tensor | None = None,
     state: StateFile | None = None,
     group: ProcessGroup = SINGLE_PROCESS,
+    validation: TaskImages | None = None,
 ) -> list[EpochRecord]:
     """Train the newest task of ``model`` in place.
 
@@ -76,8 +80,9 @@ def train_task(
         teacher: the model before the task; ``None`` in the first.
         features: (N, E) of the un-augmented data under the teacher.
         neighbours: (N, K) among them; needed for KNN distillation over the data set.
-        state: file to resume from, and to save to every ``training.save_every`` epochs.
+        state: file to resume from, and to save to while the training continues.
         group: the processes that train the model together.
+        validation: images to choose the best epoch by, for ``training.patience``.
 
     Returns:
         One record per epoch.
@@ -85,7 +90,7 @@ def train_task(
     training, losses = settings.training, settings.losses
     task = model.num_tasks - 1
     first = task == 0
-    model.freeze_for_training(freeze_old_tasks=training.freeze_old_tasks)
+    freeze_for_training(model, freeze_old_tasks=training.freeze_old_tasks)
     epochs = (first and training.initial_epochs) or training.epochs
     sharp = training.sharpness
     phase = PhaseConfig(
@@ -94,6 +99,7 @@ def train_task(
         epochs=epochs,
         batch_size=training.batch_size,
         repeats=settings.augmentation.repeats,
+        class_balance=training.class_balance,
         sharpness=SharpnessConfig() if first and not sharp.first_task else sharp,
         clip_norm=training.clip_norm,
         precision=_precision(training, model, data.device),
@@ -113,6 +119,7 @@ def train_task(
         group=group,
         teacher=teacher,
         state=state,
+        validation=validation,
     )
 
 
@@ -145,6 +152,7 @@ def finetune_on_memory(
     finetuning: FinetuningConfig,
     state: StateFile | None = None,
     group: ProcessGroup = SINGLE_PROCESS,
+    validation: TaskImages | None = None,
 ) -> list[EpochRecord]:
     """Balanced finetuning in place: heads, keys and decoder, on the memory alone.
 
@@ -157,19 +165,21 @@ def finetune_on_memory(
         data: the rehearsal memory, which holds the new classes too.
         settings: see :class:`LearningSettings`.
         finetuning: epochs, batch size and learning rate.
-        state: file to resume from, and to save to every ``training.save_every`` epochs.
+        state: file to resume from, and to save to while the training continues.
         group: the processes that train the model together.
+        validation: as in :func:`train_task`.
 
     Returns:
         One record per epoch.
     """
     training = settings.training
-    model.freeze_for_finetuning()
+    freeze_for_finetuning(model)
     phase = PhaseConfig(
         task=model.num_tasks - 1,
         name="finetune",
         epochs=finetuning.epochs,
         batch_size=finetuning.batch_size,
+        class_balance=training.class_balance,
         clip_norm=training.clip_norm,
         precision=_precision(training, model, data.device),
     )
@@ -183,6 +193,7 @@ def finetune_on_memory(
         follows_schedule=False,
         group=group,
         state=state,
+        validation=validation,
     )
 
 
@@ -204,6 +215,7 @@ def _fit(
     group: ProcessGroup,
     teacher: DAFormer | None = None,
     state: StateFile | None = None,
+    validation: TaskImages | None = None,
 ) -> list[EpochRecord]:
     """Run a phase: make the optimiser and all that draws at random, and train."""
     training = settings.training
@@ -218,6 +230,7 @@ def _fit(
     schedule = None
     if follows_schedule:
         schedule = make_schedule(optimiser, training, phase.epochs)
+    generator = _generator(data, settings, phase)
     trainer = Trainer(
         phase,
         model,
@@ -229,9 +242,29 @@ def _fit(
         teacher=teacher,
         augmentation=_augmentation(data, settings),
         mixing=_mixing(model, settings),
-        generator=_generator(data, settings, phase),
+        generator=generator,
+        host_generator=_host_generator(generator, settings, phase),
+        stopping=_stopping(settings, validation, group),
     )
-    return trainer.run(state, training.save_every)
+    interval = SaveInterval(training.save_every, training.save_minutes)
+    return trainer.run(state, interval)
+
+
+def _stopping(
+    settings: LearningSettings, validation: TaskImages | None, group: ProcessGroup
+) -> Stopping:
+    training = settings.training
+    if training.patience is not None and validation is None:
+        raise ValueError(
+            f"validation = None: training.patience = {training.patience} needs "
+            "validation images"
+        )
+    return Stopping(
+        training.patience,
+        training.max_minutes,
+        None if validation is None else Validation(validation, settings.preprocessing),
+        group,
+    )
 
 
 def _accelerate(
@@ -254,6 +287,14 @@ def _generator(
     data: TaskImages, settings: LearningSettings, phase: PhaseConfig
 ) -> torch.Generator:
     return make_generator(settings.seed, phase.task, phase.name, data.device)
+
+
+def _host_generator(
+    generator: torch.Generator, settings: LearningSettings, phase: PhaseConfig
+) -> torch.Generator:
+    if generator.device.type == "cpu":
+        return generator
+    return make_generator(settings.seed, phase.task, f"{phase.name} on the host")
 
 
 def _augmentation(

@@ -30,6 +30,8 @@ class TaskFeatures:
             source, the same in whatever order classes arrive.
         num_classes: classes seen so far, this task's included.
         seed: the run's.
+        weights: (N,) float64 of the images in sums over classes; ``None`` where all
+            weigh the same. A class arrives whole, so its weight follows from its task.
         views: features of augmented versions of the same images, (N, E) each.
     """
 
@@ -38,6 +40,7 @@ class TaskFeatures:
     sample_index: Tensor
     num_classes: int
     seed: int
+    weights: Tensor | None = None
     views: tuple[Tensor, ...] = ()
 
     @property

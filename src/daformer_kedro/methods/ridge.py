@@ -24,7 +24,7 @@ from daformer_kedro.methods.closed_form import (
     class_sums,
     with_rows,
 )
-from daformer_kedro.methods.held_out import held_out
+from daformer_kedro.methods.held_out import ONE_IN, held_out
 from daformer_kedro.validation import STRICT, NonNegativeInt, PositiveFloat
 
 _LOGGER = logging.getLogger(__name__)
@@ -106,7 +106,10 @@ class Ridge(ClosedFormMethod):
 def _products(
     task: TaskFeatures, chosen: Tensor, projection: Tensor | None, name: str
 ) -> dict[str, Tensor]:
-    """Return HᵀH as its lower triangle, YᵀH (C, M) and images by class (C,)."""
+    """Return HᵀH as its lower triangle, YᵀH (C, M) and images by class (C,).
+
+    Each image counts as often as its weight says.
+    """
     places = chosen.nonzero()[:, 0]
     width = task.features.shape[1] if projection is None else projection.shape[1]
     gram = torch.zeros((width, width), dtype=torch.float64)
@@ -114,9 +117,13 @@ def _products(
     for part in places.split(_ROWS_AT_ONCE):
         for version in task.versions:
             features = random_features(version[part], projection).double()
-            gram.addmm_(features.T, features)
-            sums += class_sums(features, task.targets[part], task.num_classes)
-    counts = torch.bincount(task.targets[places], minlength=task.num_classes)
+            weighted = features
+            if task.weights is not None:
+                weighted = features * task.weights[part, None]
+            gram.addmm_(weighted.T, features)
+            sums += class_sums(weighted, task.targets[part], task.num_classes)
+    weights = None if task.weights is None else task.weights[places]
+    counts = torch.bincount(task.targets[places], weights, minlength=task.num_classes)
     counts *= len(task.versions)
     return {
         f"{name}_gram": _packed(gram),
@@ -145,9 +152,9 @@ def _best_ridge(
             if error < least:
                 best, least = ridge, error
     _LOGGER.info(
-        "ridge: %g of the mean squared feature, chosen on %d held-out training images",
+        "ridge: %g of the mean squared feature, chosen on one in %d training images",
         best,
-        counts.sum(),
+        ONE_IN,
     )
     return best
 

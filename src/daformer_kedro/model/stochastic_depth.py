@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from torch import nn
 
 
 class KeepFactors(NamedTuple):
@@ -20,46 +21,62 @@ class KeepFactors(NamedTuple):
     decoder: torch.Tensor | None
 
 
-def keep_rates(drop_rate: float, num_blocks: int) -> torch.Tensor:
-    """Return the probability that a residual is kept, (num_blocks + 1), decoder last.
+class StochasticDepth(nn.Module):
+    """Draws which residuals a pass keeps.
 
     Args:
         drop_rate: of the decoder; it rises to this from 0, linearly.
         num_blocks: blocks of the encoder.
     """
-    rates = torch.linspace(0, drop_rate, num_blocks + 1)
-    rates[-1] = drop_rate  # also of an encoder without blocks
-    return 1 - rates
 
+    keep_rates: torch.Tensor  # (num_blocks + 1), decoder last
 
-def draw_keep(
-    rates: torch.Tensor,
-    num_tasks: int,
-    batch: int,
-    generator: torch.Generator,
-    part: tuple[int, int] = (0, 1),
-) -> KeepFactors:
-    """Draw which residuals are kept.
+    def __init__(self, drop_rate: float, num_blocks: int) -> None:
+        super().__init__()
+        self.drop_rate = drop_rate
+        self.num_blocks = num_blocks
+        rates = torch.linspace(0, drop_rate, num_blocks + 1)
+        rates[-1] = drop_rate  # also of an encoder without blocks
+        self.register_buffer("keep_rates", 1 - rates, persistent=False)
 
-    Each sample drops each residual on its own, in the decoder for each task too. One
-    draw serves the whole pass.
+    def forward(
+        self,
+        batch: int,
+        num_tasks: int,
+        generator: torch.Generator | None,
+        part: tuple[int, int] = (0, 1),
+    ) -> KeepFactors:
+        """Draw the residuals' factors of a pass; all are kept in evaluation mode.
 
-    Args:
-        rates: from :func:`keep_rates`, on the model's device.
-        num_tasks: tasks T of the decoder.
-        batch: images B of the pass.
-        generator: source of the draw.
-        part: number of this part of a batch, and how many equal parts it has. The draw
-            is for the whole batch, the same in all parts.
-    """
-    num_blocks = len(rates) - 1
-    number, num_parts = part
-    draws = torch.rand(
-        (num_blocks + num_tasks, 2, batch * num_parts),
-        generator=generator,
-        device=generator.device,
-    )
-    draws = draws[:, :, number * batch : (number + 1) * batch]
-    of_rows = torch.cat((rates[:-1], rates[-1:].expand(num_tasks)))[:, None, None]
-    keep = (draws.to(rates.device) < of_rows) / of_rows
-    return KeepFactors(keep[:num_blocks].unbind(), keep[num_blocks:].transpose(0, 1))
+        Each sample drops each residual on its own, in the decoder for each task too.
+        One draw serves the whole pass.
+
+        Args:
+            batch: images B of the pass.
+            num_tasks: tasks T of the decoder.
+            generator: source of the draw; needed in training mode alone.
+            part: number of this part of a batch, and how many equal parts it has. The
+                draw is for the whole batch, the same in all parts.
+
+        Raises:
+            ValueError: the generator is missing.
+        """
+        if not self.training or self.drop_rate == 0:
+            return KeepFactors([None] * self.num_blocks, None)
+        if generator is None:
+            raise ValueError(
+                "forward needs a generator in training mode, for model.stochastic_depth"
+                f" = {self.drop_rate}"
+            )
+        number, num_parts = part
+        draws = torch.rand(
+            (self.num_blocks + num_tasks, 2, batch * num_parts),
+            generator=generator,
+            device=generator.device,
+        )
+        draws = draws[:, :, number * batch : (number + 1) * batch]
+        of_blocks, of_decoder = self.keep_rates[:-1], self.keep_rates[-1:]
+        rates = torch.cat((of_blocks, of_decoder.expand(num_tasks)))[:, None, None]
+        keep = (draws.to(rates.device) < rates) / rates
+        blocks, decoder = keep[: self.num_blocks], keep[self.num_blocks :]
+        return KeepFactors(blocks.unbind(), decoder.transpose(0, 1))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from torch import Tensor
 
+T = TypeVar("T")
 Kind = Literal["binary", "softmax"]
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class Batch:
     num_old_classes: int = 0
     num_old_tasks: int = 0
     kind: Kind = "binary"
+    _found: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def unmixed(
@@ -51,3 +54,16 @@ class Batch:
     def seen_by(self, student: DAFormerOutput) -> Batch:
         """The same batch with another output of the student."""
         return replace(self, student=student)
+
+    def once(self, name: str, find: Callable[[], T]) -> T:
+        """Return what does not depend on the student, found once for all its outputs.
+
+        Sharpness-aware minimisation asks for the loss twice a step.
+
+        Args:
+            name: of the result, with the term's own in front.
+            find: works it out.
+        """
+        if name not in self._found:
+            self._found[name] = find()
+        return self._found[name]

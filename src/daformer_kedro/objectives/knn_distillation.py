@@ -13,7 +13,7 @@ augmented and mixed images, so the loss of equal models is zero.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -61,10 +61,13 @@ class KNNDistillation(Term):
     def __call__(self, batch: Batch) -> Tensor:
         """See :func:`knn_distillation_loss`."""
         new, old = _embeddings(batch)
-        candidates = no_image_in_common(batch.sources)
-        return knn_distillation_loss(
-            new, old, self.num_neighbours, self.temperature, candidates
+        neighbours = batch.once(
+            "knn_distillation",
+            lambda: batch_neighbours(
+                old, self.num_neighbours, no_image_in_common(batch.sources)
+            ),
         )
+        return knn_distillation_loss(new, neighbours, self.temperature)
 
     def check(self, settings: Any) -> None:
         """Refuse batches in which no sample can have two neighbours."""
@@ -93,7 +96,11 @@ class WithFeatureBank:
 
     def __call__(self, batch: Batch) -> Tensor:
         """See :meth:`FeatureBank.loss`."""
-        return self.bank.loss(*_embeddings(batch), batch.rows, self.temperature)
+        new, old = _embeddings(batch)
+        neighbours = batch.once(
+            "knn_distillation", lambda: self.bank.neighbours_of(old, batch.rows)
+        )
+        return self.bank.loss(new, neighbours, self.temperature)
 
     def after_step(self, batch: Batch) -> None:
         """Move the bank towards what both models saw."""
@@ -134,12 +141,43 @@ def no_image_in_common(sources: Tensor) -> Tensor:
     return ~shared.flatten(0, 1).any(0)
 
 
+class Neighbours(NamedTuple):
+    """Neighbours of a batch's samples under the teacher.
+
+    Attributes:
+        places: (B, K) int64, in the batch or in the bank.
+        similarities: (B, K), by the teacher's cosine.
+        are_candidates: (B, K) bool, whether each may be a neighbour; ``None`` if all.
+    """
+
+    places: Tensor
+    similarities: Tensor
+    are_candidates: Tensor | None = None
+
+
+@torch.no_grad()
+def batch_neighbours(
+    teacher: Tensor, num_neighbours: int, candidates: Tensor | None = None
+) -> Neighbours:
+    """Find each sample's neighbours in its batch (``scope: batch``).
+
+    Args:
+        teacher: (B, F) embeddings under the teacher.
+        num_neighbours: K; no more than B - 1 are found.
+        candidates: (B, B) bool, whether sample j may be a neighbour of sample i; every
+            other sample by default. See :func:`no_image_in_common`.
+    """
+    num_samples = len(teacher)
+    if candidates is None:
+        rows = torch.arange(num_samples, device=teacher.device)
+        candidates = no_image_in_common(rows[None])
+    similarities = _cosine_matrix(teacher).masked_fill(~candidates, -torch.inf)
+    best, places = similarities.topk(min(num_neighbours, num_samples - 1), dim=1)
+    return Neighbours(places, best, best > -torch.inf)
+
+
 def knn_distillation_loss(
-    student: Tensor,
-    teacher: Tensor,
-    num_neighbours: int,
-    temperature: float,
-    candidates: Tensor | None = None,
+    student: Tensor, neighbours: Neighbours, temperature: float
 ) -> Tensor:
     """The loss with neighbours taken from the batch (``scope: batch``).
 
@@ -148,27 +186,17 @@ def knn_distillation_loss(
 
     Args:
         student: (B, E) embeddings under the student; gradients flow into them.
-        teacher: (B, F) embeddings of the same images under the teacher; no gradient.
-        num_neighbours: K.
+        neighbours: of the same images, from :func:`batch_neighbours`.
         temperature: divides the cosine similarities.
-        candidates: (B, B) bool, whether sample j may be a neighbour of sample i; every
-            other sample by default. See :func:`no_image_in_common`.
 
     Returns:
         A scalar.
     """
-    num_samples = len(student)
-    if num_samples < 2:
+    if len(student) < 2:
         return student.sum() * 0.0
-    if candidates is None:
-        rows = torch.arange(num_samples, device=student.device)
-        candidates = no_image_in_common(rows[None])
-    with torch.no_grad():
-        old = _cosine_matrix(teacher).masked_fill(~candidates, -torch.inf)
-        old, neighbours = old.topk(min(num_neighbours, num_samples - 1), dim=1)
-        is_candidate = old > -torch.inf
-    new = _cosine_matrix(student).gather(1, neighbours)
-    return _divergence(new, old, temperature, is_candidate)
+    places, old, are_candidates = neighbours
+    new = _cosine_matrix(student).gather(1, places)
+    return _divergence(new, old, temperature, are_candidates)
 
 
 class FeatureBank:
@@ -188,26 +216,33 @@ class FeatureBank:
         self.teacher_features = F.normalize(features, dim=1)
         self.student_features = self.teacher_features.clone()
 
+    @torch.no_grad()
+    def neighbours_of(self, teacher: Tensor, rows: Tensor) -> Neighbours:
+        """Neighbours in the bank, as near as they are under the teacher.
+
+        Args:
+            teacher: (B, E) embeddings of augmented images.
+            rows: (B,) their positions in the task data.
+        """
+        places = self.neighbours[rows]
+        return Neighbours(places, _cosine(teacher, self.teacher_features[places]))
+
     def loss(
-        self, student: Tensor, teacher: Tensor, rows: Tensor, temperature: float
+        self, student: Tensor, neighbours: Neighbours, temperature: float
     ) -> Tensor:
         """The loss for anchors whose neighbours lie in the bank.
 
         Args:
             student: (B, E) embeddings of the augmented anchors; gradients flow into
                 them.
-            teacher: (B, E) of the same images under the teacher; no gradient.
-            rows: (B,) positions of the anchors in the task data.
+            neighbours: of the same images, from :meth:`neighbours_of`.
             temperature: divides the cosine similarities.
 
         Returns:
             A scalar; zero where the data hold no more than two samples.
         """
-        neighbours = self.neighbours[rows]
-        new = _cosine(student, self.student_features[neighbours])
-        with torch.no_grad():
-            old = _cosine(teacher, self.teacher_features[neighbours])
-        return _divergence(new, old, temperature)
+        new = _cosine(student, self.student_features[neighbours.places])
+        return _divergence(new, neighbours.similarities, temperature)
 
     @torch.no_grad()
     def refresh(

@@ -63,6 +63,10 @@ class ProcessGroup:
         """Return the state to resume from, for all ranks; ``None`` to start afresh."""
         return None if state_file is None else state_file.load()
 
+    def broadcast(self, value: Any) -> Any:
+        """Return the leader's value on every rank: plain values and CPU tensors."""
+        return value
+
     def check_agreement(self, model: nn.Module) -> None:
         """Make sure that all ranks hold the same weights.
 

@@ -9,6 +9,9 @@ READS_SOURCE_FILES = "source_files"
 USES_FINISHED_MODEL = "finished_model"
 """Tag of nodes that only use a finished model: they lock no run's results."""
 
+LEARNING = frozenset({"training", "distillation", "memory"})
+"""Tags of a task's nodes that learn it; the others evaluate and draw."""
+
 EVALUATION = "evaluation"
 """Tag of nodes whose outputs the run log attaches to the parent run."""
 
@@ -24,6 +27,7 @@ EXPORTED_MODEL = "exported_model"
 # Datasets of a task, in its namespace.
 SAMPLES = "samples"
 CHECKPOINT = "checkpoint"
+STATISTICS = "statistics"
 MODEL_COMPANIONS = ("calibration", "known_images", "model_facts")
 """Files next to the last checkpoint of a finished model."""
 ATTACHED = (

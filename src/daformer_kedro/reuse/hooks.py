@@ -63,6 +63,12 @@ class ReuseHooks(StateHooks):
             self._end()
             raise
 
+    @hook_impl(trylast=True)
+    def before_node_run(self) -> None:
+        """Start to measure how long the node takes."""
+        if self.plan is not None:
+            self.plan.recorder.begin()
+
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
         """Tie the state of a training to what the training depends on."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -43,6 +46,11 @@ class Recorder:
         self._attempt = attempt
         self._may_resume = may_resume
         self._unsaved: dict[str, set[str]] = {}
+        self._started: tuple[float, float] | None = None
+
+    def begin(self) -> None:
+        """Start to measure how long a node takes."""
+        self._started = (time.monotonic(), processor_time())
 
     def provenance(self, node: Node, output: int) -> Provenance:
         """Describe how one of a node's outputs is made in this run."""
@@ -71,7 +79,18 @@ class Recorder:
         dataset = self._catalog.get(name)
         if isinstance(dataset, StoredDataset):
             self._fingerprinter.note_fetched_source(node)
-            dataset.provenance = self.provenance(node, node.outputs.index(name))
+            made = self.provenance(node, node.outputs.index(name))
+            dataset.provenance = self._timed(made)
+
+    def _timed(self, made: Provenance) -> Provenance:
+        if self._started is None:
+            return made
+        began, processor = self._started
+        return replace(
+            made,
+            seconds=round(time.monotonic() - began, 3),
+            processor_seconds=round(processor_time() - processor, 3),
+        )
 
     def after_save(self, node: Node, name: str) -> None:
         """Once a node's last output is stored, forget the state of its training."""
@@ -83,3 +102,9 @@ class Recorder:
         del self._unsaved[node.name]
         for state in training_states(self._catalog, node):
             state.remove()
+
+
+def processor_time() -> float:
+    """Return the processor time of this process and of those it has waited for."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system

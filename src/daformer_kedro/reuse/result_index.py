@@ -75,7 +75,13 @@ class ResultIndex:
             replace_atomically(written, output.filepath)
         if record.provenance is not None:
             made = record.provenance
-            now = replace(now, made=made.made, mlflow_run=made.mlflow_run)
+            now = replace(
+                now,
+                made=made.made,
+                mlflow_run=made.mlflow_run,
+                seconds=made.seconds,
+                processor_seconds=made.processor_seconds,
+            )
         write_record(output.filepath, replace(record, provenance=now))
 
     def folder_of(self, found: Path, output: StoredDataset) -> str:

@@ -58,9 +58,12 @@ class ImageFiles:
         task_sizes: classes of each task, where folders arrive over time.
         cache_size: short side of the copies that ``root`` holds; ``None`` if it holds
             the images themselves.
+        is_validation: (N,) bool, the training images that no task trains on, to make
+            choices by; ``None`` where there are none.
 
     Raises:
-        InputError: a class has no image in one of the two splits.
+        InputError: a class has no image in one of the two splits, or only validation
+            images to train on.
     """
 
     root: Path
@@ -75,10 +78,14 @@ class ImageFiles:
     resize: int
     task_sizes: tuple[int, ...] | None = None
     cache_size: int | None = None
+    is_validation: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
-        for split in ("train", "test"):
-            absent = absent_classes(getattr(self, f"{split}_labels"), self.class_names)
+        trained = self.train_labels
+        if self.is_validation is not None:
+            trained = trained[~self.is_validation]
+        for split, labels in (("train", trained), ("test", self.test_labels)):
+            absent = absent_classes(labels, self.class_names)
             if absent:
                 raise InputError(
                     f"{self.root}: no {split} image of {', '.join(absent[:10])}; every "
@@ -122,6 +129,8 @@ class ImageFiles:
             end = int(np.searchsorted(getattr(self, f"{split}_labels"), num_classes))
             for name in (f"{split}_paths", f"{split}_labels", f"{split}_bytes"):
                 kept[name] = getattr(self, name)[:end]
+            if split == "train" and self.is_validation is not None:
+                kept["is_validation"] = self.is_validation[:end]
         names = self.class_names[:num_classes]
         return replace(self, **kept, class_names=names, task_sizes=None)
 

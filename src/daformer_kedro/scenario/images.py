@@ -23,6 +23,8 @@ class ImageArrays:
         test_images: test images, (M, H, W, C) uint8.
         test_labels: their labels, (M,) int64.
         class_names: one name per class, in label order.
+        is_validation: (N,) bool, the training images that no task trains on, to make
+            choices by; ``None`` where there are none.
 
     Raises:
         InputError: a shape, dtype or label is wrong, or a class has no image in
@@ -34,6 +36,7 @@ class ImageArrays:
     test_images: NDArray[np.uint8]
     test_labels: NDArray[np.int64]
     class_names: tuple[str, ...]
+    is_validation: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         _check_class_names(self.class_names)

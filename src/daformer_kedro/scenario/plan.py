@@ -9,6 +9,7 @@ from daformer_kedro.config.run import Config
 from daformer_kedro.errors import InputError
 from daformer_kedro.scenario.class_order import resolve_class_order
 from daformer_kedro.scenario.sources import SourceDescription, describe_source
+from daformer_kedro.scenario.sources.validation_share import refuse_no_share
 from daformer_kedro.scenario.tasks import resolve_task_sizes
 
 
@@ -36,8 +37,9 @@ def make_plan(config: Config, index: Path | None = None) -> TaskPlan:
 
     Raises:
         InputError: the class order is not a permutation, increments do not add up, the
-            memory has fewer places than there are classes, or the normalisation has
-            another number of channels.
+            memory has fewer places than there are classes, the normalisation has
+            another number of channels, or there are no validation images to do what
+            the settings ask for.
     """
     stream = config.scenario.tasks
     source = describe_source(
@@ -64,6 +66,7 @@ def make_plan(config: Config, index: Path | None = None) -> TaskPlan:
     if config.memory.keep == "exemplars":
         config.memory.exemplars_per_class(source.num_classes)  # raises if too few
     _check_images(config, source)
+    _check_validation(config, source)
     return plan
 
 
@@ -74,6 +77,17 @@ def _check_images(config: Config, source: SourceDescription) -> None:
         raise InputError(
             f"preprocessing.mean = {list(config.preprocessing.mean)} has {given} "
             f"channels; images of {source.name} have {source.num_channels}"
+        )
+
+
+def _check_validation(config: Config, source: SourceDescription) -> None:
+    if config.source.on_validation and not source.has_validation:
+        refuse_no_share()
+    if config.trains and config.training.patience and not source.has_validation:
+        raise InputError(
+            f"training.patience = {config.training.patience} needs validation images; "
+            "set source.validation_fraction, or give a folder of them beside those to "
+            "train and to test"
         )
 
 

@@ -9,8 +9,13 @@ import pandas as pd
 from daformer_kedro.errors import InputError
 
 
-def of_split(samples: pd.DataFrame, split: Literal["train", "test"]) -> pd.DataFrame:
-    """Select the training or the test samples."""
+def of_split(
+    samples: pd.DataFrame, split: Literal["train", "test", "validation"]
+) -> pd.DataFrame:
+    """Select the training, the test or the validation samples.
+
+    Images of the last are among those of the first.
+    """
     return samples[samples["split"] == split]
 
 
@@ -33,15 +38,15 @@ def sample_index(table: pd.DataFrame) -> pd.Series:
 
 
 def samples_of_task(samples: pd.DataFrame, task: int) -> pd.DataFrame:
-    """Select what a task may read: its own training samples, all test samples so far.
+    """Select what a task may read: its own training samples, all others so far.
 
     Args:
         samples: all samples, see :func:`daformer_kedro.scenario.tasks.split_tasks`.
         task: number of the task, from 0.
 
     Returns:
-        The rows of the new classes' training images and of the test images of every
-        class seen so far, with the same columns.
+        The rows of the new classes' training images and of the test and validation
+        images of every class seen so far, with the same columns.
     """
     is_train = samples["split"] == "train"
     own = is_train & (samples["task"] == task)

@@ -180,9 +180,10 @@ def split_tasks(
 
     Returns:
         One row per sample, training rows first, each split in the order of its array:
-        ``split`` (category ``train`` or ``test``), ``sample_index`` (position in that
-        array, int32), ``label`` (in the source, int16), ``target`` (position in the
-        class order, int16), ``task`` (int16).
+        ``split`` (category ``train``, ``test`` or, for training images that no task
+        trains on, ``validation``), ``sample_index`` (position in the array of training
+        or of test images, int32), ``label`` (in the source, int16), ``target``
+        (position in the class order, int16), ``task`` (int16).
 
     Raises:
         InputError: class order and task sizes do not fit the classes of the images.
@@ -198,9 +199,13 @@ def split_tasks(
     targets, tasks = _targets_and_tasks(labels, order, sizes)
     codes = np.repeat(np.array([0, 1], dtype=np.int8), counts)
     rows = np.concatenate([np.arange(count, dtype=np.int32) for count in counts])
+    splits = ["train", "test"]
+    if images.is_validation is not None:
+        codes[: counts[0]][images.is_validation] = len(splits)
+        splits.append("validation")
     return pd.DataFrame(
         {
-            "split": pd.Categorical.from_codes(codes, pd.Index(["train", "test"])),
+            "split": pd.Categorical.from_codes(codes, pd.Index(splits)),
             "sample_index": rows,
             "label": labels.astype(np.int16),
             "target": targets,

@@ -11,6 +11,7 @@ from daformer_kedro.evaluation.comparison import method_name
 from daformer_kedro.evaluation.split import is_on_validation
 from daformer_kedro.evaluation.templates import render_template
 from daformer_kedro.model.encoders import ENCODERS
+from daformer_kedro.model.size import num_parameters
 from daformer_kedro.serving.classifier import Classifier
 from daformer_kedro.serving.served_model import ServedModel
 
@@ -59,7 +60,7 @@ def model_card(
         metadata=metadata,
         network=_network(about["model"]),
         weights=_origin(about.get("encoder")),
-        num_parameters=classifier.network.num_parameters,
+        num_parameters=num_parameters(classifier.network),
         run_key=metadata.get("run_key", model.name),
         height=height,
         width=width,

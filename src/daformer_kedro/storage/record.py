@@ -28,6 +28,9 @@ class Provenance:
         attempt: the attempt at a command in which it was made.
         mlflow_run: run in MLflow that shows how it was made, if one does.
         made: time, ISO 8601.
+        seconds: that the node took until this output was stored, in the process that
+            stored it; ``None`` where that was not measured.
+        processor_seconds: of all cores, processes that the node started included.
     """
 
     node: str
@@ -39,6 +42,8 @@ class Provenance:
     attempt: str = ""
     mlflow_run: str | None = None
     made: str = ""
+    seconds: float | None = None
+    processor_seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-from mlflow.entities import DatasetInput, Metric, Param, RunTag
+from mlflow.entities import DatasetInput, Metric, Param, Run, RunTag
+from mlflow.environment_variables import MLFLOW_RUN_ID
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from mlflow.utils.time import get_current_time_millis
@@ -41,6 +42,7 @@ class TrackingClient:
         self._open: set[str | None] = set()
         self._params: set[str] = set()
         self._is_borrowed = False
+        self._is_continued = False
 
     def is_open(self, namespace: str | None = None) -> bool:
         """Return whether a run has been opened and not closed."""
@@ -60,6 +62,8 @@ class TrackingClient:
         """
         active = mlflow.active_run()
         self._is_borrowed = active is not None
+        # MLflow itself continues the run that the variable names.
+        self._is_continued = bool(active or run or MLFLOW_RUN_ID.get())
 
         def start() -> None:
             opened = active or mlflow.start_run(
@@ -75,13 +79,21 @@ class TrackingClient:
             self.set_tags(tags)
 
     def open_child(self, namespace: str, tags: Mapping[str, str]) -> None:
-        """Open a task's run below the parent, once."""
+        """Open a task's run below the parent, once.
+
+        Where the parent is continued, as by steps in processes of their own, so is the
+        run that an earlier attempt has opened for the task.
+        """
         if None not in self._open or namespace in self._open:
             return
         tags = {MLFLOW_PARENT_RUN_ID: self.runs[None], **tags}
 
         def create() -> None:
-            run = self._mlflow.create_run(self.experiment, None, tags, namespace)
+            run = self._earlier_child(namespace) if self._is_continued else None
+            if run is None:
+                run = self._mlflow.create_run(self.experiment, None, tags, namespace)
+            else:
+                self._mlflow.update_run(run.info.run_id, "RUNNING")
             self.runs[namespace] = run.info.run_id
 
         self._open.add(namespace)
@@ -128,6 +140,15 @@ class TrackingClient:
         if not self._is_borrowed:
             self.queue.attempt(partial(mlflow.end_run, status), in_pause=True)
         self._open.clear()
+
+    def _earlier_child(self, namespace: str) -> Run | None:
+        found = self._mlflow.search_runs(
+            [self.experiment],
+            f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self.runs[None]}' "
+            f"and attributes.run_name = '{namespace}'",
+            max_results=1,
+        )
+        return found[0] if found else None
 
     def _send(self, namespace: str | None, action: Callable[[str], object]) -> None:
         if namespace in self._open:

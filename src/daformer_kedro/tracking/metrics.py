@@ -17,6 +17,7 @@ def epoch_steps(record: EpochRecord) -> Steps:
     values = {
         "learning_rate": record.learning_rate,
         "train_accuracy": record.train_accuracy,
+        "validation_accuracy": record.validation_accuracy,
         "images_per_second": record.images_per_second,
         **{f"loss_{name}": value for name, value in record.losses.items()},
     }

@@ -9,6 +9,7 @@ import click
 from kedro.framework.hooks import hook_impl
 from rich.console import Console
 
+from daformer_kedro.run_state import StateHooks
 from daformer_kedro.tracking.client import TrackingClient
 
 # MLflow 3.17's pages ask the address, not the tag, which of their two menus to show.
@@ -17,7 +18,7 @@ _LOCAL = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Addresses of this machine for the addresses of all machines."""
 
 
-class RunPageHooks:
+class RunPageHooks(StateHooks):
     """Prints where a run is shown."""
 
     def __init__(self, console: Console, client: TrackingClient) -> None:
@@ -28,6 +29,7 @@ class RunPageHooks:
     @hook_impl(trylast=True)
     def after_context_created(self, context: Any) -> None:
         """Name the page of the training runs if the command is ``kedro mlflow ui``."""
+        super().after_context_created(context)
         self._mlflow = context.mlflow
         command = click.get_current_context(silent=True)
         if command is not None and command.command_path.endswith("mlflow ui"):
@@ -41,8 +43,13 @@ class RunPageHooks:
         run = self._client.runs.get(None)
         page = None if run is None else self._page(run, {})
         if page is not None:
-            is_server = self._mlflow.server.mlflow_tracking_uri.startswith("http")
-            shown_by = "" if is_server else "  (with kedro mlflow ui)"
+            server = self._mlflow.server.mlflow_tracking_uri
+            command = (
+                "kedro mlflow ui"
+                if self.state.is_in_project
+                else f"mlflow ui --backend-store-uri {server}"
+            )
+            shown_by = "" if server.startswith("http") else f"  (with {command})"
             self._print(f"\nThis run: {page}{shown_by}")
 
     def _page(self, run: str, given: dict[str, Any]) -> str | None:

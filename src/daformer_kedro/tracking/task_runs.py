@@ -23,6 +23,7 @@ from daformer_kedro.pipelines.naming import (
 from daformer_kedro.reuse.hooks import ReuseHooks
 from daformer_kedro.run_state import StateHooks
 from daformer_kedro.tracking.client import TrackingClient
+from daformer_kedro.tracking.costs import run_costs
 from daformer_kedro.tracking.metrics import (
     confidence_steps,
     epoch_steps,
@@ -100,11 +101,17 @@ class TaskRunHooks(StateHooks):
 
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self, catalog: CatalogProtocol) -> None:
-        """Log the metrics of a run whose summary was reused, before it is closed."""
+        """Log the costs of a run, and metrics that were reused, before it is closed."""
         unsubscribe(self)
         plan = self._reuse.plan
-        if self._client.is_open() and plan is not None and plan.reuses(SUMMARISE):
+        if not self._client.is_open() or plan is None:
+            return
+        if plan.reuses(SUMMARISE):
             self._client.log_metrics(None, run_steps(catalog.load(METRICS)))
+        if METRICS in plan.pipeline.all_outputs():
+            metrics = catalog.load(METRICS)
+            costs = run_costs(plan.pipeline, catalog, self.state.tasks, metrics)
+            self._client.log_metrics(None, [(0, costs)])
 
     @hook_impl(tryfirst=True)
     def on_pipeline_error(self) -> None:

@@ -139,8 +139,16 @@ def finetuning(group: ProcessGroup) -> dict[str, Any]:
     return _result(model, records, seen)
 
 
+def stopping(group: ProcessGroup) -> dict[str, Any]:
+    """The best of a few epochs, by images that every rank measures."""
+    training = replace(SETTINGS.training, patience=1, epochs=5, max_minutes=10)
+    settings = replace(SETTINGS, training=training)
+    return second_task(group, settings, validation=images(8))
+
+
 CASES: dict[str, Callable[[ProcessGroup], dict[str, Any]]] = {
-    case.__name__: case for case in (with_bank, with_batch, undivided, finetuning)
+    case.__name__: case
+    for case in (with_bank, with_batch, undivided, finetuning, stopping)
 }
 
 

@@ -27,6 +27,7 @@ def test_a_job_comes_back_as_it_was(tmp_path: Path, cases: ModuleType) -> None:
         cases.SETTINGS,
         state,
         teacher=teacher,
+        validation=cases.images(8),
         **bank,
     )
     again = Job.from_bytes(job.to_bytes())
@@ -42,6 +43,9 @@ def test_a_job_comes_back_as_it_was(tmp_path: Path, cases: ModuleType) -> None:
     assert again.teacher is not None
     assert again.teacher.build().task_sizes == (2,)
     assert again.finetuning is None
+    assert again.validation is not None
+    assert torch.equal(again.validation.images, cases.images(8).images)
+    assert torch.equal(again.validation.targets, cases.images(8).targets)
 
 
 def test_what_a_phase_has_no_use_for_stays_out(

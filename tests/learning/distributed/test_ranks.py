@@ -12,7 +12,7 @@ import torch
 
 from daformer_kedro.parallel.process_group import SINGLE_PROCESS
 
-NAMES = ["with_bank", "with_batch", "undivided", "finetuning"]
+NAMES = ["with_bank", "with_batch", "undivided", "finetuning", "stopping"]
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,23 @@ def test_classes_are_no_splits(folders: tuple[str, ...]) -> None:
     assert pair_splits(folders) is None
 
 
-def test_of_several_the_test_set_is_taken_or_they_are_refused() -> None:
-    assert pair_splits(["train", "val", "test"]) == Splits("train", "test", ("val",))
-    for folders in (("train", "Train", "test"), ("train", "test", "eval")):
-        with pytest.raises(InputError, match=r"may both hold (training|test) images"):
+@pytest.mark.parametrize("validation", ["val", "Validation", "valid", "dev"])
+def test_validation_images_lie_beside_those_to_train_and_to_test(
+    validation: str,
+) -> None:
+    found = pair_splits(["train", validation, "test", "notes"])
+    assert found == Splits("train", "test", ("notes",), validation)
+
+
+def test_several_of_one_kind_are_refused() -> None:
+    message = r"may both hold (training|test|validation) images"
+    for folders in (
+        ("train", "Train", "test"),
+        ("train", "test", "eval"),
+        ("train", "test", "val", "dev"),
+        ("train", "val", "dev"),
+    ):
+        with pytest.raises(InputError, match=message):
             pair_splits(folders)
     with pytest.raises(InputError, match="2024_train and test_new may hold training"):
         pair_splits(["2024_train", "test_new"])
@@ -81,7 +95,61 @@ def test_they_are_read_whatever_their_spelling(
     assert images.class_names == ("cat", "dog")
     assert images.train_paths[0] == "Training_Set/cat/0.png"
     assert images.test_paths[0] == "VALID/cat/0.png"
-    assert "Training_Set and VALID are read; not read: unlabelled" in caplog.text
+    expected = "read are Training_Set to train and VALID to test; not read: unlabelled"
+    assert expected in caplog.text
+
+
+def test_three_folders_train_validate_and_test(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lay(tmp_path, *(f"{split}/{c}" for split in ("train", "test") for c in CLASSES))
+    lay(tmp_path / "val", "dog/7.png", "dog/8.png")
+    with caplog.at_level("INFO"):
+        images = read(tmp_path)
+    assert "read are train to train, test to test and val to validate" in caplog.text
+    chosen = images.train_paths[images.is_validation]
+    assert chosen.tolist() == ["val/dog/7.png", "val/dog/8.png"]
+    assert images.train_labels.tolist() == [0, 0, 1, 1, 1, 1]  # in label order
+    assert all(path.startswith("test/") for path in images.test_paths)
+    lay(tmp_path / "val", "bird/0.png")
+    with pytest.raises(InputError, match=r"class 'bird' is in val and not in train"):
+        read(tmp_path)
+
+
+def test_validation_images_may_take_the_place_of_the_test_images(
+    tmp_path: Path,
+) -> None:
+    splits = ("train", "test", "val")
+    lay(tmp_path, *(f"{split}/{c}" for split in splits for c in CLASSES))
+    config = SourceConfig(
+        name="image_folder", path=str(tmp_path), evaluate_on="validation"
+    )
+    images: Any = read_source(config, image_size=8)
+    assert images.test_paths.tolist() == [f"val/{c}" for c in CLASSES]
+    both = replace(config, validation_fraction=0.5)
+    with pytest.raises(InputError, match=r"fraction = 0\.5: source\.path has a folder"):
+        read_source(both, image_size=8)
+
+
+def test_all_folders_of_a_stream_have_validation_images_or_none_has(
+    tmp_path: Path,
+) -> None:
+    for month, first, second in (("may", "cat", "dog"), ("june", "fox", "owl")):
+        names = [f"{c}/{n}.png" for c in (first, second) for n in (0, 1)]
+        lay(tmp_path / month, *(f"{s}/{n}" for s in ("train", "test") for n in names))
+    lay(tmp_path, "may/val/dog/5.png")
+    with pytest.raises(InputError, match=r"may has a folder of .*, and june has none"):
+        read(tmp_path, ("may", "june"))
+    lay(tmp_path, "june/val/owl/5.png")
+    images = read(tmp_path, ("may", "june"))
+    rows = images.is_validation
+    assert images.train_paths[rows].tolist() == [
+        "may/val/dog/5.png",
+        "june/val/owl/5.png",
+    ]
+    assert images.train_labels[rows].tolist() == [1, 3]
+    first = images.first_classes(2)
+    assert first.is_validation.tolist() == rows[: len(first.train_paths)].tolist()
 
 
 @pytest.mark.parametrize(

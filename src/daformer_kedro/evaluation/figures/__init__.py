@@ -8,6 +8,8 @@ from daformer_kedro.evaluation.figures.accuracy_matrix import accuracy_matrix_fi
 from daformer_kedro.evaluation.figures.attention import attention_map_figure
 from daformer_kedro.evaluation.figures.comparison import comparison_figure
 from daformer_kedro.evaluation.figures.confusion import confusion_matrix_figure
+from daformer_kedro.evaluation.figures.costs import costs_figure
+from daformer_kedro.evaluation.figures.differences import differences_figure
 from daformer_kedro.evaluation.figures.exemplars import exemplar_sheet_figure
 from daformer_kedro.evaluation.figures.forgetting import forgetting_figure
 from daformer_kedro.evaluation.figures.incremental_accuracy import (
@@ -24,6 +26,8 @@ __all__ = [
     "attention_map_figure",
     "comparison_figure",
     "confusion_matrix_figure",
+    "costs_figure",
+    "differences_figure",
     "exemplar_sheet_figure",
     "figure_to_png",
     "forgetting_figure",

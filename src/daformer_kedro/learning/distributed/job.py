@@ -63,6 +63,7 @@ class Job:
         finetuning: of balanced finetuning.
         files: of images that stay files, what finds them; every machine reads them at
             the same place.
+        validation: further images, to measure the model by.
     """
 
     phase: str
@@ -75,6 +76,7 @@ class Job:
     tensors: Mapping[str, Tensor]
     finetuning: FinetuningConfig | None
     files: Mapping[str, Any] | None = None
+    validation: TaskImages | None = None
 
     @classmethod
     def of(
@@ -87,9 +89,10 @@ class Job:
         *,
         teacher: DAFormer | None = None,
         finetuning: FinetuningConfig | None = None,
-        **tensors: Tensor | None,
+        **options: TaskImages | Tensor | None,
     ) -> Job:
         """The call of a phase, taken apart."""
+        validation = options.pop("validation", None)
         return cls(
             phase=phase.__name__,
             model=_taken_apart(model, settings),
@@ -98,17 +101,19 @@ class Job:
             state_path=state.path.absolute(),
             state_key=state.key,
             teacher=None if teacher is None else _taken_apart(teacher, settings),
-            tensors={n: t.cpu() for n, t in tensors.items() if t is not None},
+            tensors={n: t.cpu() for n, t in options.items() if isinstance(t, Tensor)},
             finetuning=finetuning,
             files=data.images.to_plain()
             if isinstance(data.images, FileImages)
             else None,
+            validation=validation if isinstance(validation, TaskImages) else None,
         )
 
     def to_bytes(self) -> bytes:
         """Data and no code, which ``weights_only=True`` reads."""
         sections = {name: asdict(getattr(self.settings, name)) for name in _SECTIONS}
         finetuning = None if self.finetuning is None else asdict(self.finetuning)
+        validation = self.validation
         buffer = io.BytesIO()
         plain = {
             "phase": self.phase,
@@ -122,6 +127,7 @@ class Job:
             "tensors": dict(self.tensors),
             "finetuning": finetuning,
             "files": self.files,
+            "validation": None if validation is None else validation.to_plain(),
         }
         torch.save(plain, buffer)
         return buffer.getvalue()
@@ -148,6 +154,9 @@ class Job:
             if finetuning is None
             else validated(FinetuningConfig, finetuning, "finetuning"),
             files=plain["files"],
+            validation=None
+            if plain["validation"] is None
+            else TaskImages.from_plain(plain["validation"]),
         )
 
 

@@ -23,7 +23,7 @@ from daformer_kedro.storage.atomic_files import temporary_sibling
 from daformer_kedro.storage.state_file import StateFile
 
 _POLL_SECONDS = 0.1
-_SECONDS_TO_END = 10
+_SECONDS_TO_END = 30
 
 Engine = Callable[[Path, TrainingConfig], None]
 ENGINES: dict[str, Engine] = {"torch": elastic.run, "ray": on_ray.run}

@@ -23,6 +23,7 @@ from daformer_kedro.learning.distributed.elastic import (
 )
 from daformer_kedro.learning.distributed.job import JobFolder
 from daformer_kedro.learning.distributed.rank import backend, run_rank
+from daformer_kedro.learning.saving import finish_writing
 
 _POLL_SECONDS = 0.2
 
@@ -139,4 +140,5 @@ def _watch(folder: JobFolder) -> None:
     """End this process when the job is not wanted any more."""
     while folder.is_wanted:
         time.sleep(_POLL_SECONDS)
+    finish_writing()
     os._exit(0)

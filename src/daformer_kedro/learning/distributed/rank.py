@@ -107,6 +107,7 @@ def _run(
     others = {
         "teacher": None if job.teacher is None else job.teacher.build(device),
         "finetuning": job.finetuning,
+        "validation": None if job.validation is None else job.validation.to(device),
     }
     options |= {name: value for name, value in others.items() if value is not None}
     phase = PHASES[job.phase]

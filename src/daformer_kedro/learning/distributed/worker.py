@@ -17,6 +17,7 @@ import torch.distributed as dist
 
 from daformer_kedro.learning.distributed.job import JobFolder
 from daformer_kedro.learning.distributed.rank import backend, run_rank
+from daformer_kedro.learning.saving import finish_writing
 
 _POLL_SECONDS = 0.2
 
@@ -52,6 +53,7 @@ def _watch(path: Path | None, parent: int) -> None:
     """End this process when it is no longer wanted, whatever it is doing."""
     while not _is_over(path, parent):
         time.sleep(_POLL_SECONDS)
+    finish_writing()
     # As a success, which the launcher does not restart.
     os._exit(0)
 

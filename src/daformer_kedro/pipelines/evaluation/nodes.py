@@ -15,6 +15,7 @@ from daformer_kedro.evaluation.comparison import method_name
 from daformer_kedro.evaluation.metrics import summarise
 from daformer_kedro.evaluation.published import published_for
 from daformer_kedro.evaluation.report import render_report
+from daformer_kedro.evaluation.split import is_on_validation
 from daformer_kedro.evaluation.summary import summary_table
 from daformer_kedro.pipelines.figure import Figure
 from daformer_kedro.scenario.tasks import Scenario
@@ -48,6 +49,7 @@ def draw_accuracy_node(
     schedule: str,
     decoder: str,
     validation_fraction: float | None,
+    evaluate_on: str | None,
     joint_metrics: Metrics | None = None,
 ) -> tuple[Figure, Figure, Figure, Figure]:
     """Draw accuracy matrix, accuracy after each task, forgetting, neighbourhoods kept.
@@ -59,7 +61,14 @@ def draw_accuracy_node(
     matrix = metrics["accuracy_matrix"]
     benchmark, _, increments = protocol.partition("_")
     published = published_for(benchmark, increments)
-    on_validation = validation_fraction is not None
+    on_validation = is_on_validation(
+        {
+            "source": {
+                "validation_fraction": validation_fraction,
+                "evaluate_on": evaluate_on,
+            }
+        }
+    )
     name = method_name(
         edition,
         baseline,

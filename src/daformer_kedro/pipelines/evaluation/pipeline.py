@@ -209,6 +209,7 @@ def _figures(last_task: str, config: Config) -> list[Node]:
                 "params:training.schedule",
                 "params:model.decoder",
                 "params:source.validation_fraction",
+                "params:source.evaluate_on",
                 *bound,
             ],
             outputs=[

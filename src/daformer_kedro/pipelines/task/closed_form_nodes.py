@@ -18,6 +18,7 @@ from daformer_kedro.config import (
     validated,
 )
 from daformer_kedro.evaluation.out_of_distribution import distance_to_bank
+from daformer_kedro.learning.class_balance import image_weights
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.growth import expand_model
 from daformer_kedro.methods import METHODS
@@ -46,6 +47,7 @@ def learn_task_node(
     evaluation: Parameters,
     seed: int,
     device: str,
+    class_balance: str,
     previous: Checkpoint | None = None,
     statistics: dict[str, Tensor] | None = None,
 ) -> tuple[Checkpoint, dict[str, Tensor], dict[str, Tensor]]:
@@ -72,12 +74,14 @@ def learn_task_node(
     features, *views = extractor.extract_views(images, sample_index(task_data))
     method = METHODS[baseline](baseline_settings)
     assert isinstance(method, ClosedFormMethod)
+    targets = targets_of(task_data)
     task = TaskFeatures(
         features=features,
-        targets=targets_of(task_data),
+        targets=targets,
         sample_index=torch.from_numpy(sample_index(task_data).to_numpy(copy=True)),
         num_classes=network.num_classes,
         seed=seed,
+        weights=image_weights(class_balance, targets),
         views=tuple(views),
     )
     added = method.add_task(statistics, task)

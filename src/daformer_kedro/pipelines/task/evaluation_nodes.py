@@ -10,9 +10,10 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from daformer_kedro.evaluation.metrics import evaluate_predictions
+from daformer_kedro.evaluation.metrics import accuracy, evaluate_predictions
 from daformer_kedro.evaluation.predictions import prediction_table
 from daformer_kedro.model.checkpoint import Checkpoint
+from daformer_kedro.model.size import num_parameters
 from daformer_kedro.objectives.neighbourhood import neighbourhood_preservation
 from daformer_kedro.pipelines.extraction import Extractor
 from daformer_kedro.scenario.embedded_images import EmbeddedImages
@@ -31,8 +32,13 @@ def evaluate_task_node(
     exemplars: pd.DataFrame | None = None,
     task_data: pd.DataFrame | None = None,
     neighbourhood: dict[str, Tensor] | None = None,
+    training_history: pd.DataFrame | None = None,
+    finetuning_history: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Test on all classes seen so far, and measure how neighbourhoods were kept."""
+    """Test on all classes seen so far, and measure how neighbourhoods were kept.
+
+    The histories are given where trainings may end before their last epoch.
+    """
     extractor = Extractor.of(checkpoint, evaluation, device)
     model = extractor.model
     seen = of_split(samples, "test")
@@ -46,8 +52,36 @@ def evaluate_task_node(
     metrics = evaluate_predictions(
         predictions, model.num_tasks - 1, model.num_classes
     ) | {
-        "num_parameters": model.num_parameters,
+        "num_parameters": num_parameters(model),
         "num_exemplars": 0 if exemplars is None else len(exemplars),
         "neighbourhood_preservation": preservation,
     }
+    validation = of_split(samples, "validation")
+    if len(validation):
+        _, logits = extractor.extract(images, "train", sample_index(validation))
+        table = prediction_table(logits, validation)
+        metrics["validation_accuracy"] = accuracy(table)
+    histories = {"train": training_history, "finetune": finetuning_history}
+    for phase, history in histories.items():
+        if history is not None:
+            metrics |= trained_epochs(phase, history)
     return predictions, metrics
+
+
+def trained_epochs(phase: str, history: pd.DataFrame) -> dict[str, int]:
+    """Count the epochs of a phase, and say what ended it before its last one.
+
+    Args:
+        phase: ``train`` or ``finetune``.
+        history: its epochs.
+
+    Returns:
+        ``<phase>_epochs``, and 1 or 0 for ``<phase>_cut_by_time`` and
+        ``<phase>_stopped_early``, which is by validation accuracy.
+    """
+    ends = set(history["ended_by"].dropna()) if "ended_by" in history else set()
+    return {
+        f"{phase}_epochs": len(history),
+        f"{phase}_cut_by_time": int("time" in ends),
+        f"{phase}_stopped_early": int("patience" in ends),
+    }

@@ -22,12 +22,15 @@ from daformer_kedro.config import (
     validated,
 )
 from daformer_kedro.config.run import LossesConfig
+from daformer_kedro.errors import InputError
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.distributed.launch import run_phase
 from daformer_kedro.learning.growth import expand_model
 from daformer_kedro.learning.memory import (
     keep_everything,
+    proportional_quotas,
     update_memory,
+    with_class_sizes,
 )
 from daformer_kedro.learning.progress import history_table
 from daformer_kedro.learning.seeding import make_generator
@@ -49,6 +52,7 @@ from daformer_kedro.scenario.samples import (
     assemble_task_data,
     class_names,
     num_new_classes,
+    of_split,
     sample_index,
 )
 from daformer_kedro.storage.state_file import StateFile
@@ -116,6 +120,7 @@ def train_task_node(
         settings,
         teacher=teacher,
         state=state,
+        validation=_validation_images(images, samples, device, settings),
         **({k: v.to(device) for k, v in used.items()} if used else {}),
     )
     return _checkpoint(student, settings, samples), history_table(records)
@@ -139,14 +144,16 @@ def select_exemplars_node(
     extractor = Extractor.of(trained, evaluation, device)
     model = extractor.model
     features, _ = extractor.extract(images, "train", sample_index(candidates))
-    return update_memory(
-        exemplars,
-        candidates,
-        features,
-        config.exemplars_per_class(model.num_classes),
-        config.selection,
-        make_generator(seed, model.num_tasks - 1, "selection"),
+    generator = make_generator(seed, model.num_tasks - 1, "selection")
+    quota: int | dict[int, int] = config.exemplars_per_class(model.num_classes)
+    if config.allocation == "proportional":
+        quota = proportional_quotas(config.total or 0, exemplars, candidates)
+    chosen = update_memory(
+        exemplars, candidates, features, quota, config.selection, generator
     )
+    if config.allocation == "proportional":
+        return with_class_sizes(chosen, exemplars, candidates)
+    return chosen
 
 
 def finetune_on_memory_node(
@@ -174,6 +181,7 @@ def finetune_on_memory_node(
         settings,
         finetuning=validated(FinetuningConfig, finetuning, "finetuning"),
         state=state,
+        validation=_validation_images(images, samples, device, settings),
     )
     return _checkpoint(model, settings, samples), history_table(records)
 
@@ -211,6 +219,25 @@ def _task_images(
         images=chosen.to(device) if isinstance(chosen, Tensor) else chosen,
         targets=targets_of(rows).to(device),
     )
+
+
+def _validation_images(
+    images: Images | EmbeddedImages,
+    samples: pd.DataFrame,
+    device: torch.device,
+    settings: LearningSettings,
+) -> TaskImages | None:
+    """Select the images to choose the best epoch by, if the settings ask for it."""
+    patience = settings.training.patience
+    if patience is None:
+        return None
+    rows = of_split(samples, "validation")
+    if rows.empty:
+        raise InputError(
+            f"training.patience = {patience}: of the classes so far "
+            f"({', '.join(class_names(samples))}) there is no validation image"
+        )
+    return _task_images(images, rows, device, settings)
 
 
 def _checkpoint(

@@ -144,6 +144,7 @@ def _learn(task: int, source: str) -> Node:
         "evaluation": "params:evaluation",
         "seed": "params:seed",
         "device": "params:training.device",
+        "class_balance": "params:training.class_balance",
     }
     if task > 0:
         inputs |= {
@@ -232,6 +233,9 @@ def _evaluate(task: int, source: str, config: Config) -> Node:
         inputs["exemplars"] = "exemplars"
     if task > 0 and config.trains:
         inputs |= {"task_data": "task_data", "neighbourhood": "neighbourhood"}
+    if config.trains and config.training.may_end_early:
+        histories = ["training", *(["finetuning"] if config.finetunes(task) else [])]
+        inputs |= {name: name for name in (f"{phase}_history" for phase in histories)}
     return node(
         evaluate_task_node,
         inputs=inputs,

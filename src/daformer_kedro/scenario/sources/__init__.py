@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from daformer_kedro.config import SourceConfig
 from daformer_kedro.errors import InputError
@@ -22,7 +21,7 @@ from daformer_kedro.scenario.sources.file_source import FileSource, refuse_strea
 from daformer_kedro.scenario.sources.image_folder import IMAGE_FOLDER
 from daformer_kedro.scenario.sources.imagenet import IMAGENET100, IMAGENET1000
 from daformer_kedro.scenario.sources.source import Source
-from daformer_kedro.scenario.sources.validation_share import evaluate_on_validation
+from daformer_kedro.scenario.sources.validation_share import set_validation_aside
 
 SOURCES: Mapping[str, Source] = {
     "digits": DIGITS,
@@ -41,9 +40,6 @@ FILE_SOURCES: Mapping[str, FileSource] = {
 """Images that stay files."""
 
 
-_Images = TypeVar("_Images", ImageArrays, ImageFiles)
-
-
 @dataclass(frozen=True)
 class SourceDescription:
     """Metadata of a source that a run needs before it reads images.
@@ -54,6 +50,7 @@ class SourceDescription:
         image_size: side of the square images, in pixels.
         num_channels: channels of an image.
         task_sizes: classes of each task, where the source says so itself.
+        has_validation: whether some training images are for validation.
     """
 
     name: str
@@ -61,6 +58,7 @@ class SourceDescription:
     image_size: int
     num_channels: int
     task_sizes: tuple[int, ...] | None = None
+    has_validation: bool = False
 
 
 def describe_source(
@@ -101,6 +99,8 @@ def describe_source(
             image_size=_needed(image_size, config),
             num_channels=3,
             task_sizes=files.task_sizes,
+            has_validation=files.has_validation
+            or config.validation_fraction is not None,
         )
     source = _source_of(config)
     _refuse_file_settings(config, image_size, stream)
@@ -111,6 +111,7 @@ def describe_source(
         num_classes=len(labels),
         image_size=metadata.image_size,
         num_channels=metadata.num_channels,
+        has_validation=config.validation_fraction is not None,
     )
 
 
@@ -134,6 +135,7 @@ def _indexed(
         image_size=_needed(image_size, config),
         num_channels=3,
         task_sizes=None if sizes is None else tuple(sizes),
+        has_validation=about.get("has_validation", False),
     )
 
 
@@ -164,7 +166,7 @@ def read_source(
         )[0]
     arrays = _source_of(config)
     _refuse_file_settings(config, image_size, stream)
-    return _evaluated(_read_arrays(arrays, config), config)
+    return set_validation_aside(_read_arrays(arrays, config), config)
 
 
 def index_source(
@@ -183,14 +185,7 @@ def index_source(
     size = _needed(image_size, config)
     source = FILE_SOURCES[config.name]
     images, left_out = index_files(source, config, size, resize or size, stream, copies)
-    return _evaluated(images, config), left_out
-
-
-def _evaluated(images: _Images, config: SourceConfig) -> _Images:
-    """Put validation images in place of the test images, if the settings say so."""
-    if config.validation_fraction is None:
-        return images
-    return evaluate_on_validation(images, config.validation_fraction, config.split_seed)
+    return set_validation_aside(images, config), left_out
 
 
 def _read_arrays(source: Source, config: SourceConfig) -> ImageArrays:

@@ -71,8 +71,9 @@ def list_classes(root: Path) -> tuple[str, ...]:
     """List the names of the classes, sorted, as :func:`class_name` writes them.
 
     Raises:
-        InputError: there is no class folder, a class is in one split only, or a folder
-            that would be a class holds training and test images.
+        InputError: there is no class folder, a class is in one split only (there need
+            be no validation images), or a folder that would be a class holds training
+            and test images.
     """
     splits = find_splits(root)
     if splits is None:
@@ -89,6 +90,13 @@ def list_classes(root: Path) -> tuple[str, ...]:
             raise InputError(
                 f"{root / name / alone[0]}: class {alone[0]!r} is in {name} and not in "
                 f"{other}; each class needs images in both"
+            )
+    if splits.validation is not None:
+        unknown = sorted(set(class_folders(root / splits.validation)) - set(train))
+        if unknown:
+            raise InputError(
+                f"{root / splits.validation / unknown[0]}: class {unknown[0]!r} is in "
+                f"{splits.validation} and not in {splits.train}"
             )
     return tuple(sorted(train))
 

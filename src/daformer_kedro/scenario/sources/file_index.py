@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,9 +54,12 @@ def index_files(
     kept = resolve_classes(config.classes, names, config.name)
     listing = source.list_files(config, stream)
     train, test = (keep_files(part, kept) for part in (listing.train, listing.test))
+    train, is_validation = _with_validation(train, listing.validation, kept)
     _say_passed_over(root, listing.passed_over)
     place = _Place(root, config.cache_size, copies)
     faults = _find_faults(place, config, train, test)
+    if is_validation is not None:
+        is_validation = is_validation[_are_good(train, faults)]
     train, test = _without(train, faults), _without(test, faults)
     warn_of_duplicates(root, train.paths.tolist(), test.paths.tolist())
     images = ImageFiles(
@@ -72,8 +75,22 @@ def index_files(
         resize=resize,
         task_sizes=metadata.task_sizes,
         cache_size=config.cache_size,
+        is_validation=is_validation,
     )
     return images, LeftOut(sorted(faults.items()), dict(listing.passed_over))
+
+
+def _with_validation(
+    train: LabelledPaths, validation: LabelledPaths | None, kept: Sequence[int]
+) -> tuple[LabelledPaths, NDArray[np.bool_] | None]:
+    """Add validation images to those to train on, in label order, and mark them."""
+    if validation is None:
+        return train, None
+    validation = keep_files(validation, kept)
+    labels = np.concatenate([train.labels, validation.labels])
+    order = np.argsort(labels, kind="stable")
+    paths = np.concatenate([train.paths, validation.paths])[order]
+    return LabelledPaths(paths, labels[order]), order >= len(train.labels)
 
 
 def _find_faults(
@@ -146,5 +163,9 @@ def _num_bytes(root: Path, images: LabelledPaths) -> NDArray[np.int64]:
 
 
 def _without(images: LabelledPaths, faults: Mapping[str, str]) -> LabelledPaths:
-    good = np.array([path not in faults for path in images.paths.tolist()], bool)
+    good = _are_good(images, faults)
     return LabelledPaths(images.paths[good], images.labels[good])
+
+
+def _are_good(images: LabelledPaths, faults: Mapping[str, str]) -> NDArray[np.bool_]:
+    return np.array([path not in faults for path in images.paths.tolist()], bool)

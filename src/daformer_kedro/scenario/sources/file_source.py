@@ -20,18 +20,28 @@ class FileMetadata:
     Attributes:
         class_names: names of all classes, in label order.
         task_sizes: classes of each folder of a stream; ``None`` without one.
+        has_validation: whether there is a folder of validation images.
     """
 
     class_names: tuple[str, ...]
     task_sizes: tuple[int, ...] | None = None
+    has_validation: bool = False
 
 
 class FileListing(NamedTuple):
-    """Training and test images, and how many files of other suffixes lie there."""
+    """Training and test images, and how many files of other suffixes lie there.
+
+    Attributes:
+        train: images to train on.
+        test: images to test on.
+        passed_over: files of other suffixes.
+        validation: images to make choices by, of some classes or none.
+    """
 
     train: LabelledPaths
     test: LabelledPaths
     passed_over: Counter[str]
+    validation: LabelledPaths | None = None
 
 
 class FileSource(Protocol):

@@ -1,4 +1,4 @@
-"""Warnings about folders that are read differently from what one may expect."""
+"""Reports on folders, and warnings where one may expect them to be read otherwise."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from daformer_kedro.scenario.sources.split_folders import Splits
 _LOGGER = logging.getLogger(__name__)
 
 
-def warn_of_others(place: Path, splits: Splits) -> None:
-    """Name folders besides those of training and test images, which are not read."""
+def report_splits(place: Path, splits: Splits) -> None:
+    """Name the folders and what they are for; those that are not read, as a warning."""
+    uses = [f"{splits.train} to train", f"{splits.test} to test"]
+    if splits.validation is not None:
+        uses.append(f"{splits.validation} to validate")
+    read = f"{', '.join(uses[:-1])} and {uses[-1]}"
     if splits.others:
         _LOGGER.warning(
-            "%s: %s and %s are read; not read: %s",
-            place,
-            splits.train,
-            splits.test,
-            ", ".join(splits.others),
+            "%s: read are %s; not read: %s", place, read, ", ".join(splits.others)
         )
+    else:
+        _LOGGER.info("%s: read are %s", place, read)
 
 
 def warn_of_spellings(folders: Sequence[Path]) -> None:

@@ -25,10 +25,10 @@ from daformer_kedro.scenario.sources.file_source import (
     folder_of,
 )
 from daformer_kedro.scenario.sources.folder_warnings import (
+    report_splits,
     warn_of_depth,
     warn_of_hidden,
     warn_of_lookalikes,
-    warn_of_others,
     warn_of_spellings,
 )
 from daformer_kedro.scenario.sources.held_out import hold_out
@@ -63,7 +63,11 @@ class ImageFolder:
             sizes.append(len(found))
         if len(names) == 1:
             _refuse_single(root / home[names[0]], names[0])
-        return FileMetadata(tuple(names), None if stream is None else tuple(sizes))
+        return FileMetadata(
+            tuple(names),
+            None if stream is None else tuple(sizes),
+            _have_validation(root, _checked(stream)),
+        )
 
     def list_files(
         self, config: SourceConfig, stream: Sequence[str] | None
@@ -71,11 +75,15 @@ class ImageFolder:
         """List training and test images."""
         root = folder_of(config)
         parts = [_list_tree(root, folder, config) for folder in _checked(stream)]
-        warn_of_lookalikes(root, self.metadata(config, stream).class_names)
+        about = self.metadata(config, stream)
+        warn_of_lookalikes(root, about.class_names)
+        sizes = about.task_sizes or (len(about.class_names),)
+        validation = [p.validation for p in parts if p.validation is not None]
         return FileListing(
-            _joined([p.train for p in parts]),
-            _joined([p.test for p in parts]),
+            _joined([p.train for p in parts], sizes),
+            _joined([p.test for p in parts], sizes),
             sum((p.passed_over for p in parts), Counter()),
+            _joined(validation, sizes) if about.has_validation else None,
         )
 
 
@@ -93,6 +101,21 @@ def _checked(stream: Sequence[str] | None) -> Sequence[str]:
     if repeated:
         raise InputError(f"scenario.tasks names {repeated[0]!r} twice")
     return stream
+
+
+def _have_validation(root: Path, folders: Sequence[str]) -> bool:
+    """Return whether all folders hold validation images, or none does."""
+    splits = {folder: find_splits(root / folder) for folder in folders}
+    have = {f: s is not None and s.validation is not None for f, s in splits.items()}
+    if any(have.values()) and not all(have.values()):
+        first = next(folder for folder, has in have.items() if has)
+        other = next(folder for folder, has in have.items() if not has)
+        raise InputError(
+            f"scenario.tasks: {first} has a folder of validation images beside those "
+            f"to train and to test, and {other} has none; give every one such a "
+            "folder, or none"
+        )
+    return all(have.values())
 
 
 def _refuse_single(place: Path, name: str) -> None:
@@ -115,7 +138,8 @@ def _list_tree(root: Path, folder: str, config: SourceConfig) -> FileListing:
     names = list_classes(place)
     splits = find_splits(place)
     prefix = f"{folder}/" if folder else ""
-    used = [folder] if splits is None else [f"{prefix}{s}" for s in splits[:2]]
+    read = [] if splits is None else [splits.train, splits.test, splits.validation]
+    used = [f"{prefix}{name}" for name in read if name] or [folder]
     warn_of_spellings([root / part for part in used])
     warn_of_hidden([root / part for part in used])
     if splits is None:
@@ -123,17 +147,19 @@ def _list_tree(root: Path, folder: str, config: SourceConfig) -> FileListing:
         warn_of_depth(place, names, images, prefix)
         held = hold_out(images, config.test_fraction, config.split_seed, prefix)
         return FileListing(*held, passed_over)
-    warn_of_others(place, splits)
-    (train, over), (test, more) = (list_split(root, part, names) for part in used)
-    return FileListing(train, test, over + more)
+    report_splits(place, splits)
+    listed = [list_split(root, part, names) for part in used]
+    train, test, *validation = (images for images, _ in listed)
+    passed_over = sum((over for _, over in listed), Counter[str]())
+    return FileListing(train, test, passed_over, *validation)
 
 
-def _joined(parts: Sequence[LabelledPaths]) -> LabelledPaths:
-    """Join the parts; labels of later ones follow those of earlier ones."""
+def _joined(parts: Sequence[LabelledPaths], sizes: Sequence[int]) -> LabelledPaths:
+    """Join the parts; labels of later ones follow the classes of earlier ones."""
     labels, shift = [], 0
-    for part in parts:
+    for part, size in zip(parts, sizes, strict=True):
         labels.append(part.labels + shift)
-        shift += int(part.labels.max()) + 1
+        shift += size
     return LabelledPaths(
         np.concatenate([part.paths for part in parts]), np.concatenate(labels)
     )

@@ -25,11 +25,19 @@ _NO_LETTER = re.compile(r"[\W\d_]+")
 
 
 class Splits(NamedTuple):
-    """Names of the folders of training and test images, and of the others there."""
+    """Names of the folders of training and test images, and of the others there.
+
+    Attributes:
+        train: images to train on.
+        test: images to test on.
+        others: folders that are not read.
+        validation: where there are both kinds, images to make choices by.
+    """
 
     train: str
     test: str
     others: tuple[str, ...] = ()
+    validation: str | None = None
 
 
 def pair_splits(folders: Iterable[str]) -> Splits | None:
@@ -37,8 +45,8 @@ def pair_splits(folders: Iterable[str]) -> Splits | None:
 
     ``Train``, ``training_set`` and ``train2017`` say the same, and so do ``test``,
     ``val``, ``valid``, ``dev``, ``eval`` and their like. Words that both names share,
-    as in ``birds_train`` and ``birds_test``, do not matter. Where there are folders to
-    test and to validate, the former are taken.
+    as in ``birds_train`` and ``birds_test``, do not matter. Where there is a folder to
+    test and one to validate, that is what they are for; else either is to test.
 
     Returns:
         ``None`` where there are no two such folders.
@@ -59,14 +67,18 @@ def pair_splits(folders: Iterable[str]) -> Splits | None:
         return None
     train = [name for roles in pairs for name in roles[_TRAIN]]
     tests = [name for roles in pairs for name in roles[_TEST]]
-    tests = tests or [name for roles in pairs for name in roles[_VALIDATION]]
-    for kind, names in (("training", train), ("test", tests)):
+    validations = [name for roles in pairs for name in roles[_VALIDATION]]
+    if not tests:
+        tests, validations = validations, []
+    kinds = (("training", train), ("test", tests), ("validation", validations))
+    for kind, names in kinds:
         if len(names) > 1:
             raise InputError(
                 f"{' and '.join(names)} may both hold {kind} images; keep one"
             )
-    chosen = (train[0], tests[0])
-    return Splits(*chosen, tuple(name for name in folders if name not in chosen))
+    chosen = (train[0], tests[0], *validations)
+    others = tuple(name for name in folders if name not in chosen)
+    return Splits(train[0], tests[0], others, *validations)
 
 
 def _refuse_strangers(folders: Sequence[str]) -> None:

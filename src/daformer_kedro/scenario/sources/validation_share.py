@@ -1,13 +1,14 @@
-"""The setting ``source.validation_fraction``: evaluate on training images held out."""
+"""Training images that no task trains on: settings and epochs are chosen by them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from daformer_kedro.config import SourceConfig
 from daformer_kedro.errors import InputError
 from daformer_kedro.scenario.image_files import ImageFiles
 from daformer_kedro.scenario.images import ImageArrays
@@ -18,29 +19,61 @@ _KEY = "source.validation_fraction"
 _Images = TypeVar("_Images", ImageArrays, ImageFiles)
 
 
-def evaluate_on_validation(images: _Images, fraction: float, seed: int) -> _Images:
-    """Hold out a share of each class's training images and evaluate on these.
+def set_validation_aside(images: _Images, config: SourceConfig) -> _Images:
+    """Mark the validation images among the training images, as the settings say.
 
-    The test images are left out entirely, so that settings can be chosen without them.
+    Where the run is evaluated on them, they take the place of the test images, which
+    are left out entirely, so that settings can be chosen without them.
 
     Args:
-        images: all images of a source.
-        fraction: share of each class to hold out, in (0, 1); at least one image of a
-            class is held out and at least one stays.
-        seed: of the draw; another seed holds out other images.
+        images: all images of a source; those of a folder of validation images are
+            marked already.
+        config: section ``source`` of the parameters.
 
     Raises:
-        InputError: a class has a single training image.
+        InputError: a class has a single training image, there are validation images
+            twice over, or none to evaluate on.
     """
-    held = _held_out(images.train_labels, images.class_names, fraction, seed)
-    train, validation = np.flatnonzero(~held), np.flatnonzero(held)
+    fraction = config.validation_fraction
+    if fraction is not None:
+        if images.is_validation is not None:
+            refuse_second_share(fraction)
+        held = _held_out(
+            images.train_labels, images.class_names, fraction, config.split_seed
+        )
+        images = replace(images, is_validation=held)
+    if not config.on_validation:
+        return images
+    if images.is_validation is None:
+        refuse_no_share()
+    rows = np.flatnonzero(images.is_validation)
     names = ["labels"]
     names += ["paths", "bytes"] if isinstance(images, ImageFiles) else ["images"]
-    parts = {name: getattr(images, f"train_{name}") for name in names}
-    return replace(
-        images,
-        **{f"train_{name}": part[train] for name, part in parts.items()},
-        **{f"test_{name}": part[validation] for name, part in parts.items()},
+    tested = {f"test_{name}": getattr(images, f"train_{name}")[rows] for name in names}
+    return replace(images, **tested)
+
+
+def refuse_second_share(fraction: float) -> NoReturn:
+    """Refuse a share of the training images beside a folder of validation images.
+
+    Raises:
+        InputError: always.
+    """
+    raise InputError(
+        f"{_KEY} = {fraction}: source.path has a folder of validation images beside "
+        "those to train and to test; leave the fraction out, or remove the folder"
+    )
+
+
+def refuse_no_share() -> NoReturn:
+    """Refuse to evaluate on validation images that are not there.
+
+    Raises:
+        InputError: always.
+    """
+    raise InputError(
+        "source.evaluate_on = validation: there are no validation images; set "
+        f"{_KEY}, or give a folder of them beside those to train and to test"
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from daformer_kedro.model.size import num_parameters
 from daformer_kedro.serving.classifier import Classifier
 from daformer_kedro.serving.model_card import measured_on, method_label
 
@@ -139,7 +140,7 @@ def _details(
     height, width, channels = classifier.image_shape
     colour = "grey" if channels == 1 else "RGB"
     yield "Reads", f"{height} × {width} pixels, {colour}"
-    yield "Parameters", f"{classifier.network.num_parameters:,}"
+    yield "Parameters", f"{num_parameters(classifier.network):,}"
     if settings := metadata.get("settings"):
         yield "Source of images", str(settings["source"]["name"])
         yield "Class order", str(settings["scenario"]["class_order"])
