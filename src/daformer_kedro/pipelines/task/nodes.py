@@ -212,9 +212,13 @@ def _task_images(
     rows: pd.DataFrame,
     device: torch.device,
     settings: LearningSettings,
+    *,
+    all_views: bool = True,
 ) -> TaskImages:
     area = settings.augmentation.random_resized_crop
-    chosen = select_images(images, "train", sample_index(rows), area, all_views=True)
+    chosen = select_images(
+        images, "train", sample_index(rows), area, all_views=all_views
+    )
     return TaskImages(
         images=chosen.to(device) if isinstance(chosen, Tensor) else chosen,
         targets=targets_of(rows).to(device),
@@ -237,7 +241,7 @@ def _validation_images(
             f"training.patience = {patience}: of the classes so far "
             f"({', '.join(class_names(samples))}) there is no validation image"
         )
-    return _task_images(images, rows, device, settings)
+    return _task_images(images, rows, device, settings, all_views=False)
 
 
 def _checkpoint(
