@@ -64,7 +64,10 @@ class KNNDistillation(Term):
         neighbours = batch.once(
             "knn_distillation",
             lambda: batch_neighbours(
-                old, self.num_neighbours, no_image_in_common(batch.sources)
+                old,
+                self.num_neighbours,
+                self.temperature,
+                no_image_in_common(batch.sources),
             ),
         )
         return knn_distillation_loss(new, neighbours, self.temperature)
@@ -98,7 +101,8 @@ class WithFeatureBank:
         """See :meth:`FeatureBank.loss`."""
         new, old = _embeddings(batch)
         neighbours = batch.once(
-            "knn_distillation", lambda: self.bank.neighbours_of(old, batch.rows)
+            "knn_distillation",
+            lambda: self.bank.neighbours_of(old, batch.rows, self.temperature),
         )
         return self.bank.loss(new, neighbours, self.temperature)
 
@@ -146,24 +150,43 @@ class Neighbours(NamedTuple):
 
     Attributes:
         places: (B, K) int64, in the batch or in the bank.
-        similarities: (B, K), by the teacher's cosine.
-        are_candidates: (B, K) bool, whether each may be a neighbour; ``None`` if all.
+        shares: (B, K), the teacher's p(j | i).
+        log_shares: (B, K).
+        absent: (B, K) bool, those that are no neighbours and have no share under either
+            model; ``None`` if there are none.
     """
 
     places: Tensor
-    similarities: Tensor
-    are_candidates: Tensor | None = None
+    shares: Tensor
+    log_shares: Tensor
+    absent: Tensor | None
+
+    @classmethod
+    def of(
+        cls,
+        places: Tensor,
+        similarities: Tensor,
+        temperature: float,
+        absent: Tensor | None = None,
+    ) -> Neighbours:
+        """Return neighbours with the shares that similarities (B, K) give them."""
+        log_shares = _log_shares(similarities, temperature, absent)
+        return cls(places, log_shares.exp(), log_shares, absent)
 
 
 @torch.no_grad()
 def batch_neighbours(
-    teacher: Tensor, num_neighbours: int, candidates: Tensor | None = None
+    teacher: Tensor,
+    num_neighbours: int,
+    temperature: float,
+    candidates: Tensor | None = None,
 ) -> Neighbours:
     """Find each sample's neighbours in its batch (``scope: batch``).
 
     Args:
         teacher: (B, F) embeddings under the teacher.
         num_neighbours: K; no more than B - 1 are found.
+        temperature: divides the cosine similarities.
         candidates: (B, B) bool, whether sample j may be a neighbour of sample i; every
             other sample by default. See :func:`no_image_in_common`.
     """
@@ -173,7 +196,7 @@ def batch_neighbours(
         candidates = no_image_in_common(rows[None])
     similarities = _cosine_matrix(teacher).masked_fill(~candidates, -torch.inf)
     best, places = similarities.topk(min(num_neighbours, num_samples - 1), dim=1)
-    return Neighbours(places, best, best > -torch.inf)
+    return Neighbours.of(places, best, temperature, best == -torch.inf)
 
 
 def knn_distillation_loss(
@@ -194,9 +217,8 @@ def knn_distillation_loss(
     """
     if len(student) < 2:
         return student.sum() * 0.0
-    places, old, are_candidates = neighbours
-    new = _cosine_matrix(student).gather(1, places)
-    return _divergence(new, old, temperature, are_candidates)
+    new = _cosine_matrix(student).gather(1, neighbours.places)
+    return _divergence(new, neighbours, temperature)
 
 
 class FeatureBank:
@@ -217,15 +239,19 @@ class FeatureBank:
         self.student_features = self.teacher_features.clone()
 
     @torch.no_grad()
-    def neighbours_of(self, teacher: Tensor, rows: Tensor) -> Neighbours:
+    def neighbours_of(
+        self, teacher: Tensor, rows: Tensor, temperature: float
+    ) -> Neighbours:
         """Neighbours in the bank, as near as they are under the teacher.
 
         Args:
             teacher: (B, E) embeddings of augmented images.
             rows: (B,) their positions in the task data.
+            temperature: divides the cosine similarities.
         """
         places = self.neighbours[rows]
-        return Neighbours(places, _cosine(teacher, self.teacher_features[places]))
+        similarities = _cosine(teacher, self.teacher_features[places])
+        return Neighbours.of(places, similarities, temperature)
 
     def loss(
         self, student: Tensor, neighbours: Neighbours, temperature: float
@@ -242,7 +268,7 @@ class FeatureBank:
             A scalar; zero where the data hold no more than two samples.
         """
         new = _cosine(student, self.student_features[neighbours.places])
-        return _divergence(new, neighbours.similarities, temperature)
+        return _divergence(new, neighbours, temperature)
 
     @torch.no_grad()
     def refresh(
@@ -293,27 +319,23 @@ def _cosine(anchors: Tensor, neighbours: Tensor) -> Tensor:
     return torch.einsum("be,bke->bk", unit, _unit(neighbours).to(unit.dtype))
 
 
-def _divergence(
-    new: Tensor, old: Tensor, temperature: float, is_neighbour: Tensor | None = None
+def _log_shares(
+    similarities: Tensor, temperature: float, absent: Tensor | None
 ) -> Tensor:
-    """Mean KL divergence between neighbour distributions.
+    scaled = similarities / temperature
+    if absent is not None:
+        # The least finite number: the logarithm of an absent share stays finite.
+        scaled = scaled.masked_fill(absent, torch.finfo(scaled.dtype).min)
+    return F.log_softmax(scaled, dim=1)
+
+
+def _divergence(new: Tensor, old: Neighbours, temperature: float) -> Tensor:
+    """Mean KL divergence from the teacher's shares of neighbours to the student's.
 
     Args:
         new: (B, K) similarities under the student.
-        old: (B, K) under the teacher.
-        temperature: divides both.
-        is_neighbour: (B, K) bool; others have no share under either model.
+        old: neighbours and their shares under the teacher.
+        temperature: divides the similarities.
     """
-    new, old = new / temperature, old / temperature
-    if is_neighbour is not None:
-        # The least finite number: the logarithm of an absent share stays finite.
-        lowest = torch.finfo(new.dtype).min
-        new = new.masked_fill(~is_neighbour, lowest)
-        old = old.masked_fill(~is_neighbour, lowest)
-    gap = F.kl_div(
-        F.log_softmax(new, dim=1),
-        F.log_softmax(old, dim=1),
-        reduction="none",
-        log_target=True,
-    )
-    return gap.sum(1).mean()
+    gap = old.log_shares - _log_shares(new, temperature, old.absent)
+    return (old.shares * gap).sum(1).mean()
