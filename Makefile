@@ -8,9 +8,10 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 # Kedro's own settings for a run: make run ARGS="--params model.edition=M"
 ARGS ?=
+comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run benchmark bench mlflow viz test lint format docs lock clean-runs
+.PHONY: help install install-dev run benchmark study bench mlflow viz test lint format docs lock clean-runs
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,6 +44,11 @@ benchmark: install ## every run of a grid, finished ones excepted, and their tab
 	$(BIN)/python -m daformer_kedro sweep $(if $(PROTOCOL),--protocol $(PROTOCOL)) \
 	  $(if $(ORDERS),--orders $(ORDERS)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	  $(if $(EDITIONS),--editions $(EDITIONS)) $(if $(BASELINES),--baselines $(BASELINES)) $(ARGS)
+
+# make study TRIALS=30 PROTOCOL=cifar100_mini JOBS=2
+study: install-dev ## search for settings on validation images; resumes
+	$(BIN)/kedro run --pipelines study $(if $(PROTOCOL),--env $(PROTOCOL)) \
+	  --params study.trials=$(or $(TRIALS),20),study.jobs=$(or $(JOBS),1)$(if $(PARAMS),$(comma)$(PARAMS)) $(ARGS)
 
 bench: install-dev ## measure steps, augmentation, evaluation, herding, ingestion and overhead
 	$(BIN)/python benchmarks/steps.py
@@ -86,5 +92,5 @@ docs: install-dev ## build docs/ and the API pages as a site in site/, which nee
 lock: | $(VENV)/bin/uv ## pin the newest versions that fit pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --universal --python-version 3.11 \
 	  --no-header --no-annotate --output-file requirements.lock
-	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra dev --extra docs --extra export --extra heif --extra ray --universal --python-version 3.11 \
+	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra dev --extra docs --extra export --extra heif --extra ray --extra s3 --extra study --universal --python-version 3.11 \
 	  --no-header --no-annotate --constraint requirements.lock --output-file requirements-dev.lock

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from daformer_kedro.commands.grid import Grid, RunSpec, UnfinishedRunError
 from daformer_kedro.errors import InputError
 from daformer_kedro.methods import METHODS
+from daformer_kedro.runs.grid import Grid, RunSpec, UnfinishedRunError
 
 ROOT = Path(__file__).parents[1]
 _EDITIONS = {

@@ -27,14 +27,15 @@ def run_command(env: str | None, overrides: Mapping[str, Any]) -> str:
     if env:
         argv += ["--env", env]
     if overrides:
-        argv += ["--params", ",".join(_dotted(overrides))]
+        argv += ["--params", ",".join(dotted(overrides))]
     return shlex.join(argv)
 
 
-def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Iterate over nested parameters as ``--params`` takes them: ``a.b=1``."""
     for key, value in values.items():
         if isinstance(value, Mapping):
-            yield from _dotted(value, f"{prefix}{key}.")
+            yield from dotted(value, f"{prefix}{key}.")
         else:
             text = value if isinstance(value, str) else json.dumps(value)
             yield f"{prefix}{key}={text}"

@@ -10,14 +10,16 @@ from pathlib import Path
 
 from kedro.framework.project import settings
 
-from daformer_kedro.commands.grid import (
+from daformer_kedro.errors import InputError
+from daformer_kedro.methods import METHODS
+from daformer_kedro.runs.grid import (
     Grid,
     RunSpec,
     UnfinishedRunError,
     parse_parameters,
 )
-from daformer_kedro.errors import InputError
-from daformer_kedro.methods import METHODS
+from daformer_kedro.runs.ray_tasks import check_ray
+from daformer_kedro.runs.slurm import array_script
 from daformer_kedro.terminal import print_any_character
 
 _DEFAULT = "digits"
@@ -92,8 +94,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parameters=options.params,
     )
     try:
-        grid = Grid(options.project, specs)
-        grid.finish(options.jobs)
+        grid = Grid(options.project.resolve(), specs)
+        if options.slurm:
+            return _write_array(grid)
+        if options.ray:
+            check_ray("--ray")
+        # A cluster runs as many at a time as it has places for.
+        jobs = options.jobs or (len(specs) if options.ray else 1)
+        grid.finish(jobs, "ray" if options.ray else "local")
         table = compare(options.project, options.protocol, grid.run_keys)
     except InputError as error:
         sys.stderr.write(f"{error}\n")
@@ -116,9 +124,37 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--editions", type=_words, default=["S"], metavar="S,M")
     parser.add_argument("--baselines", type=_words, default=["none"], metavar="none,…")
     parser.add_argument("--params", default="", help="of every run, as for kedro run")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    parser.add_argument("--jobs", type=_jobs, help="runs at a time; 1, or all on Ray")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--ray", action="store_true", help="each run is a task of Ray")
+    place.add_argument(
+        "--slurm",
+        action="store_true",
+        help="run nothing; write a job array of what is missing, for sbatch",
+    )
     parser.add_argument("--project", type=Path, default=Path.cwd())
     return parser
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r}: allowed are 1 and above")
+    return int(text)
+
+
+def _write_array(grid: Grid) -> int:
+    """Write the script of the runs that are missing to standard output."""
+    missing = grid.missing
+    if not missing:
+        sys.stderr.write("Nothing to do: all runs have finished.\n")
+        return 0
+    (grid.project / "data" / "slurm").mkdir(parents=True, exist_ok=True)
+    sys.stdout.write(array_script(grid.project, missing))
+    sys.stderr.write(
+        f"{len(missing)} runs. Save this as FILE, then: sbatch --time=… FILE\n"
+        "When they have finished, the same command without --slurm prints the table.\n"
+    )
+    return 0
 
 
 def _has_editions(baseline: str) -> bool:

@@ -12,6 +12,7 @@ from daformer_kedro.config.keys import (
     run_name,
     settings_key,
     source_key,
+    study_key,
 )
 from daformer_kedro.config.overlays import apply_overlays, lay_over, merge
 from daformer_kedro.config.schedules import SCHEDULES
@@ -33,4 +34,5 @@ __all__ = [
     "run_name",
     "settings_key",
     "source_key",
+    "study_key",
 ]

@@ -34,6 +34,7 @@ from daformer_kedro.config.output_sections import (
     InferenceConfig,
     MlflowConfig,
 )
+from daformer_kedro.config.study_section import StudyConfig
 from daformer_kedro.methods import METHODS, Method
 from daformer_kedro.objectives import LossesConfig, terms_of
 from daformer_kedro.validation import STRICT, NonNegativeInt, validated
@@ -72,6 +73,7 @@ class Config:
     inference: InferenceConfig = Field(default_factory=InferenceConfig)
     export: ExportConfig = Field(default_factory=ExportConfig)
     cache: CacheConfig = Field(default_factory=CacheConfig)
+    study: StudyConfig = Field(default_factory=StudyConfig)
 
     @model_validator(mode="after")
     def _check(self) -> Config:
@@ -134,6 +136,7 @@ def check_ranks(baseline: str, training: TrainingConfig) -> None:
 SETTINGS = tuple(
     field.name
     for field in fields(Config)
-    if field.name not in ("cache", "comparison", "export", "inference", "mlflow")
+    if field.name
+    not in ("cache", "comparison", "export", "inference", "mlflow", "study")
 )
 """The sections that shape a result; the others say what is done with results."""

@@ -209,11 +209,11 @@ def _method(run: pd.Series) -> str:
         run["baseline"],
         run["schedule"],
         decoder=settings.get("model.decoder", "dual_attention"),
-        on_validation=_is_on_validation(settings),
+        on_validation=is_on_validation_images(settings),
     )
 
 
-def _is_on_validation(settings: Mapping[str, str]) -> bool:
+def is_on_validation_images(settings: Mapping[str, str]) -> bool:
     """Return it of settings as MLflow holds them: flat, and all of them text."""
     names = ("evaluate_on", "validation_fraction")
     values = {name: settings.get(f"source.{name}", "None") for name in names}

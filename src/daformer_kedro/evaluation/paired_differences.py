@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from daformer_kedro.evaluation.comparison import (
     GROUP,
     check_runs,
+    is_on_validation_images,
     latest_of_each,
     method_labels,
 )
@@ -37,8 +38,7 @@ _BATCH = 250
 """Resamples at a time: of the size of CIFAR-100's test set, a few megabytes a run."""
 _TOLERANCE = 1e-6
 _IMAGES = ("name", "dataset", "classes", "test_fraction", "split_seed")
-"""Settings of ``source`` that say which images a run is tested on, with
-``validation_fraction``."""
+"""Settings of ``source`` that say which images a run is tested on."""
 
 Predictions = Mapping[str, Sequence[pd.DataFrame]]
 """Tables of predictions after each task, by run key."""
@@ -182,8 +182,13 @@ def _compare(
 
 
 def _tests_on_same_images(pair: Mapping[Any, Any]) -> bool:
-    names = [f"source.{name}" for name in (*_IMAGES, "validation_fraction")]
     own, other = pair["settings"], pair["settings_other"]
+    on_validation = is_on_validation_images(own)
+    if on_validation != is_on_validation_images(other):
+        return False
+    names = [f"source.{name}" for name in _IMAGES]
+    if on_validation:
+        names.append("source.validation_fraction")
     return all(own[n] == other[n] for n in names if n in own and n in other)
 
 

@@ -1,6 +1,9 @@
 """Names that pipelines, the catalog, the cache and the run log agree on."""
 
-STANDALONE = frozenset({"comparison", "export", "inference"})
+STUDY = "study"
+"""Pipeline that searches for settings."""
+
+STANDALONE = frozenset({"comparison", "export", "inference", STUDY})
 """Pipelines that are no part of a run: they use finished ones."""
 
 READS_SOURCE_FILES = "source_files"
@@ -21,6 +24,7 @@ METRICS = "metrics"
 CONFIDENCE = "confidence"
 RESULTS = "results"
 REPORT = "report"
+STUDY_RESULT = "study_result"
 INFERENCE_TABLE = "inference_table"
 EXPORTED_MODEL = "exported_model"
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
 from mlflow.tracking import MlflowClient
-from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
+from daformer_kedro.config.run import study_key
+from daformer_kedro.pipelines.naming import STUDY
 from daformer_kedro.reuse.differences import leaves
 from daformer_kedro.reuse.hooks import ReuseHooks
 from daformer_kedro.reuse.runner import RunInterrupted, this_command
@@ -21,6 +24,14 @@ from daformer_kedro.tracking.run_metadata import (
     metadata_tags,
     settings_tags,
 )
+
+PARENT_VARIABLE = "DAFORMER_MLFLOW_PARENT"
+"""Variable of the environment with the id of the run that this one is a part of."""
+
+TRIAL_VARIABLE = "DAFORMER_TRIAL"
+"""Variable with the number of the trial that this run is."""
+
+STUDY_TAG = "study"
 
 _PARAMS = "params:"
 _LONGEST_TAG = 500
@@ -66,7 +77,16 @@ class ParentRunHooks(StateHooks):
         tags = settings_tags(self.state) | metadata_tags(self.state.config)
         given = {**run_params, "kedro_command": this_command()}
         tags |= {name: str(v)[:_LONGEST_TAG] for name, v in given.items() if v}
-        self._client.open_parent(name, tags, self._tracking.run.id)
+        tags |= _place_of_trial()
+        run_id = self._tracking.run.id
+        if names == [STUDY]:
+            key = study_key(self.state.config)
+            name, tags = (
+                f"study {self.state.config.study.name}",
+                tags | {STUDY_TAG: key},
+            )
+            run_id = run_id or self._earlier(key)
+        self._client.open_parent(name, tags, run_id)
         if plan is not None:
             plan.recorder.mlflow_runs = self._client.runs
 
@@ -89,6 +109,19 @@ class ParentRunHooks(StateHooks):
     def on_pipeline_error(self, error: Exception) -> None:
         """Close the runs as failed, or as killed after an interruption."""
         self._close("KILLED" if isinstance(error, RunInterrupted) else "FAILED")
+
+    def _earlier(self, study: str) -> str | None:
+        """Return the run of a study that was interrupted, to continue it."""
+        found: list[str] = []
+
+        def search() -> None:
+            runs = MlflowClient().search_runs(
+                [self._client.experiment], f"tags.{STUDY_TAG} = '{study}'"
+            )
+            found.extend(run.info.run_id for run in runs)
+
+        self._client.queue.attempt(search)
+        return found[-1] if found else None
 
     def _close(self, status: str) -> None:
         if self._client.is_open():
@@ -122,3 +155,10 @@ class ParentRunHooks(StateHooks):
             is_own = tags.get(PROJECT_TAG) == self.state.project.as_posix()
             if is_own and is_dead(tags.get(PROCESS_TAG, "")):
                 client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _place_of_trial() -> dict[str, str]:
+    """Return tags that put a trial below its study; none for other runs."""
+    parent, trial = (os.environ.get(v) for v in (PARENT_VARIABLE, TRIAL_VARIABLE))
+    tags = {} if parent is None else {MLFLOW_PARENT_RUN_ID: parent}
+    return tags if trial is None else tags | {"trial": trial}

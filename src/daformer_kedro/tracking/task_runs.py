@@ -17,13 +17,14 @@ from daformer_kedro.pipelines.naming import (
     IMAGES,
     METRICS,
     SAMPLES,
+    STUDY_RESULT,
     SUMMARISE,
     task_name,
 )
+from daformer_kedro.reuse.costs import run_costs
 from daformer_kedro.reuse.hooks import ReuseHooks
 from daformer_kedro.run_state import StateHooks
 from daformer_kedro.tracking.client import TrackingClient
-from daformer_kedro.tracking.costs import run_costs
 from daformer_kedro.tracking.metrics import (
     confidence_steps,
     epoch_steps,
@@ -87,6 +88,10 @@ class TaskRunHooks(StateHooks):
                 self._client.log_metrics(namespace, task_steps(value))
         if METRICS in outputs:
             self._client.log_metrics(None, run_steps(outputs[METRICS]))
+        if STUDY_RESULT in outputs:
+            found = outputs[STUDY_RESULT]
+            values = {"best_value": found["value"], "num_trials": found["num_trials"]}
+            self._client.log_metrics(None, [(0, values)])
         if CONFIDENCE in outputs:
             self._client.log_metrics(None, confidence_steps(outputs[CONFIDENCE]))
 

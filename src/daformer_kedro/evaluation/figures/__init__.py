@@ -18,6 +18,7 @@ from daformer_kedro.evaluation.figures.incremental_accuracy import (
 from daformer_kedro.evaluation.figures.neighbourhood import (
     neighbourhood_preservation_figure,
 )
+from daformer_kedro.evaluation.figures.study import study_figure
 from daformer_kedro.evaluation.figures.style import figure_to_png
 from daformer_kedro.evaluation.figures.training_curves import training_curves_figure
 
@@ -33,5 +34,6 @@ __all__ = [
     "forgetting_figure",
     "incremental_accuracy_figure",
     "neighbourhood_preservation_figure",
+    "study_figure",
     "training_curves_figure",
 ]

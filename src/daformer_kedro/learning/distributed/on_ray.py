@@ -51,7 +51,7 @@ def run(folder: Path, training: TrainingConfig) -> None:
         RanksFailedError: workers died again and again.
     """
     check()
-    with _connected(training.num_ranks):
+    with connected(training.num_ranks):
         _fit(folder, training)
 
 
@@ -81,7 +81,7 @@ def _fit(folder: Path, training: TrainingConfig) -> None:
 
 
 @contextmanager
-def _connected(num_ranks: int) -> Iterator[None]:
+def connected(num_ranks: int) -> Iterator[None]:
     """Use the cluster that the environment names, or start Ray on this machine.
 
     Ray's own processes end with the thread that started them, so a Ray that is started

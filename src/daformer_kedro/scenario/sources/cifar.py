@@ -69,19 +69,24 @@ class Cifar:
         if config.path is None:
             raise InputError(self._no_data("source.path is not set"))
         path = Path(config.path).expanduser().absolute()
-        data = self._read_from(path)
+        with_test = not config.on_validation
+        data = self._read_from(path, with_test)
         if data is None and config.download:
             self._download(path)
-            data = self._read_from(path)
+            data = self._read_from(path, with_test)
         if data is None:
             reason = "has none of them" if path.is_dir() else "is not a folder"
             raise InputError(self._no_data(f"source.path: {path} {reason}"))
         return data
 
-    def _read_from(self, path: Path) -> tuple[LabelledImages, LabelledImages] | None:
+    def _read_from(
+        self, path: Path, with_test: bool
+    ) -> tuple[LabelledImages, LabelledImages] | None:
         folder = find_pickle_folder(path, self.pickles)
         if folder is not None:
-            return read_pickles(folder, self.pickles, len(self.class_names))
+            return read_pickles(
+                folder, self.pickles, len(self.class_names), with_test=with_test
+            )
         parquet_files = find_parquet_files(
             [path, path / "data", path / self.hub_folder]
         )
@@ -92,9 +97,11 @@ class Cifar:
                 num_classes=len(self.class_names),
                 image_size=_SIZE,
             )
-            return read_parquet(parquet_files, layout)
+            return read_parquet(parquet_files, layout, with_test=with_test)
         if has_class_folders(path):
-            return read_class_folders(path, self.class_names, _SIZE)
+            return read_class_folders(
+                path, self.class_names, _SIZE, with_test=with_test
+            )
         return None
 
     def _download(self, path: Path) -> None:

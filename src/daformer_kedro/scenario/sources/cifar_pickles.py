@@ -45,9 +45,11 @@ def find_pickle_folder(path: Path, layout: PickleLayout) -> Path | None:
 
 
 def read_pickles(
-    folder: Path, layout: PickleLayout, num_classes: int
+    folder: Path, layout: PickleLayout, num_classes: int, *, with_test: bool = True
 ) -> tuple[LabelledImages, LabelledImages]:
     """Read training and test set, (N, 32, 32, 3) each.
+
+    Without the test set, whose file is not opened then, training images stand in.
 
     Raises:
         InputError: a file is missing, is not a plain pickle, or lacks usable images or
@@ -60,8 +62,10 @@ def read_pickles(
             f"{folder}: missing {', '.join(missing)}; the folder must hold "
             f"{', '.join(file.name for file in files)}"
         )
-    parts = [_read_file(file, layout.label_key, num_classes) for file in files]
-    return LabelledImages.concatenated(parts[:-1]), parts[-1]
+    opened = files if with_test else files[:-1]
+    parts = [_read_file(file, layout.label_key, num_classes) for file in opened]
+    train = LabelledImages.concatenated(parts[: len(layout.train_files)])
+    return train, parts[-1] if with_test else train
 
 
 def _read_file(file: Path, label_key: str, num_classes: int) -> LabelledImages:

@@ -30,7 +30,7 @@ def has_class_folders(path: Path) -> bool:
 
 
 def read_class_folders(
-    path: Path, class_names: Sequence[str], image_size: int
+    path: Path, class_names: Sequence[str], image_size: int, *, with_test: bool = True
 ) -> tuple[LabelledImages, LabelledImages]:
     """Read training and test set; rows go by class label, then by file name.
 
@@ -38,6 +38,7 @@ def read_class_folders(
         path: folder with ``train`` and ``test``, or names of the same meaning.
         class_names: names of the class folders, in label order; not each must exist.
         image_size: side of the square images, in pixels.
+        with_test: whether test images are read; training images stand in for them.
 
     Raises:
         InputError: a split is missing or empty, a folder is not a class or is empty, or
@@ -52,10 +53,8 @@ def read_class_folders(
     passed_over = listed[0][1] + listed[1][1]
     if passed_over:
         _LOGGER.warning("%s: passed over: %s", path, say_counts(passed_over))
-    return (
-        _decode(path, listed[0][0], image_size),
-        _decode(path, listed[1][0], image_size),
-    )
+    train = _decode(path, listed[0][0], image_size)
+    return train, _decode(path, listed[1][0], image_size) if with_test else train
 
 
 def _check_names(folder: Path, class_names: Sequence[str]) -> None:

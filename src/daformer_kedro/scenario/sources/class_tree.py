@@ -28,6 +28,11 @@ class LabelledPaths(NamedTuple):
     paths: NDArray[np.str_]
     labels: NDArray[np.int64]
 
+    @classmethod
+    def none(cls) -> LabelledPaths:
+        """Return an empty list of paths."""
+        return cls(np.array([], np.str_), np.array([], np.int64))
+
 
 class FolderListing(NamedTuple):
     """Relative paths of images, and numbers of other files by suffix."""

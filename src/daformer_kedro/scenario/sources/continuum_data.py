@@ -17,7 +17,7 @@ class ContinuumData:
 
     def metadata(self, config: SourceConfig) -> SourceMetadata:
         """Return classes, image size and channels; the data is read once for it."""
-        train, _ = _read(*_arguments(config))
+        train = _read(*_arguments(config), train=True)
         num_classes = int(train.labels.max()) + 1
         return SourceMetadata(
             class_names=tuple(str(label) for label in range(num_classes)),
@@ -32,7 +32,10 @@ class ContinuumData:
             InputError: continuum has no such data set, cannot read it, or it holds
                 something other than square images in arrays.
         """
-        return _read(*_arguments(config))
+        train = _read(*_arguments(config), train=True)
+        if config.on_validation:
+            return train, train
+        return train, _read(*_arguments(config), train=False)
 
 
 def _arguments(config: SourceConfig) -> tuple[str, str, bool]:
@@ -46,9 +49,7 @@ def _arguments(config: SourceConfig) -> tuple[str, str, bool]:
 
 
 @cache
-def _read(
-    dataset: str, path: str, download: bool
-) -> tuple[LabelledImages, LabelledImages]:
+def _read(dataset: str, path: str, download: bool, *, train: bool) -> LabelledImages:
     from continuum import datasets
 
     kind = getattr(datasets, dataset, None)
@@ -57,17 +58,14 @@ def _read(
             f"source.dataset = {dataset!r}: continuum has no such data set"
         )
     folder = str(Path(path).expanduser())
-    parts = []
-    for train in (True, False):
-        try:
-            pixels, labels, _ = kind(folder, train=train, download=download).get_data()
-        except Exception as error:  # each data set fails in its own way
-            raise InputError(
-                f"source.dataset = {dataset!r}: continuum cannot read it from "
-                f"source.path = {path}: {error}"
-            ) from error
-        parts.append(LabelledImages(_images(pixels, dataset), labels.astype(np.int64)))
-    return parts[0], parts[1]
+    try:
+        pixels, labels, _ = kind(folder, train=train, download=download).get_data()
+    except Exception as error:  # each data set fails in its own way
+        raise InputError(
+            f"source.dataset = {dataset!r}: continuum cannot read it from "
+            f"source.path = {path}: {error}"
+        ) from error
+    return LabelledImages(_images(pixels, dataset), labels.astype(np.int64))
 
 
 def _images(pixels: np.ndarray, dataset: str) -> np.ndarray:

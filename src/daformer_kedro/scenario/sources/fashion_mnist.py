@@ -44,14 +44,14 @@ class FashionMNIST:
         return SourceMetadata(_CLASS_NAMES, image_size=_SIDE, num_channels=1)
 
     def read(self, config: SourceConfig) -> tuple[LabelledImages, LabelledImages]:
-        """Read the four files.
+        """Read the four files, of validation runs those of the training set.
 
         Raises:
             InputError: one is missing or damaged.
         """
         folder = _find(config)
-        train, test = (_read_split(folder, name) for name in ("train", "test"))
-        return train, test
+        train = _read_split(folder, "train")
+        return train, train if config.on_validation else _read_split(folder, "test")
 
 
 def _find(config: SourceConfig) -> Path:

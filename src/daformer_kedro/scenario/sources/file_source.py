@@ -61,6 +61,9 @@ class FileSource(Protocol):
     ) -> FileListing:
         """List training and test images; labels as in ``metadata``.
 
+        Where results are of validation images (``config.on_validation``), test images
+        are not looked up, and there are none.
+
         Raises:
             InputError: folders are missing, empty or do not fit.
         """

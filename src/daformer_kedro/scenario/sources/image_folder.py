@@ -145,10 +145,18 @@ def _list_tree(root: Path, folder: str, config: SourceConfig) -> FileListing:
     if splits is None:
         images, passed_over = list_split(root, folder, names)
         warn_of_depth(place, names, images, prefix)
-        held = hold_out(images, config.test_fraction, config.split_seed, prefix)
-        return FileListing(*held, passed_over)
+        train, test = hold_out(images, config.test_fraction, config.split_seed, prefix)
+        if config.on_validation:
+            test = LabelledPaths.none()
+        return FileListing(train, test, passed_over)
     report_splits(place, splits)
-    listed = [list_split(root, part, names) for part in used]
+    unread = used[1] if config.on_validation else None
+    listed = [
+        (LabelledPaths.none(), Counter[str]())
+        if part == unread
+        else list_split(root, part, names)
+        for part in used
+    ]
     train, test, *validation = (images for images, _ in listed)
     passed_over = sum((over for _, over in listed), Counter[str]())
     return FileListing(train, test, passed_over, *validation)

@@ -52,19 +52,22 @@ def find_parquet_files(folders: Sequence[Path]) -> list[Path]:
 
 
 def read_parquet(
-    files: Sequence[Path], layout: ParquetLayout
+    files: Sequence[Path], layout: ParquetLayout, *, with_test: bool = True
 ) -> tuple[LabelledImages, LabelledImages]:
     """Read training and test set; rows stand as in the files, these in order of name.
+
+    Without the test set, whose files are not opened then, training images stand in.
 
     Raises:
         InputError: a split or a shard is missing, or a file is damaged, empty, lacks
             a column or holds an unusable image or label.
     """
-    train, test = (
-        [_read_file(file, layout) for file in _files_of(split, files)]
-        for split in ("train", "test")
+    found = [_files_of(split, files) for split in ("train", "test")]
+    train, *rest = (
+        LabelledImages.concatenated([_read_file(file, layout) for file in of_split])
+        for of_split in (found if with_test else found[:1])
     )
-    return LabelledImages.concatenated(train), LabelledImages.concatenated(test)
+    return train, rest[0] if rest else train
 
 
 def _files_of(split: str, files: Sequence[Path]) -> list[Path]:

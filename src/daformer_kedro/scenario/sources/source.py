@@ -51,6 +51,9 @@ class Source(Protocol):
     def read(self, config: SourceConfig) -> tuple[LabelledImages, LabelledImages]:
         """Read training and test set, with all classes; labels as in ``metadata``.
 
+        Where results are of validation images (``config.on_validation``), no file of
+        test images is opened; the training set stands in for the test set.
+
         Raises:
             InputError: the data is missing or damaged.
         """

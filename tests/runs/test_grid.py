@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from daformer_kedro.commands import grid as module
-from daformer_kedro.commands.grid import (
+from daformer_kedro.errors import InputError
+from daformer_kedro.reuse.attempt_log import Attempt, AttemptLog
+from daformer_kedro.runs import project_run as module
+from daformer_kedro.runs.grid import (
     Grid,
     RunSpec,
     UnfinishedRunError,
     parse_parameters,
 )
-from daformer_kedro.errors import InputError
-from daformer_kedro.reuse.attempt_log import Attempt, AttemptLog
 
 # Kedro calls what OmegaConf gives up.
 pytestmark = pytest.mark.filterwarnings("ignore:register_new_resolver")
@@ -34,13 +34,15 @@ class Kedro:
     def __call__(self, command: list[str], **options: Any) -> Any:
         self.commands.append(command[1:])
         status = self.statuses.pop(0) if self.statuses else 0
-        return subprocess.CompletedProcess(command, status, b"what went wrong\n", b"")
+        return SimpleNamespace(
+            returncode=status, communicate=lambda: (b"what went wrong\n", None)
+        )
 
 
 @pytest.fixture
 def kedro(monkeypatch: pytest.MonkeyPatch) -> Kedro:
     kedro = Kedro()
-    monkeypatch.setattr(module.subprocess, "run", kedro)
+    monkeypatch.setattr(module.subprocess, "Popen", kedro)
     return kedro
 
 

@@ -1,0 +1,1 @@
+"""Many ordinary runs of a project: grids, and studies that choose settings."""

@@ -1,0 +1,218 @@
+"""One ordinary ``kedro run`` of a project, as a user would type it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.project import settings
+from omegaconf import OmegaConf
+
+from daformer_kedro.errors import InputError
+from daformer_kedro.reuse.attempt_log import AttemptLog
+from daformer_kedro.run_state import RunState
+from daformer_kedro.storage.lock import Lock
+
+_STDERR = 2
+_PATIENCE = 0.5  # seconds for a lock that is given back at this moment
+
+
+class UnfinishedRunError(Exception):
+    """A run failed or was stopped; what is finished stays finished.
+
+    Attributes:
+        status: exit status of its ``kedro run``.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Command that makes a run.
+
+    Attributes:
+        env: the Kedro environment; ``None`` for the default one.
+        parameters: what ``--params`` says, as text by dotted name.
+    """
+
+    env: str | None
+    parameters: Mapping[str, str]
+
+    @property
+    def argv(self) -> list[str]:
+        """Command that makes the run, after ``kedro``."""
+        argv = ["run"]
+        if self.env:
+            argv += ["--env", self.env]
+        if self.parameters:
+            pairs = [f"{name}={value}" for name, value in self.parameters.items()]
+            argv += ["--params", ",".join(pairs)]
+        return argv
+
+    def __str__(self) -> str:
+        return shlex.join(["kedro", *self.argv])
+
+
+class ProjectRun:
+    """A run in its project.
+
+    Args:
+        project: root of the Kedro project.
+        spec: how it is made.
+    """
+
+    def __init__(self, project: Path, spec: RunSpec) -> None:
+        self._project = project
+        self.spec = spec
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_unwanted = False
+
+    @cached_property
+    def state(self) -> RunState:
+        """Validated settings, as ``kedro run`` will read them.
+
+        Raises:
+            InputError: they are wrong.
+        """
+        state: RunState = self._loader.state
+        return state
+
+    @cached_property
+    def folder(self) -> Path:
+        """Folder of its results, present or to come."""
+        return (
+            self._project / Path(self._loader["catalog"]["metrics"]["filepath"]).parent
+        )
+
+    @property
+    def attempts(self) -> AttemptLog:
+        """Attempts at it that have not finished."""
+        return AttemptLog(self.state.journal, self.state.run_key)
+
+    @property
+    def is_finished(self) -> bool:
+        """Return whether the results are there and no attempt at them is unfinished."""
+        has_results = (self.folder / "metrics.json").exists()
+        return has_results and self.attempts.unfinished({}) is None
+
+    @property
+    def command(self) -> list[str]:
+        """Program and arguments."""
+        return [str(Path(sys.executable).with_name("kedro")), *self.spec.argv]
+
+    def wait_for_others(self) -> None:
+        """Wait for a process that writes the same results, such as one left behind."""
+        lock = Lock(self.state.journal / f"{self.state.run_key}.lock", "The run")
+        is_said = False
+        while True:
+            try:
+                lock.acquire(patience=_PATIENCE)
+                lock.release()
+                return
+            except InputError as error:
+                if not is_said:
+                    say(f"Waiting. {error}")
+                is_said = True
+
+    def finish(
+        self,
+        place: str,
+        *,
+        is_shown: bool,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Run ``kedro run`` unless it has finished before.
+
+        Args:
+            place: of the run among others, for messages.
+            is_shown: whether what it says is shown, also where it succeeds.
+            environment: variables to set for it.
+
+        Raises:
+            UnfinishedRunError: it failed or was stopped.
+        """
+        if self.is_finished:
+            say(f"{place} finished before: {self.folder.name}")
+            return
+        say(f"{place} {self.spec}")
+        # Standard output is for the caller's table.
+        self._process = subprocess.Popen(
+            self.command,
+            cwd=self._project,
+            env={**os.environ, **(environment or {})},
+            stdout=_STDERR if is_shown else subprocess.PIPE,
+            stderr=None if is_shown else subprocess.STDOUT,
+        )
+        if self._is_unwanted:  # since before it was known here
+            self._process.terminate()
+        said, _ = self._process.communicate()
+        status = self._process.returncode
+        if status:
+            text = (said or b"").decode(errors="replace")
+            raise UnfinishedRunError(
+                f"{text}{self.spec} ended with status {status}", status
+            )
+
+    def ask_to_stop(self) -> None:
+        """Have the run end if it is under way here; it keeps what it has finished."""
+        self._is_unwanted = True
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
+    @cached_property
+    def _loader(self) -> Any:
+        loader = settings.CONFIG_LOADER_CLASS(
+            conf_source=str(self._project / settings.CONF_SOURCE),
+            env=self.spec.env,
+            runtime_params=nested(self.spec.parameters),
+            **settings.CONFIG_LOADER_ARGS,
+        )
+        loader.project = self._project
+        return loader
+
+
+def start_here(
+    run: ProjectRun, project: Path, log: Path, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start a run as a process of this machine that writes to ``log``."""
+    with log.open("ab") as stream:
+        return subprocess.Popen(
+            run.command,
+            cwd=project,
+            env={**os.environ, **environment},
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def parse_parameters(text: str) -> dict[str, str]:
+    """``a.b=1,c=2`` by dotted name, as ``kedro run --params`` takes it."""
+    return dict(_pairs(text))
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        name, _, value = item.partition("=")
+        yield name.strip(), value
+
+
+def nested(parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Nest parameters as Kedro reads ``--params``: numbers and sections come out."""
+    pairs = [f"{name}={value}" for name, value in parameters.items()]
+    found: Any = OmegaConf.to_container(OmegaConf.from_dotlist(pairs))
+    return dict(found)
+
+
+def say(text: str) -> None:
+    """Write a line that is no result."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201

@@ -1,0 +1,227 @@
+"""Studies: the same trials through interruptions, and what is written at the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from daformer_kedro.errors import InputError
+from daformer_kedro.runs import study as module
+from daformer_kedro.runs.study import StudyOutcome, StudySearch
+from daformer_kedro.usage import UsageError
+
+# Kedro calls what OmegaConf gives up.
+pytestmark = pytest.mark.filterwarnings("ignore:register_new_resolver")
+
+SPACE = {
+    "training.learning_rate": {"log_range": [0.001, 0.1]},
+    "training.sharpness.rho": {"range": [0.0, 2.0]},
+    "augmentation.mixup_alpha": [0.0, 0.8],
+    "finetuning.epochs": {"range": [1, 9], "step": 2},
+}
+
+
+class Trials:
+    """Stands in for runs: accuracy is best at a rate of 0.01 and without mixing.
+
+    Attributes:
+        commands: what was run.
+        stops_after: trials until somebody stops the study.
+    """
+
+    def __init__(self) -> None:
+        self.commands: list[str] = []
+        self.stops_after = math.inf
+        self.tasks_made = 0
+
+    def __call__(self, run: Any, log: Path, environment: Any, engine: str) -> Any:
+        config = run.state.config
+        assert config.source.on_validation
+        error = abs(math.log10(config.training.learning_rate / 0.01))
+        error += config.augmentation.mixup_alpha
+        trials = self
+
+        class Trial:
+            def start(self, project: Path) -> None:
+                trials.commands.append(str(run.spec))
+                if len(trials.commands) > trials.stops_after:
+                    raise KeyboardInterrupt
+
+            def tasks(self) -> Iterator[dict[str, Any]]:
+                for task in range(3):
+                    trials.tasks_made += 1
+                    # All alike after the first task, as real ones are.
+                    value = 1.0 if task == 0 else 0.9 - 0.2 * error
+                    yield {"accuracy": value, "balanced_accuracy": value / 2}
+
+            def results(self) -> dict[str, Any]:
+                return {
+                    "average_incremental_accuracy": (1 + 1.8 - 0.4 * error) / 3,
+                    "last_balanced_accuracy": 0.45 - 0.1 * error,
+                    "processor_seconds": 10.0 + config.finetuning.epochs,
+                }
+
+            def stop(self) -> None:
+                pass
+
+        return Trial()
+
+
+@pytest.fixture
+def trials(monkeypatch: pytest.MonkeyPatch) -> Trials:
+    trials = Trials()
+    monkeypatch.setattr(module, "TrialRun", trials)
+    return trials
+
+
+def search(project: Any, given: Any = None, **study: Any) -> StudyOutcome:
+    study = {"trials": 12, "space": SPACE, **study}
+    params = {"study": study, "training": {"epochs": 1}, **(given or {})}
+    return StudySearch(project.context(params=params).state).search()
+
+
+def settings_of(outcome: StudyOutcome) -> list[tuple[Any, ...]]:
+    return [tuple(row[name] for name in sorted(SPACE)) for row in outcome.trials]
+
+
+def test_an_interrupted_study_has_the_same_trials(project: Any, trials: Trials) -> None:
+    whole = search(project, name="whole")
+    assert len(set(settings_of(whole))) == 12
+    trials.commands.clear()
+    for count in (3, 5):  # stopped twice, within a trial
+        trials.stops_after = len(trials.commands) + count
+        with pytest.raises(UsageError, match="To resume"):
+            search(project, name="parts")
+    trials.stops_after = math.inf
+    parts = search(project, name="parts")
+    assert settings_of(parts) == settings_of(whole)
+    assert [t["state"] for t in parts.trials] == [t["state"] for t in whole.trials]
+    assert trials.commands[3] == trials.commands[4]  # the unfinished one again
+    assert search(project, name="parts").trials == parts.trials  # nothing left to do
+    other = search(project, name="other", seed=1)
+    assert settings_of(other) != settings_of(whole)
+
+
+def test_more_trials_continue_and_another_space_begins(
+    project: Any, trials: Trials
+) -> None:
+    first = search(project, trials=2)
+    assert settings_of(search(project, trials=4))[:2] == settings_of(first)
+    assert len(trials.commands) == 4
+    search(project, trials=1, space={"training.learning_rate": [0.01]})
+    assert len(trials.commands) == 5
+
+
+def test_hopeless_trials_are_pruned_by_the_median_after_the_same_task(
+    project: Any, trials: Trials
+) -> None:
+    outcome = search(project)
+    states = [row["state"] for row in outcome.trials]
+    assert states[:4] == ["complete"] * 4
+    pruned = [row for row in outcome.trials if row["state"] == "pruned"]
+    assert pruned
+    assert {row["tasks"] for row in pruned} == {2}  # the first tells nothing
+    assert trials.tasks_made == 3 * 12 - len(pruned)
+    trials.tasks_made = 0
+    whole = search(project, name="whole", prune=False)
+    assert {row["state"] for row in whole.trials} == {"complete"}
+    assert trials.tasks_made == 3 * 12
+
+
+def test_the_best_settings_are_an_environment_without_the_validation_share(
+    project: Any, trials: Trials
+) -> None:
+    outcome = search(project, {"source": {"validation_fraction": 0.3}})
+    path = project.path / "conf" / "tuned" / "parameters.yml"
+    assert outcome.environment == path
+    text = path.read_text()
+    assert f"trial {outcome.best} of 12" in text
+    written = yaml.safe_load(text)
+    assert written["extends"] == "test"
+    assert written["training"]["epochs"] == 1  # as the study was given
+    best = outcome.trials[outcome.best]
+    assert outcome.value == max(t["value"] or 0 for t in outcome.trials)
+    assert written["finetuning"]["epochs"] == best["finetuning.epochs"]
+    state = project.context(env="tuned").state
+    assert not state.config.source.on_validation
+    assert state.config.source.validation_fraction is None
+    assert state.config.training.learning_rate == best["training.learning_rate"]
+    assert "source.evaluate_on=validation" in trials.commands[0]
+    assert "source.validation_fraction=0.3" in trials.commands[0]
+    search(project, {"source": {"validation_fraction": 0.3}})  # may be written again
+
+
+def test_an_environment_of_somebody_else_is_not_replaced(
+    project: Any, trials: Trials
+) -> None:
+    (project.path / "conf" / "digits_2").mkdir()
+    with pytest.raises(InputError, match=r"study.name = 'digits_2'.*no study has"):
+        search(project, name="digits_2")
+    assert trials.commands == []
+
+
+def test_accuracy_may_be_weighed_against_processor_time(
+    project: Any, trials: Trials
+) -> None:
+    outcome = search(project, objective="balanced_accuracy", with_processor_time=True)
+    assert {row["state"] for row in outcome.trials} == {"complete"}
+    for row in outcome.trials:
+        assert row["processor_seconds"] == 10 + row["finetuning.epochs"]
+    best = max(row["value"] for row in outcome.trials)
+    assert outcome.value == best
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"training.learning_rat": [1]}, r"learning_rat is not.*mean learning_rate\?"),
+        ({"trainin.epochs": [1]}, r"trainin is not a parameter. Did you mean training"),
+        (
+            {"training.learning_rate": {"range": [-1.0, 1.0]}},
+            r"training.learning_rate = -1.0 must be greater than 0",
+        ),
+        ({"memory.total": {"range": [3, 100]}}, "memory.total = 3 is smaller than"),
+        ({"model.edition": ["S", "X"]}, r"model.edition = 'X'"),
+    ],
+)
+def test_a_mistake_in_the_space_is_one_message_before_any_trial(
+    project: Any, trials: Trials, space: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=rf"(?s)^study\.space: .*{message}"):
+        search(project, space=space)
+    assert trials.commands == []
+    assert not (project.path / "data" / "studies").exists()
+
+
+def test_without_a_space_the_usual_settings_are_searched(
+    project: Any, trials: Trials
+) -> None:
+    (row,) = search(project, trials=1, space={}).trials
+    assert {"training.learning_rate", "losses.knn_distillation.weight"} < set(row)
+    with pytest.raises(InputError, match=r"study\.space = {'a': None}: name the set"):
+        search(project, space={"a": None})
+
+
+def test_settings_that_exclude_each_other_cost_one_trial_alone(
+    project: Any, trials: Trials
+) -> None:
+    space = {"model.embed_dim": [16, 18], "model.num_heads": [2, 4]}
+    outcome = search(project, space=space, trials=8)
+    states = {
+        (row["model.embed_dim"], row["model.num_heads"]): row["state"]
+        for row in outcome.trials
+    }
+    assert states.get((18, 4), "fail") == "fail"
+    assert "complete" in states.values()
+
+
+@pytest.mark.parametrize("jobs", [2, 3])
+def test_trials_side_by_side(project: Any, trials: Trials, jobs: int) -> None:
+    outcome = search(project, jobs=jobs)
+    assert sorted(row["trial"] for row in outcome.trials) == list(range(12))
+    assert len(trials.commands) == 12
