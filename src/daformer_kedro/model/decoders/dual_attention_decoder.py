@@ -167,7 +167,7 @@ class DualAttentionDecoder(Decoder):
 
 
 class EmbedTasks(nn.Module):
-    """From what all tasks share to the embedding of each; holds no weights.
+    """Way from what all tasks share to the embedding of each; holds no weights.
 
     A module of its own so that it can be compiled: the tasks are one axis of its
     inputs, and one graph serves any number of them but one.
