@@ -28,10 +28,14 @@ class Divergence(Term):
         return frozenset({"divergence_head"})
 
     def __call__(self, batch: Batch) -> Tensor:
-        """See :func:`divergence_loss`."""
+        """See :func:`divergence_loss`; the targets are found once a step."""
         logits = batch.student.divergence_logits
         assert logits is not None
-        return divergence_loss(logits, batch.targets, batch.num_old_classes, batch.kind)
+        targets = batch.once(
+            "divergence",
+            lambda: divergence_targets(batch.targets, batch.num_old_classes),
+        )
+        return classification_loss(logits, targets, batch.kind)
 
 
 def divergence_targets(targets: Tensor, num_old: int) -> Tensor:

@@ -70,7 +70,11 @@ def logit_distillation_loss(
         teacher_logits: (B, C).
         temperature: τ.
     """
-    student = F.log_softmax(student_logits / temperature, dim=1)
-    teacher = F.log_softmax(teacher_logits / temperature, dim=1)
-    divergence = F.kl_div(student, teacher, reduction="none", log_target=True)
-    return divergence.mean() * temperature**2
+    is_scaled = temperature != 1  # kernels that change nothing are left out
+    if is_scaled:
+        student_logits = student_logits / temperature
+        teacher_logits = teacher_logits / temperature
+    student = F.log_softmax(student_logits, dim=1)
+    teacher = F.log_softmax(teacher_logits, dim=1)
+    divergence = F.kl_div(student, teacher, reduction="none", log_target=True).mean()
+    return divergence * temperature**2 if is_scaled else divergence
