@@ -177,7 +177,10 @@ def run_epoch(
             student.remove_divergence_head()
             finetune_on_memory(student, data, settings, config.finetuning)
         else:
-            teacher = model(case.num_tasks - 1) if case.num_tasks > 1 else None
+            teacher = None
+            if case.num_tasks > 1:
+                teacher = model(case.num_tasks - 1)
+                teacher.remove_divergence_head()  # as after each task
             train_task(student, data, settings, teacher=teacher)
 
 

@@ -58,7 +58,7 @@ def machine(bench: Bench) -> None:
             check=False,
         )
         found["smi"] = done.stdout.strip()
-        found["cudnn_tf32"] = torch.backends.cudnn.allow_tf32
+        found["float32_products"] = torch.backends.cuda.matmul.fp32_precision
     bench.report.keep("machine", found)
     bench.report.row(str(found))
 

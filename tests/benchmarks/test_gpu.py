@@ -38,7 +38,7 @@ def test_every_part_of_the_check_works(gpu, tmp_path, capsys):
     (errors,) = found["released_numbers"].values()
     assert max(errors.values()) < 1e-4
     for form in ("S", "M", "DyTox"):
-        assert found["parity"][f"{form} float32 cudnn_tf32=False"]["gradients"] < 1e-5
+        assert found["parity"][f"{form} float32 tf32=False"]["gradients"] < 1e-5
         assert found["parity"][f"{form} bfloat16"]["gradients"] < 0.05
     assert found["augmentation"]["different_levels"] == 0
     assert found["graph_parity"]["worst"] == 0

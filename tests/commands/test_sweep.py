@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from daformer_kedro.commands import sweep
 from daformer_kedro.commands.sweep import main, make_specs
+from daformer_kedro.runs import project_run
 
 ROOT = Path(__file__).parents[2]
 SHORT = "training.schedule=short,training.epochs=1,finetuning.epochs=1"
@@ -54,8 +56,10 @@ def test_a_mistake_is_one_line(project: Any, capsys: pytest.CaptureFixture) -> N
 def test_an_interruption_says_how_to_go_on(
     project: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    stopped = subprocess.CompletedProcess([], 130, b"", b"")
-    monkeypatch.setattr(subprocess, "run", lambda *words, **options: stopped)
+    stopped = SimpleNamespace(returncode=130, communicate=lambda: (b"", b""))
+    monkeypatch.setattr(
+        project_run.subprocess, "Popen", lambda *words, **options: stopped
+    )
     assert main(["--protocol", "test"]) == 130
     assert "The same command resumes there." in capsys.readouterr().err
 

@@ -57,7 +57,8 @@ def test_photographs_are_classified_without_training(
     assert metrics["num_parameters"][-1] > 3_000_000  # the encoder and the classifier
 
     capsys.readouterr()
-    changed = params(photos, baseline="prototypes", seed=3)
+    wider = {**SMALL["model"], "mlp_ratio": 2.0}  # behind the encoder
+    changed = params(photos, baseline="prototypes", seed=3, model=wider)
     project.run(env="image_folder", params=changed, only_missing_outputs=True)
     said = dict(LINE.findall(capsys.readouterr().out))
     assert said["embed_images"].startswith("reused")

@@ -108,7 +108,8 @@ class TrainingConfig:
         freeze_old_tasks: keep older tasks' keys and heads as they are.
         device: ``auto`` takes a GPU where there is one.
         precision: ``auto`` takes bfloat16 on GPUs that compute it natively, and on such
-            CPUs for networks of width 256 and more.
+            CPUs for networks of width 256 and more; ``tf32`` is float32 with factors of
+            products rounded to TF32, on GPUs alone.
         compile: ``auto`` compiles the encoder's blocks on GPUs (``torch.compile``), for
             phases of 2,000 steps and more.
         graph: ``auto`` takes each step as one CUDA graph, on a GPU and in one process.
@@ -139,7 +140,7 @@ class TrainingConfig:
     class_balance: Literal["none", "sqrt", "full"] = "none"
     freeze_old_tasks: bool = True
     device: Device = "auto"
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
     compile: Literal["auto", "off"] = "auto"
     graph: Literal["auto", "off"] = "auto"
     save_minutes: NonNegativeFloat = 5.0

@@ -132,7 +132,7 @@ class Trainer:
         )
         self.teacher = None
         if teacher is not None and objective.uses("teacher"):
-            self.teacher = teacher.eval()
+            self.teacher = teacher.eval().requires_grad_(False)
             self._teacher_chunks = inference_chunks(
                 teacher, batch_size, data.device, phase.precision
             )
@@ -280,8 +280,7 @@ class Trainer:
             kind=self.objective.kind,
         )
         terms = self.objective(batch)
-        total = torch.stack(tuple(terms.values())).sum()
-        total.backward()
+        terms.total.backward()
         shard.sum_gradients(self._trainable())
         if self.phase.sharpness.rho > 0:
             self._sharpness_aware_gradient(mixed.images, batch, shard)
@@ -293,7 +292,8 @@ class Trainer:
         self.objective.after_step(batch)
         right = student.logits.detach().argmax(1) == mixed.targets.argmax(1)
         measured = {name: value.detach() for name, value in terms.items()}
-        return {**measured, "total": total.detach(), "accuracy": right.float().mean()}
+        measured["total"] = terms.total.detach()
+        return {**measured, "accuracy": right.float().mean()}
 
     def _sharpness_aware_gradient(
         self, images: Tensor, batch: Batch, shard: Shard
@@ -303,7 +303,7 @@ class Trainer:
         self._ascent.climb(trainable)
         self.optimiser.zero_grad(set_to_none=True)
         terms = self.objective(batch.seen_by(self._student_forward(images, shard)))
-        torch.stack(tuple(terms.values())).sum().backward()
+        terms.total.backward()
         shard.sum_gradients(trainable)
         self._ascent.return_to_start()
 

@@ -26,7 +26,11 @@ from daformer_kedro.learning.compilation import (
     pays_off,
     wants_compilation,
 )
-from daformer_kedro.learning.devices import autocast, resolve_precision
+from daformer_kedro.learning.devices import (
+    autocast,
+    resolve_precision,
+    rounding_to_tf32,
+)
 from daformer_kedro.learning.graph import wants_graph
 from daformer_kedro.learning.optimisation import (
     make_optimiser,
@@ -257,7 +261,8 @@ def _fit(
     )
     interval = SaveInterval(training.save_every, training.save_minutes)
     name = f"task {phase.task}, {phase.name}"
-    with counted_compilations(name) if is_compiled else nullcontext():
+    counted = counted_compilations(name) if is_compiled else nullcontext()
+    with counted, rounding_to_tf32(training.precision == "tf32"):
         return trainer.run(state, interval)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from daformer_kedro.model.computing import by_hand
+from daformer_kedro.model.computing import KeptWeights, by_hand
 from daformer_kedro.model.initialisation import default_linear
 from daformer_kedro.model.task_batch import task_matmul
 
@@ -35,6 +35,22 @@ class TaskHead(nn.Module):
             return self.linear(self.norm(embedding.to(self.linear.weight.dtype)))
 
 
+class HeadWeights(NamedTuple):
+    """Weights of all heads as a pass computes with them.
+
+    Attributes:
+        scale: (T, 1, D) of the normalisation.
+        shift: (T, 1, D) of the normalisation.
+        blocks: (blocks, width, D), the maps.
+        biases: (blocks, width, 1).
+    """
+
+    scale: torch.Tensor
+    shift: torch.Tensor
+    blocks: torch.Tensor
+    biases: torch.Tensor
+
+
 class TaskHeads(nn.ModuleList):
     """The heads of all tasks, applied together.
 
@@ -56,6 +72,7 @@ class TaskHeads(nn.ModuleList):
     ) -> None:
         super().__init__()
         self.embed_dim = embed_dim
+        self._kept: KeptWeights[HeadWeights] = KeptWeights()
         self.register_buffer("block_tasks", torch.empty(0), persistent=False)
         self.register_buffer("positions", torch.empty(0), persistent=False)
         padding = torch.zeros(_BLOCK_WIDTH, embed_dim)
@@ -97,22 +114,30 @@ class TaskHeads(nn.ModuleList):
         Returns:
             (B, C) logits of all classes, in task order.
         """
-        norms = [head.norm for head in self.tasks()]
-        scale = torch.stack([norm.weight for norm in norms])[:, None]
-        shift = torch.stack([norm.bias for norm in norms])[:, None]
-        biases = torch.cat([head.linear.bias for head in self.tasks()])
+        weights = self._kept.get(self, embeddings.dtype, self._weights)
         with by_hand(embeddings):
-            normalised = F.layer_norm(embeddings.to(scale.dtype), (self.embed_dim,))
-            normalised = torch.addcmul(shift, normalised, scale)
+            embeddings = embeddings.to(weights.scale.dtype)
+            normalised = F.layer_norm(embeddings, (self.embed_dim,))
+            normalised = normalised * weights.scale + weights.shift
             if len(self.block_tasks) > len(self):
                 normalised = normalised.index_select(0, self.block_tasks)
-            logits = task_matmul(normalised, self._blocks().mT)
-        logits = logits.transpose(0, 1).flatten(1)
-        return logits.index_select(1, self.positions) + biases
+            logits = task_matmul(weights.blocks, normalised.mT, weights.biases)
+            return logits.flatten(0, 1).index_select(0, self.positions).T
 
-    def _blocks(self) -> torch.Tensor:
-        """Return the maps in blocks of a fixed width, (blocks, width, D)."""
+    def _weights(self) -> HeadWeights:
+        norms = [head.norm for head in self.tasks()]
+        maps = [head.linear.weight for head in self.tasks()]
+        biases = [head.linear.bias[:, None] for head in self.tasks()]
+        return HeadWeights(
+            torch.stack([norm.weight for norm in norms])[:, None],
+            torch.stack([norm.bias for norm in norms])[:, None],
+            *(self._blocks(of_heads) for of_heads in (maps, biases)),
+        )
+
+    def _blocks(self, of_heads: list[torch.Tensor]) -> torch.Tensor:
+        """Bring (C_t, ...) of each head into blocks, (blocks, width, ...)."""
         parts = []
-        for head, size in zip(self.tasks(), self.task_sizes, strict=True):
-            parts += [head.linear.weight, self.padding[: -size % _BLOCK_WIDTH]]
+        for values in of_heads:
+            padding = self.padding[: -len(values) % _BLOCK_WIDTH, : values.shape[1]]
+            parts += [values, padding]
         return torch.cat(parts).unflatten(0, (-1, _BLOCK_WIDTH))

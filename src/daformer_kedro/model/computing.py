@@ -1,19 +1,22 @@
 """The type that a network computes in, and its weights in that type.
 
 Autocast to bfloat16 converts each weight and each input where it is used, keeps the
-residuals in float32 and normalises there. Encoder and decoder read the type from it, and
-compute in it from the patches to the last mean over tokens, with all weights of a pass
-converted together. Whatever sums many numbers up does so in float32 inside its kernel:
-products, normalisation, softmax and means. Without autocast nothing is converted.
+residuals in float32 and normalises there. Encoder and decoder read the type from it,
+and compute in it from the patches to the last mean over tokens, with all weights of a
+pass converted together. Whatever sums many numbers up does so in float32 inside its
+kernel: products, normalisation, softmax and means. Without autocast nothing is
+converted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+Prepared = TypeVar("Prepared")
 
 
 def compute_type(x: Tensor) -> torch.dtype:
@@ -76,36 +79,85 @@ def _converted(
     return converted
 
 
-def add_residual(x: Tensor, residual: Tensor, keep: Tensor | None) -> Tensor:
+class KeptWeights(Generic[Prepared]):
+    """Weights as a pass computes with them, kept while they stay as they are.
+
+    A teacher, or an encoder that does not train, prepares them once. Where any
+    parameter trains, each pass prepares its own: a CUDA graph changes parameters
+    unseen.
+    """
+
+    def __init__(self) -> None:
+        self._key: tuple[object, ...] | None = None
+        self._value: Prepared | None = None
+
+    def get(
+        self, module: nn.Module, dtype: torch.dtype, prepare: Callable[[], Prepared]
+    ) -> Prepared:
+        """Return what ``prepare`` makes of the module's parameters in a type."""
+        parameters = list(module.parameters())
+        changes = any(p.requires_grad or p.is_inference() for p in parameters)
+        if changes or torch.compiler.is_compiling():
+            self._key = self._value = None
+            return prepare()
+        seen = ((id(p), p._version, p.dtype, p.device) for p in parameters)
+        key = (dtype, torch.is_inference_mode_enabled(), *seen)
+        if self._value is None or key != self._key:
+            self._key, self._value = key, prepare()
+        return self._value
+
+
+def add_residual(x: Tensor, residual: Tensor, factors: Tensor | None) -> Tensor:
     """Add a residual, scaled for each image.
 
     Args:
-        x: (B, N, D) tokens.
-        residual: (B, N, D) of the same type.
-        keep: (B,) factors of the residual, in float32, or ``None`` for 1.
+        x: of any shape.
+        residual: of the same shape.
+        factors: of the residual, to be expanded to its shape; ``None`` for 1.
 
     Returns:
-        (B, N, D) of that type.
+        Of the shape and type of ``x``.
     """
-    if keep is None:
+    if factors is None:
         return x + residual
-    factors = keep[:, None, None]
     if torch.compiler.is_compiling():
         return (x + factors * residual).to(x.dtype)
     return _AddScaled.apply(x, residual, factors)
 
 
 class _AddScaled(torch.autograd.Function):
-    """One operation forward and one backward, whatever the type of the factors."""
+    """One operation forward and one backward, whatever the types."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, residual: Tensor, factors: Tensor) -> Tensor:
         ctx.save_for_backward(factors)
+        ctx.dtype = residual.dtype
         return torch.addcmul(x, factors, residual, out=torch.empty_like(x))
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         (factors,) = ctx.saved_tensors
-        scaled = torch.mul(gradient, factors, out=torch.empty_like(gradient))
-        return gradient, scaled, None
+        scaled = torch.empty_like(gradient, dtype=ctx.dtype)
+        return gradient, torch.mul(gradient, factors, out=scaled), None
+
+
+def mean_over_tokens(x: Tensor) -> Tensor:
+    """Return the mean over the tokens, (T, B, N, D) to (T, B, D)."""
+    if torch.compiler.is_compiling():
+        return x.mean(dim=2)
+    return _MeanOverTokens.apply(x)
+
+
+class _MeanOverTokens(torch.autograd.Function):
+    """The gradient is one value for all tokens, which need not be written out."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.shape = x.shape
+        return x.mean(dim=2)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return (gradient / ctx.shape[2])[:, :, None].expand(ctx.shape)

@@ -19,12 +19,16 @@ import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from daformer_kedro.objectives.batch import Batch
 from daformer_kedro.objectives.neighbourhood import concatenate_tasks
+from daformer_kedro.objectives.shares import Shares, divergence, shares_of
 from daformer_kedro.objectives.term import Need, Neighbourhood, RunningTerm, Term
 from daformer_kedro.validation import STRICT, PositiveFloat
+
+_SMALLEST_NORM = 1e-12  # as in torch.nn.functional.normalize
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -60,17 +64,16 @@ class KNNDistillation(Term):
 
     def __call__(self, batch: Batch) -> Tensor:
         """See :func:`knn_distillation_loss`."""
-        new, old = _embeddings(batch)
         neighbours = batch.once(
             "knn_distillation",
             lambda: batch_neighbours(
-                old,
+                _teachers(batch),
                 self.num_neighbours,
                 self.temperature,
                 no_image_in_common(batch.sources),
             ),
         )
-        return knn_distillation_loss(new, neighbours, self.temperature)
+        return knn_distillation_loss(_students(batch), neighbours, self.temperature)
 
     def check(self, settings: Any) -> None:
         """Refuse batches in which no sample can have two neighbours."""
@@ -99,17 +102,18 @@ class WithFeatureBank:
 
     def __call__(self, batch: Batch) -> Tensor:
         """See :meth:`FeatureBank.loss`."""
-        new, old = _embeddings(batch)
         neighbours = batch.once(
             "knn_distillation",
-            lambda: self.bank.neighbours_of(old, batch.rows, self.temperature),
+            lambda: self.bank.neighbours_of(
+                _teachers(batch), batch.rows, self.temperature
+            ),
         )
-        return self.bank.loss(new, neighbours, self.temperature)
+        return self.bank.loss(_students(batch), neighbours, self.temperature)
 
     def after_step(self, batch: Batch) -> None:
         """Move the bank towards what both models saw."""
         momentum = (2 * batch.own_share - 1).abs()
-        self.bank.refresh(*_embeddings(batch), batch.rows, momentum)
+        self.bank.refresh(_students(batch), _teachers(batch), batch.rows, momentum)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the bank's features."""
@@ -120,13 +124,15 @@ class WithFeatureBank:
         self.bank.load_state_dict(state)
 
 
-def _embeddings(batch: Batch) -> tuple[Tensor, Tensor]:
-    """Student's and teacher's embeddings of the tasks that the teacher knows."""
+def _students(batch: Batch) -> Tensor:
+    """Student's embeddings of the tasks that the teacher knows."""
+    return concatenate_tasks(batch.student.embeddings, batch.num_old_tasks)
+
+
+def _teachers(batch: Batch) -> Tensor:
+    """Teacher's embeddings of its tasks."""
     assert batch.teacher is not None
-    return (
-        concatenate_tasks(batch.student.embeddings, batch.num_old_tasks),
-        concatenate_tasks(batch.teacher.embeddings, batch.num_old_tasks),
-    )
+    return concatenate_tasks(batch.teacher.embeddings, batch.num_old_tasks)
 
 
 def no_image_in_common(sources: Tensor) -> Tensor:
@@ -150,28 +156,13 @@ class Neighbours(NamedTuple):
 
     Attributes:
         places: (B, K) int64, in the batch or in the bank.
-        shares: (B, K), the teacher's p(j | i).
-        log_shares: (B, K).
-        absent: (B, K) bool, those that are no neighbours and have no share under either
-            model; ``None`` if there are none.
+        shares: (B, K) of each by the teacher's cosine.
+        absent: (B, K) bool, whether each may be no neighbour; ``None`` if none.
     """
 
     places: Tensor
-    shares: Tensor
-    log_shares: Tensor
-    absent: Tensor | None
-
-    @classmethod
-    def of(
-        cls,
-        places: Tensor,
-        similarities: Tensor,
-        temperature: float,
-        absent: Tensor | None = None,
-    ) -> Neighbours:
-        """Return neighbours with the shares that similarities (B, K) give them."""
-        log_shares = _log_shares(similarities, temperature, absent)
-        return cls(places, log_shares.exp(), log_shares, absent)
+    shares: Shares
+    absent: Tensor | None = None
 
 
 @torch.no_grad()
@@ -196,7 +187,8 @@ def batch_neighbours(
         candidates = no_image_in_common(rows[None])
     similarities = _cosine_matrix(teacher).masked_fill(~candidates, -torch.inf)
     best, places = similarities.topk(min(num_neighbours, num_samples - 1), dim=1)
-    return Neighbours.of(places, best, temperature, best == -torch.inf)
+    absent = best == -torch.inf
+    return Neighbours(places, shares_of(_scores(best, temperature, absent)), absent)
 
 
 def knn_distillation_loss(
@@ -217,8 +209,9 @@ def knn_distillation_loss(
     """
     if len(student) < 2:
         return student.sum() * 0.0
-    new = _cosine_matrix(student).gather(1, neighbours.places)
-    return _divergence(new, neighbours, temperature)
+    similarities = _cosine_matrix(student).gather(1, neighbours.places)
+    scores = _scores(similarities, temperature, neighbours.absent)
+    return divergence(neighbours.shares, scores, 1 / len(student))
 
 
 class FeatureBank:
@@ -251,7 +244,7 @@ class FeatureBank:
         """
         places = self.neighbours[rows]
         similarities = _cosine(teacher, self.teacher_features[places])
-        return Neighbours.of(places, similarities, temperature)
+        return Neighbours(places, shares_of(_scores(similarities, temperature)))
 
     def loss(
         self, student: Tensor, neighbours: Neighbours, temperature: float
@@ -267,8 +260,9 @@ class FeatureBank:
         Returns:
             A scalar; zero where the data hold no more than two samples.
         """
-        new = _cosine(student, self.student_features[neighbours.places])
-        return _divergence(new, neighbours, temperature)
+        similarities = _cosine(student, self.student_features[neighbours.places])
+        scores = _scores(similarities, temperature)
+        return divergence(neighbours.shares, scores, 1 / len(student))
 
     @torch.no_grad()
     def refresh(
@@ -304,7 +298,26 @@ class FeatureBank:
 
 def _unit(features: Tensor) -> Tensor:
     wide = features.float() if features.dtype.itemsize < 4 else features
-    return F.normalize(wide, dim=-1)
+    return _Unit.apply(wide)
+
+
+class _Unit(torch.autograd.Function):
+    """Vectors of length 1; their gradient takes four operations, not twelve."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> Tensor:
+        norms = torch.linalg.vector_norm(features, dim=-1, keepdim=True)
+        norms = norms.clamp_min(_SMALLEST_NORM)
+        unit = features / norms
+        ctx.save_for_backward(unit, norms)
+        return unit
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        unit, norms = ctx.saved_tensors
+        along = (gradient * unit).sum(dim=-1, keepdim=True)
+        return torch.addcmul(gradient, unit, along, value=-1).div_(norms)
 
 
 def _cosine_matrix(features: Tensor) -> Tensor:
@@ -319,23 +332,12 @@ def _cosine(anchors: Tensor, neighbours: Tensor) -> Tensor:
     return torch.einsum("be,bke->bk", unit, _unit(neighbours).to(unit.dtype))
 
 
-def _log_shares(
-    similarities: Tensor, temperature: float, absent: Tensor | None
+def _scores(
+    similarities: Tensor, temperature: float, absent: Tensor | None = None
 ) -> Tensor:
-    scaled = similarities / temperature
-    if absent is not None:
-        # The least finite number: the logarithm of an absent share stays finite.
-        scaled = scaled.masked_fill(absent, torch.finfo(scaled.dtype).min)
-    return F.log_softmax(scaled, dim=1)
-
-
-def _divergence(new: Tensor, old: Neighbours, temperature: float) -> Tensor:
-    """Mean KL divergence from the teacher's shares of neighbours to the student's.
-
-    Args:
-        new: (B, K) similarities under the student.
-        old: neighbours and their shares under the teacher.
-        temperature: divides the similarities.
-    """
-    gap = old.log_shares - _log_shares(new, temperature, old.absent)
-    return (old.shares * gap).sum(1).mean()
+    """Similarities (B, K) over the temperature; who is absent gets no share."""
+    scores = similarities / temperature
+    if absent is None:
+        return scores
+    # The least finite number: the logarithm of an absent share stays finite.
+    return scores.masked_fill(absent, torch.finfo(scores.dtype).min)

@@ -35,7 +35,11 @@ class AttentionWeights(NamedTuple):
     def of(self, tasks: slice) -> AttentionWeights:
         """Return those of some tasks."""
         keys, biases, maps = (
-            None if weight is None else weight[tasks] for weight in self[1:]
+            # A slice of all would still take an operation in the backward pass.
+            weight
+            if weight is None or len(weight) == tasks.stop - tasks.start
+            else weight[tasks]
+            for weight in self[1:]
         )
         return AttentionWeights(self.shared, keys, biases, maps)
 
@@ -162,54 +166,8 @@ class DualAttention(nn.Module):
     def forward(
         self, shared: SharedAttention, weights: AttentionWeights
     ) -> Tensor | None:
-        """Attend with the keys of T tasks.
-
-        Args:
-            shared: from :meth:`share`.
-            weights: of these tasks.
-
-        Returns:
-            (B, H, N, T, d), in edition M with external attention; ``None`` where no
-            attention depends on the task.
-        """
-        parts = self.shares(shared, weights)
-        present = [part for part in parts if part is not None]
-        if not present:
-            return None
-        shares = present[0] if len(present) == 1 else present[0] + present[1]
-        batch, heads, tokens, tasks, _ = shares.shape
-        attended = torch.bmm(
-            shares.flatten(0, 1).flatten(1, 2), shared.value.flatten(0, 1)
-        )
-        return attended.view(batch, heads, tokens, tasks, -1)
-
-    # One product makes the scores of all tasks and one weighs the values, so that no
-    # query and no value is repeated for each task, as the fused kernel would have it;
-    # on a CPU with several threads its rounding was also seen to depend on the number
-    # of tasks. The shares take H·N numbers a token, less than the MLP's hidden units.
-
-    def shares(
-        self, shared: SharedAttention, weights: AttentionWeights
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Return the softmax over the keys of each part that depends on the task.
-
-        Returns:
-            External shares of edition M and internal ones, (B, H, N, T, N) each, with
-            queries before tasks before keys; ``None`` for what is not there.
-        """
-        query, external, internal = shared.query, None, None
-        if weights.maps is not None:
-            key = F.linear(shared.x, weights.maps.flatten(0, 1))
-            key = key.unflatten(-1, (len(weights.maps), self.num_heads, -1))
-            key = key.permute(0, 3, 2, 1, 4).flatten(2, 3)  # (B, H, T·N, d)
-            scores = (query * query.shape[-1] ** -0.5) @ key.mT
-            external = scores.unflatten(-1, (-1, query.shape[2])).softmax(dim=-1)
-        if weights.keys is not None and weights.biases is not None:
-            scores = F.linear(
-                query, weights.keys.flatten(0, 1), weights.biases.flatten()
-            )
-            internal = scores.unflatten(-1, weights.biases.shape).softmax(dim=-1)
-        return external, internal
+        """Attend with the keys of T tasks; see :func:`attend`."""
+        return attend(shared, weights)
 
     def attention_weights(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Return each softmax separately, to inspect; :meth:`forward` adds them up.
@@ -226,9 +184,62 @@ class DualAttention(nn.Module):
         shared = self.share(x, weights)
         external, internal = (
             None if part is None else part.permute(3, 0, 1, 2, 4)
-            for part in self.shares(shared, weights)
+            for part in task_shares(shared, weights)
         )
         if shared.key is not None:
             query = shared.query * shared.query.shape[-1] ** -0.5
             external = (query @ shared.key.mT).softmax(dim=-1)[None]
         return external, internal
+
+
+# One product makes the scores of all tasks and one weighs the values, so that no query
+# and no value is repeated for each task, as the fused kernel would have it; on a CPU
+# with several threads its rounding was also seen to depend on the number of tasks. The
+# shares take H·N numbers a token, less than the MLP's hidden units.
+
+
+def attend(shared: SharedAttention, weights: AttentionWeights) -> Tensor | None:
+    """Attend with the keys of T tasks.
+
+    Args:
+        shared: from :meth:`DualAttention.share`.
+        weights: of these tasks.
+
+    Returns:
+        (B, H, N, T, d), in edition M with external attention; ``None`` where no
+        attention depends on the task.
+    """
+    present = [part for part in task_shares(shared, weights) if part is not None]
+    if not present:
+        return None
+    shares = present[0] if len(present) == 1 else present[0] + present[1]
+    batch, heads, tokens, tasks, _ = shares.shape
+    attended = torch.bmm(shares.flatten(0, 1).flatten(1, 2), shared.value.flatten(0, 1))
+    return attended.view(batch, heads, tokens, tasks, -1)
+
+
+def task_shares(
+    shared: SharedAttention, weights: AttentionWeights
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return the softmax over the keys of each part that depends on the task.
+
+    Args:
+        shared: from :meth:`DualAttention.share`.
+        weights: of T tasks.
+
+    Returns:
+        External shares of edition M and internal ones, (B, H, N, T, N) each, with
+        queries before tasks before keys; ``None`` for what is not there.
+    """
+    query, external, internal = shared.query, None, None
+    heads, tokens, width = query.shape[1:]
+    if weights.maps is not None:
+        key = F.linear(shared.x, weights.maps.flatten(0, 1))
+        key = key.unflatten(-1, (len(weights.maps), heads, width))
+        key = key.permute(0, 3, 2, 1, 4).flatten(2, 3)  # (B, H, T·N, d)
+        scores = (query * width**-0.5) @ key.mT
+        external = scores.unflatten(-1, (len(weights.maps), tokens)).softmax(dim=-1)
+    if weights.keys is not None and weights.biases is not None:
+        scores = F.linear(query, weights.keys.flatten(0, 1), weights.biases.flatten())
+        internal = scores.unflatten(-1, weights.biases.shape).softmax(dim=-1)
+    return external, internal

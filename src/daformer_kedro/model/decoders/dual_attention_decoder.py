@@ -9,12 +9,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from daformer_kedro.config import ModelConfig
-from daformer_kedro.model.computing import by_hand, cast_together, compute_type
+from daformer_kedro.model.computing import (
+    KeptWeights,
+    add_residual,
+    by_hand,
+    cast_together,
+    compute_type,
+    mean_over_tokens,
+)
 from daformer_kedro.model.decoders.decoder import Decoder
 from daformer_kedro.model.decoders.dual_attention import (
     AttentionWeights,
     DualAttention,
     SharedAttention,
+    attend,
 )
 from daformer_kedro.model.decoders.task_residual import add_to_each_task
 from daformer_kedro.model.mlp import MLP
@@ -80,6 +88,8 @@ class DualAttentionDecoder(Decoder):
         )
         self.norm2 = nn.LayerNorm(width)
         self.mlp = MLP(width, config.mlp_ratio, generator=generator)
+        self.embed_tasks = EmbedTasks(self.norm2.eps)
+        self._kept: KeptWeights[DecoderWeights] = KeptWeights()
 
     def add_task(self, generator: torch.Generator) -> None:
         """Add the keys of one more task; nothing in them is random."""
@@ -88,6 +98,10 @@ class DualAttentionDecoder(Decoder):
     def old_task_parameters(self) -> list[nn.Parameter]:
         """Parameters that belong to all tasks but the newest."""
         return self.attn.old_task_parameters()
+
+    def repeated_modules(self) -> list[nn.Module]:
+        """Return what is the same for any number of tasks."""
+        return [self.embed_tasks]
 
     def bytes_per_task(self, num_tokens: int, itemsize: int) -> int:
         """Activations of one task for one image, about: attention, MLP, residuals.
@@ -131,7 +145,7 @@ class DualAttentionDecoder(Decoder):
             chunks = TaskChunks(1, chunks.recompute)
         dtype = compute_type(x)
         with by_hand(x):
-            weights = self._weights(dtype)
+            weights = self._kept.get(self, dtype, lambda: self._weights(dtype))
             x = x.to(dtype)
             normalised = _norm(x, weights.norm1, weights.norm1_bias, self.norm1.eps)
             shared = self.attn.share(normalised, weights.attention)
@@ -140,7 +154,7 @@ class DualAttentionDecoder(Decoder):
 
             def of_tasks(tasks: slice) -> Tensor:
                 factors = (None, None) if keep is None else keep[:, tasks].unbind()
-                return self._embed(x, shared, external, weights.of(tasks), factors)
+                return self.embed_tasks(x, shared, external, weights.of(tasks), factors)
 
             return in_chunks(of_tasks, num_tasks, chunks)
 
@@ -155,12 +169,27 @@ class DualAttentionDecoder(Decoder):
         present = [weight for weight in attention if weight is not None]
         converted = cast_together([*own, *present], dtype)
         rest = iter(converted[len(own) :])
-        return DecoderWeights(
-            AttentionWeights(*(None if w is None else next(rest) for w in attention)),
-            *converted[: len(own)],
-        )
+        shared, *per_task = (None if w is None else next(rest) for w in attention)
+        assert shared is not None  # it is always there
+        stacked = AttentionWeights(shared, *per_task)
+        return DecoderWeights(stacked, *converted[: len(own)])
 
-    def _embed(
+
+class EmbedTasks(nn.Module):
+    """From what all tasks share to the embedding of each; holds no weights.
+
+    A module of its own so that it can be compiled: the tasks are one axis of its
+    inputs, and one graph serves any number of them but one.
+
+    Args:
+        eps: of the second normalisation.
+    """
+
+    def __init__(self, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+
+    def forward(
         self,
         x: Tensor,
         shared: SharedAttention,
@@ -168,23 +197,33 @@ class DualAttentionDecoder(Decoder):
         weights: DecoderWeights,
         keep: tuple[Tensor | None, ...],
     ) -> Tensor:
-        """Embed the images for T tasks, (T, B, D)."""
+        """Embed the images for T tasks.
+
+        Args:
+            x: (B, N, D) the encoder's output.
+            shared: what the attention of all tasks shares.
+            external: (B, H, N, d) external attention of edition S.
+            weights: of the T tasks.
+            keep: (T, B) factors of each of the two residuals, or ``None``.
+
+        Returns:
+            (T, B, D).
+        """
         of_attention, of_mlp = keep
-        internal = self.attn(shared, weights.attention)  # (B, H, N, T, d)
+        internal = attend(shared, weights.attention)  # (B, H, N, T, d)
         if internal is None:
             assert external is not None  # the settings name at least one
             num_tasks = 1 if of_attention is None else len(of_attention)
             internal = external.unsqueeze(3).expand(-1, -1, -1, num_tasks, -1)
             external = None
         y, mean = add_to_each_task(x, external, internal, of_attention)
-        normalised = _norm(y, weights.norm2, weights.norm2_bias, self.norm2.eps)
+        normalised = _norm(y, weights.norm2, weights.norm2_bias, self.eps)
         hidden = F.gelu(F.linear(normalised, weights.fc1, weights.fc1_bias))
         # The second map is linear, so it is applied to the mean over the tokens.
-        pooled = hidden.sum(dim=2) / y.shape[2]
+        pooled = mean_over_tokens(hidden)
         transformed = linear_of_tasks(pooled, weights.fc2, weights.fc2_bias)
-        if of_mlp is None:
-            return mean + transformed
-        return torch.addcmul(mean, of_mlp[:, :, None], transformed)
+        factors = None if of_mlp is None else of_mlp[:, :, None]
+        return add_residual(mean, transformed, factors)
 
 
 def _norm(x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:

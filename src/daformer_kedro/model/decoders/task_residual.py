@@ -51,7 +51,7 @@ class _AddToEachTask(torch.autograd.Function):
         internal: Tensor,
         keep: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        batch, heads, tokens, tasks, width = internal.shape
+        heads, width = internal.shape[1], internal.shape[4]
         attended = internal.permute(3, 0, 2, 1, 4)  # (T, B, N, H, d)
         y = torch.empty(attended.shape, dtype=internal.dtype, device=x.device)
         image = x.unflatten(2, (heads, width))
@@ -77,7 +77,8 @@ class _AddToEachTask(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor | None, Tensor, None]:
         (keep,) = ctx.saved_tensors
         share = of_mean / of_y.shape[2]  # (T, B, D) of each token
-        of_x = of_y.sum(dim=0) + share.sum(dim=0).to(of_y.dtype)[:, None]
+        of_x = of_y.sum(dim=0)
+        torch.add(of_x, share.sum(dim=0)[:, None], out=of_x)
         of_internal = torch.empty(ctx.shape, dtype=of_y.dtype, device=of_y.device)
         heads, width = ctx.shape[1], ctx.shape[4]
         target = of_internal.permute(3, 0, 2, 1, 4)

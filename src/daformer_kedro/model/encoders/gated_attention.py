@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import nn
 
 from daformer_kedro.config import ModelConfig
 from daformer_kedro.errors import InputError
-from daformer_kedro.model.computing import by_hand, compute_type
+from daformer_kedro.model.computing import KeptWeights, by_hand, compute_type
 from daformer_kedro.model.encoders.encoder import Encoder
-from daformer_kedro.model.encoders.gated_block import EncoderBlock, block_weights
+from daformer_kedro.model.encoders.gated_block import (
+    BlockWeights,
+    EncoderBlock,
+    block_weights,
+)
 from daformer_kedro.model.initialisation import truncated_normal
 from daformer_kedro.model.patch_embedding import PatchEmbedding
 
@@ -71,6 +76,9 @@ class GatedAttentionEncoder(Encoder):
             for _ in range(config.depth - 1)
         )
         self.register_buffer("offsets", relative_offsets(side), persistent=False)
+        self._kept: KeptWeights[tuple[list[BlockWeights], Sequence[torch.Tensor]]] = (
+            KeptWeights()
+        )
 
     @classmethod
     def check(cls, config: ModelConfig, image_size: int) -> None:
@@ -103,14 +111,10 @@ class GatedAttentionEncoder(Encoder):
         """
         dtype = compute_type(images)
         with by_hand(images):
-            patches = self.patch_embed
-            weights, (weight, bias, positions) = block_weights(
-                list(self.blocks),
-                self.offsets,
-                dtype,
-                others=(patches.weight, patches.bias, self.pos_embed),
+            weights, (weight, bias, positions) = self._kept.get(
+                self, dtype, lambda: self._prepared(dtype)
             )
-            x = patches(images, weight, bias) + positions
+            x = self.patch_embed(images, weight, bias) + positions
             outputs = []
             for block, own, factors in zip(
                 self.blocks, weights, keep or [None] * self.num_blocks, strict=True
@@ -118,3 +122,11 @@ class GatedAttentionEncoder(Encoder):
                 x = block(x, own, factors)
                 outputs.append(x)
         return tuple(outputs)
+
+    def _prepared(
+        self, dtype: torch.dtype
+    ) -> tuple[list[BlockWeights], Sequence[torch.Tensor]]:
+        """Weights of all blocks; those of the patches, and the positions."""
+        patches, blocks = self.patch_embed, cast(list[EncoderBlock], [*self.blocks])
+        others = (patches.weight, patches.bias, self.pos_embed)
+        return block_weights(blocks, self.offsets, dtype, others)

@@ -18,7 +18,8 @@ from daformer_kedro.model.computing import add_residual, cast_together
 from daformer_kedro.model.initialisation import linear
 from daformer_kedro.model.mlp import MLP
 
-# In float32 σ(g) is 1 from 17 on; far beyond 60 its odds would overflow.
+# From 17 on σ(g) is 1 in float32, and σ(-g) next to nothing; beyond 88 the odds would
+# overflow.
 _LARGEST_GATE = 60.0
 
 
@@ -160,7 +161,9 @@ class EncoderBlock(nn.Module):
         Returns:
             (B, N, D).
         """
-        of_attention, of_mlp = (None, None) if keep is None else keep.unbind()
+        of_attention, of_mlp = (
+            (None, None) if keep is None else keep[:, :, None, None].unbind()
+        )
         w, width, eps = weights, x.shape[-1:], self.norm1.eps
         normalised = F.layer_norm(x, width, w.norm1, w.norm1_bias, eps)
         x = add_residual(x, self.attn(normalised, w), of_attention)
@@ -235,6 +238,7 @@ def _by_position(
         torch.cat([attn.pos_proj.weight for attn in attns]),
         offsets.flatten(0, 1).T,
     )
-    shares = scores.view(len(attns), -1, num_tokens, num_tokens).softmax(dim=-1)
-    gates = torch.stack([attn.gating_param for attn in attns]).clamp(max=_LARGEST_GATE)
-    return gates.exp()[:, :, None, None] * shares, (-gates).sigmoid()
+    gates = torch.stack([attn.gating_param for attn in attns])
+    gates = F.hardtanh(gates, -_LARGEST_GATE, _LARGEST_GATE)
+    logits = scores.view(len(attns), -1, num_tokens, num_tokens).log_softmax(dim=-1)
+    return (logits + gates[:, :, None, None]).exp(), (-gates).sigmoid()
