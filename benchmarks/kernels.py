@@ -46,7 +46,8 @@ _KERNELS = {
 """Operations of more than one kernel."""
 
 _SORTED_ACCUMULATION = 10  # kernels
-_FOREACH_BLOCK, _FOREACH_TENSORS, _FOREACH_BLOCKS = 65536, 48, 320
+_FOREACH_BLOCK, _FOREACH_BLOCKS = 65536, 320
+_FOREACH_TENSORS = (110, 64, 48, 36, 30)  # of each list, with one to five lists
 
 
 @dataclass
@@ -124,7 +125,10 @@ def _num_kernels(name: str, args: Any) -> int:
         return _SORTED_ACCUMULATION if accumulates else 1
     if name.startswith("_foreach") and name not in _KERNELS:
         blocks = sum(-(-t.numel() // _FOREACH_BLOCK) for t in args[0])
-        return max(-(-len(args[0]) // _FOREACH_TENSORS), -(-blocks // _FOREACH_BLOCKS))
+        num_lists = sum(isinstance(arg, (list, tuple)) for arg in args)
+        num_lists += not name.endswith("_")  # the results
+        most = _FOREACH_TENSORS[num_lists - 1]
+        return max(-(-len(args[0]) // most), -(-blocks // _FOREACH_BLOCKS))
     return _KERNELS.get(name, 1)
 
 

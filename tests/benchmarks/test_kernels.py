@@ -44,3 +44,21 @@ def test_a_step_has_the_flop_that_pytorch_counts(
     assert half.product_bytes < step.product_bytes
     assert sum(half.kernels.values()) > sum(step.kernels.values())  # casts
     assert sum(epoch.kernels.values()) > sum(step.kernels.values())  # augmentation
+
+
+@pytest.mark.parametrize(
+    ("num_tasks", "rho", "kernels_at_most", "gigabytes_at_most"),
+    [(1, 0.0, 360, 3.0), (10, 3.0, 900, 15.0)],
+)
+def test_a_published_step_does_not_grow_unnoticed(
+    kernels, num_tasks, rho, kernels_at_most, gigabytes_at_most
+):
+    num_batches = 4  # what is prepared once counts for a quarter
+    case = kernels.Case(num_tasks, "bfloat16", rho)
+    step, epoch = kernels.count(case, num_batches)
+
+    num_kernels = sum(step.kernels.values()) / num_batches
+    assert 300 < num_kernels < kernels_at_most + 10
+    assert step.other_bytes / num_batches < 1e9 * gigabytes_at_most
+    beside = sum(epoch.kernels.values()) / num_batches - num_kernels
+    assert beside < 320  # of four batches, which share the augmentation of sixteen

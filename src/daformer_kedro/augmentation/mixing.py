@@ -26,7 +26,7 @@ def soft_targets(targets: Tensor, num_classes: int, smoothing: float) -> Tensor:
         (B, C) float32: s / C everywhere, and 1 - s more at the class.
     """
     classes = torch.arange(num_classes, device=targets.device)
-    exact = (targets[:, None] == classes).to(torch.float32)
+    exact = targets[:, None] == classes
     return exact * (1 - smoothing) + smoothing / num_classes
 
 
@@ -136,7 +136,7 @@ class Mixing:
             generator: source of λ, the boxes and the choice between the two.
 
         Returns:
-            A row for each batch, (N, 2 L) float64: the partner's share of the pixel in
+            A row for each batch, (N, 2 L) float32: the partner's share of the pixel in
             row y and column x is the product of the numbers y and L + x. L is S with
             CutMix, 1 with mixup alone, and 0 without either.
         """
@@ -148,7 +148,7 @@ class Mixing:
         if self.mixup_alpha:
             own = sample_symmetric_beta(self.mixup_alpha, num_batches, generator)
             length = 1 if boxes is None else size
-            share = (1 - own)[:, None].expand(-1, length)
+            share = (1 - own).float()[:, None].expand(-1, length)
             blends = torch.cat((share, torch.ones_like(share)), dim=1)
         if boxes is None or blends is None:
             (only,) = (drawn for drawn in (boxes, blends) if drawn is not None)
@@ -172,15 +172,14 @@ class Mixing:
             return Mixed(images, soft, whole, is_mixture=False)
         rows, columns = drawn.chunk(2)
         own = 1 - rows[:, None] * columns
-        weight = own.mean().to(torch.float32)
-        own = own.to(images.dtype)
+        weight = own.mean()
         # exact where a share is 0 or 1, as within and without a pasted box
         mixed = torch.lerp(images.flip(0), images, own)
         return Mixed(mixed, torch.lerp(soft.flip(0), soft, weight), weight)
 
 
 def _boxes(num: int, size: int, alpha: float, generator: torch.Generator) -> Tensor:
-    """Rows and columns of random boxes, 1 inside and 0 outside: (num, 2 size) float64.
+    """Rows and columns of random boxes, 1 inside and 0 outside: (num, 2 size) float32.
 
     A box has the image's shape and its centre is uniform over the pixels; what reaches
     beyond the image is lost.
@@ -194,4 +193,4 @@ def _boxes(num: int, size: int, alpha: float, generator: torch.Generator) -> Ten
     first = (centre * size).floor() - (length / 2).floor()
     pixel = torch.arange(size, device=device)
     inside = (pixel >= first) & (pixel < first + length)
-    return inside.to(torch.float64).flatten(1)
+    return inside.float().flatten(1)
