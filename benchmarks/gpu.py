@@ -8,7 +8,8 @@
 ``check`` prints, each part by itself so that a failure costs one part: the machine and
 its ceilings; the released code's numbers and float64 parity; where a step waits for
 the device; augmentation; the textbook's step; the real step as it is, compiled and as
-a CUDA graph; whether steps repeat to the bit; candidates for the decoder. ``train``
+a CUDA graph; whether steps repeat to the bit; candidates for the decoder; what was
+aimed at. ``train``
 learns cifar100_10-10 by the fastest way that ``check`` found and trusts, stops in time,
 and resumes when it is called again. Results lie in ``build/gpu``.
 
@@ -23,7 +24,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from on_gpu import numbers, pieces, speed
+from on_gpu import goals, numbers, pieces, speed
 from on_gpu.bench import Bench
 from on_gpu.packing import NUM_TASKS, pack
 from on_gpu.report import Report
@@ -38,12 +39,14 @@ _PARTS: tuple[Callable[[Bench], None], ...] = (
     numbers.parity,
     pieces.synchronisation,
     pieces.augmentation,
+    goals.encoder,
     speed.textbook,
     numbers.graph_parity,
     speed.steps,
     speed.float32,
     numbers.repeatable,
     pieces.decoder,
+    goals.goals,
 )
 PARTS = {part.__name__: part for part in _PARTS}
 _FEWEST_SECONDS = 5

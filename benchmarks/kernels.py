@@ -87,7 +87,8 @@ class Count(TorchDispatchMode):
 
     def _add(self, func: Any, args: Any, kwargs: Any, result: Any, flop: float) -> None:
         totals, name = self.totals, _name(func)
-        leaves = [t for t in tree_leaves((args, kwargs)) if torch.is_tensor(t)]
+        read = (args, {key: value for key, value in kwargs.items() if key != "out"})
+        leaves = [t for t in tree_leaves(read) if torch.is_tensor(t)]
         is_half = any(t.dtype == torch.bfloat16 for t in leaves)
         leaves += [t for t in tree_leaves(result) if torch.is_tensor(t)]
         if all(tensor.device.type == "cpu" for tensor in leaves):

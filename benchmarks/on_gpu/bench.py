@@ -12,6 +12,7 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from daformer_kedro.config import ModelConfig
+from daformer_kedro.learning.graph import StepInput
 from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.trainer import (
     Trainer,
@@ -92,8 +93,8 @@ class Bench:
         self,
         num_tasks: int,
         *,
-        kind: type[Trainer] = Trainer,
         compiled: str = "off",
+        graph: str = "off",
         rho: float = 0.0,
         precision: str = "bfloat16",
     ) -> Trainer:
@@ -101,6 +102,7 @@ class Bench:
         training = {
             "precision": precision,
             "compile": compiled,
+            "graph": graph,
             "batch_size": self.batch_size,
             "sharpness": {"rho": rho, "first_task": True},
         }
@@ -116,12 +118,19 @@ class Bench:
             TaskImages(images.to(self.device), targets.to(self.device)),
             learning_settings(config),
             self.model(num_tasks - 1) if num_tasks > 1 else None,
-            kind,
         )
 
     def step(self, trainer: Trainer) -> Action:
         """Return one optimisation step as an action."""
-        return lambda: trainer._step(self.rows, self.pixels)
+        given = self.given(trainer, self.rows, self.pixels)
+        return lambda: trainer._take_step(given)
+
+    def given(
+        self, trainer: Trainer, rows: torch.Tensor, images: torch.Tensor
+    ) -> StepInput:
+        """Return a batch as a step takes it."""
+        (drawn,) = trainer.mixing.draw(1, IMAGE_SIZE, trainer.generator)
+        return StepInput(rows, images, drawn)
 
     def kernels(self, action: Action, steps: int = 1) -> dict[str, float]:
         """Return kernels of a step, their time and copies, as the profiler sees them.

@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from daformer_kedro.learning import chunks, trainer, training
+from daformer_kedro.learning.graph import StepInput
 from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.trainer import (
     Trainer,
@@ -38,16 +39,16 @@ class ImitatedCuda(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self._depth = 0
+        self.casts = False
 
     @contextmanager
-    def autocast(self) -> Iterator[None]:
-        """Cast inside the block, as autocast to bfloat16 does."""
-        self._depth += 1
+    def autocast(self, enabled: bool = True) -> Iterator[None]:
+        """Cast inside the block as autocast to bfloat16 does, or not at all."""
+        before, self.casts = self.casts, enabled
         try:
             yield
         finally:
-            self._depth -= 1
+            self.casts = before
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
@@ -56,9 +57,9 @@ class ImitatedCuda(TorchFunctionMode):
         if isinstance(kwargs.get("generator"), _MetaGenerator):
             del kwargs["generator"]  # there is none for meta tensors
         name = getattr(func, "__name__", "")
-        if self._depth and name in _IN_HALF:
+        if self.casts and name in _IN_HALF:
             args, kwargs = tree_map(_to_half, (args, kwargs))
-        elif self._depth and name in _IN_FLOAT32:
+        elif self.casts and name in _IN_FLOAT32:
             args, kwargs = tree_map(_to_float32, (args, kwargs))
         if name == "scaled_dot_product_attention":
             return _attention(*args)
@@ -95,7 +96,7 @@ class _FusedAdamW:
         self, parameters: Iterable[Tensor], rate: float, decay: float, *_: object
     ) -> None:
         self._parameters = [p for p in parameters if p.requires_grad]
-        self.param_groups = [{"lr": rate, "weight_decay": decay}]
+        self.param_groups = [{"initial_lr": rate, "weight_decay": decay}]
 
     def step(self) -> None:
         """Do nothing."""
@@ -176,7 +177,10 @@ def run_epoch(
             student.remove_divergence_head()
             finetune_on_memory(student, data, settings, config.finetuning)
         else:
-            teacher = model(case.num_tasks - 1) if case.num_tasks > 1 else None
+            teacher = None
+            if case.num_tasks > 1:
+                teacher = model(case.num_tasks - 1)
+                teacher.remove_divergence_head()  # as after each task
             train_task(student, data, settings, teacher=teacher)
 
 
@@ -194,9 +198,9 @@ def _imitated(step: AbstractContextManager[Any]) -> Iterator[None]:
     cuda = ImitatedCuda()
     ordinary = Trainer._step
 
-    def entered(self: Trainer, rows: Tensor, images: Tensor) -> dict[str, Tensor]:
+    def entered(self: Trainer, given: StepInput) -> dict[str, Tensor]:
         with step:
-            return ordinary(self, rows, images)
+            return ordinary(self, given)
 
     def autocast(_: torch.device, precision: torch.dtype) -> Any:
         return cuda.autocast() if precision == torch.bfloat16 else nullcontext()
@@ -208,6 +212,9 @@ def _imitated(step: AbstractContextManager[Any]) -> Iterator[None]:
             (training, "_generator", lambda *_: _MetaGenerator()),
             (chunks, "_memory", lambda _: _GPU_MEMORY),
             (trainer, "autocast", autocast),
+            (torch, "autocast", lambda _, enabled: cuda.autocast(enabled)),
+            (torch, "is_autocast_enabled", lambda _: cuda.casts),
+            (torch, "get_autocast_dtype", lambda _: torch.bfloat16),
             (Trainer, "_check_finite", lambda *_: None),
             (Trainer, "_step", entered),
             (torch.Tensor, "tolist", _read),

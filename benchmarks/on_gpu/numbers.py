@@ -8,15 +8,14 @@ from pathlib import Path
 import torch
 from parity import Comparison, Parity, read_fixture
 
-from daformer_kedro.learning.devices import autocast
-from daformer_kedro.learning.trainer import Trainer
+from daformer_kedro.learning.devices import autocast, rounding_to_tf32
+from daformer_kedro.learning.optimisation import set_rate
 from daformer_kedro.model import DAFormer, DAFormerOutput
 from daformer_kedro.model.freezing import freeze_for_training
 from daformer_kedro.objectives import Batch, Objective, terms_of
 from on_gpu.bench import Bench, relative
 from on_gpu.recipe import configuration
 from on_gpu.report import listed
-from on_gpu.trainers import GraphedTrainer
 
 _FIXTURE = Path(__file__).parents[2] / "tests" / "reference" / "daformer_s_3tasks.npz"
 _FORMS = {
@@ -29,24 +28,24 @@ Evaluated = tuple[DAFormerOutput, dict[str, torch.Tensor], torch.Tensor]
 
 
 def _tf32_choices(bench: Bench) -> tuple[bool, ...]:
-    """Return whether cuDNN may round to TF32, as it does by default: both on a GPU."""
+    """Return whether products may round to TF32: both on a GPU."""
     return (True, False) if bench.on_gpu else (False,)
 
 
 def released_numbers(bench: Bench) -> None:
-    """Compare with the released code's fixture, with and without cuDNN's TF32."""
+    """Compare with the released code's fixture, with and without TF32."""
     found = {}
     for tf32 in _tf32_choices(bench):
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=tf32):
+        with rounding_to_tf32(tf32):
             fixture = read_fixture(_FIXTURE, str(bench.device))
             errors: dict[str, float] = {}
             for result in Parity(fixture).run():
                 if isinstance(result, Comparison):
                     group = result.name.partition("/")[0]
                     errors[group] = max(errors.get(group, 0.0), result.error)
-        found[f"cudnn_tf32={tf32}"] = errors
+        found[f"tf32={tf32}"] = errors
         bench.report.row(
-            f"released numbers, float32, cudnn tf32 {tf32}: largest absolute errors "
+            f"released numbers, float32, TF32 {tf32}: largest absolute errors "
             + listed(errors, ".1e")
         )
     bench.report.keep("released_numbers", found)
@@ -99,7 +98,7 @@ class _Case:
             num_old_tasks=_NUM_OLD_TASKS,
         )
         terms = objective(batch)
-        torch.stack(tuple(terms.values())).sum().backward()
+        terms.total.backward()
         gradients = [p.grad for p in student.parameters() if p.grad is not None]
         return output, terms, torch.cat([g.double().cpu().flatten() for g in gradients])
 
@@ -129,9 +128,9 @@ def parity(bench: Bench) -> None:
         expected = case.evaluate(torch.device("cpu"), torch.float64, torch.float32)
         trials = [("bfloat16", torch.bfloat16, True)]
         for tf32 in _tf32_choices(bench):
-            trials.append((f"float32 cudnn_tf32={tf32}", torch.float32, tf32))
+            trials.append((f"float32 tf32={tf32}", torch.float32, tf32))
         for label, precision, tf32 in trials:
-            with torch.backends.cudnn.flags(enabled=True, allow_tf32=tf32):
+            with rounding_to_tf32(tf32):
                 actual = case.evaluate(bench.device, torch.float32, precision)
             errors = _errors(actual, expected)
             found[f"{form} {label}"] = errors
@@ -143,19 +142,17 @@ def graph_parity(bench: Bench) -> None:
     """Compare captured steps with ordinary ones, chance included."""
     rate, num_steps = 1e-4, 8
     losses = {}
-    for label, kind in (("eager", Trainer), ("graph", GraphedTrainer)):
-        trainer = bench.trainer(3, rho=3.0, kind=kind)
-        if isinstance(trainer, GraphedTrainer):
-            trainer.set_rates([rate] * 2)
+    for label, graph in (("eager", "off"), ("graph", "auto")):
+        trainer = bench.trainer(3, rho=3.0, graph=graph)
         for group in trainer.optimiser.param_groups:
-            if kind is Trainer:
-                group["lr"] = rate
+            set_rate(group, rate)
         totals = []
         for number in range(num_steps):
             generator = torch.Generator().manual_seed(number)
             rows = torch.randperm(bench.num_images, generator=generator)
             rows = rows[: bench.batch_size].to(bench.device)
-            totals.append(trainer._step(rows, bench.normal(number))["total"].clone())
+            given = bench.given(trainer, rows, bench.normal(number))
+            totals.append(trainer._take_step(given)["total"].clone())
         losses[label] = torch.stack(totals).tolist()
     pairs = zip(losses["eager"], losses["graph"], strict=True)
     worst = max(abs(a - b) / abs(a) for a, b in pairs)
@@ -173,8 +170,9 @@ def repeatable(bench: Bench) -> None:
         weights = []
         for _ in range(2):
             trainer = bench.trainer(3, rho=3.0, precision=precision)
+            step = bench.step(trainer)
             for _ in range(2):
-                trainer._step(bench.rows, bench.pixels)
+                step()
             parameters = trainer.model.parameters()
             weights.append(torch.cat([p.detach().flatten() for p in parameters]))
         found[precision] = float((weights[0] - weights[1]).abs().max())

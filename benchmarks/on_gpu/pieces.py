@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import torch
 import torch.nn.functional as F
@@ -21,13 +22,17 @@ from daformer_kedro.augmentation.rand_augment_operations import (
 from daformer_kedro.augmentation.transform import Augmentation
 from daformer_kedro.learning.devices import autocast
 from daformer_kedro.model import DAFormer
+from daformer_kedro.model.decoders import dual_attention_decoder
+from daformer_kedro.model.decoders.dual_attention import (
+    AttentionWeights,
+    SharedAttention,
+)
 from daformer_kedro.model.freezing import freeze_for_training
 from on_gpu.bench import Action, Bench, relative
 from on_gpu.recipe import configuration
 from on_gpu.report import listed
 
 _SECONDS_PER_DECODER = 25
-Attend = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 def synchronisation(bench: Bench) -> None:
@@ -43,9 +48,10 @@ def synchronisation(bench: Bench) -> None:
         with _waits(found):
             step()
     batches = trainer.data.images.split(bench.batch_size)
-    list(trainer.augmentation.batches(batches, trainer.generator))
+    sources = trainer.generator, trainer.host_generator
+    list(trainer.augmentation.batches(batches, *sources))
     with _waits(found):
-        list(trainer.augmentation.batches(batches, trainer.generator))
+        list(trainer.augmentation.batches(batches, *sources))
     bench.report.keep("synchronisation", found)
     places = listed(dict(found)) or "none"
     bench.report.row(f"places that wait for the device in a step: {places}")
@@ -111,14 +117,13 @@ def augmentation(bench: Bench) -> None:
 def decoder(bench: Bench) -> None:
     """Time the decoder by itself, forward and backward: as it is, and candidates.
 
-    As a function of stacked keys one compiled graph serves every number of tasks;
-    through scaled_dot_product_attention, with the bias as a mask, no scores are stored.
+    Through scaled_dot_product_attention, with the bias as a mask, no scores are stored,
+    and queries and values are repeated for each task.
     """
     trial = _DecoderTrial(bench, num_tasks=3 if bench.tiny else 10)
-    ways = {"as it is": trial.as_it_is, "sdpa": trial.candidate(_fused, False)}
+    ways = {"as it is": trial.as_it_is, "sdpa": trial.through_sdpa}
     if bench.on_gpu:
-        ways["written out, compiled"] = trial.candidate(_written_out, True)
-        ways["sdpa, compiled"] = trial.candidate(_fused, True)
+        ways["compiled"] = trial.compiled
     found: dict[str, dict[str, float]] = {}
     expected = None
     for name, way in ways.items():
@@ -160,24 +165,16 @@ class _DecoderTrial:
         """Return the embeddings, (T, B, D)."""
         return self.decoder(self.x, self.keep)
 
-    def candidate(self, attend: Attend, compiled: bool) -> Callable[[], Tensor]:
-        """Return the decoder over stacked keys as an action."""
-        whole = torch.compile(self._stacked) if compiled else self._stacked
+    def through_sdpa(self) -> Tensor:
+        """Return them by the fused kernel."""
+        with mock.patch.object(dual_attention_decoder, "attend", _fused):
+            return self.as_it_is()
 
-        def action() -> Tensor:
-            keys = torch.stack(list(self.decoder.attn.internal_keys))
-            biases = torch.stack(list(self.decoder.attn.internal_biases))
-            return whole(attend, keys, biases)
-
-        return action
-
-    def _stacked(self, attend: Attend, keys: Tensor, biases: Tensor) -> Tensor:
-        shared = self.decoder.attn.share(self.decoder.norm1(self.x))
-        attended = attend(shared.query, shared.value, keys, biases)
-        internal = attended.transpose(2, 3).flatten(3)
-        y = self.x + self.keep[0, :, :, None, None] * (internal + shared.external)
-        pooled = self.decoder.mlp.pooled(self.decoder.norm2(y))
-        return y.mean(2) + self.keep[1, :, :, None] * pooled
+    def compiled(self) -> Tensor:
+        """Return them by compiled kernels."""
+        for module in self.decoder.repeated_modules():
+            module.compile()
+        return self.as_it_is()
 
     def both_ways(self, way: Callable[[], Tensor]) -> Tensor:
         """Run forward and backward; return the output."""
@@ -195,22 +192,16 @@ class _DecoderTrial:
         return {"ms": ms, **self.bench.kernels(action)}
 
 
-def _written_out(query: Tensor, value: Tensor, keys: Tensor, biases: Tensor) -> Tensor:
-    """Internal attention of all tasks as products, (T, B, H, N, d)."""
-    scale = query.shape[-1] ** -0.5
-    scores = torch.einsum("bhnd,tmd->tbhnm", query * scale, keys)
-    weights = (scores + biases[:, None, None, None]).softmax(-1).to(value.dtype)
-    return torch.einsum("tbhnm,bhmd->tbhnd", weights, value)
-
-
-def _fused(query: Tensor, value: Tensor, keys: Tensor, biases: Tensor) -> Tensor:
-    """The same through scaled_dot_product_attention."""
-    num_tasks, (batch, heads, *rest) = len(keys), query.shape
-    shape = (num_tasks, batch * heads, *rest)
+def _fused(shared: SharedAttention, weights: AttentionWeights) -> Tensor:
+    """Internal attention through scaled_dot_product_attention, (B, H, N, T, d)."""
+    query, value, num_tasks = shared.query, shared.value, len(weights.keys)
+    batch, heads, tokens, width = query.shape
+    shape = (num_tasks, batch * heads, tokens, width)
     q, v = (
         t[None].expand(num_tasks, -1, -1, -1, -1).reshape(shape) for t in (query, value)
     )
-    k = keys.to(q.dtype)[:, None].expand(-1, shape[1], -1, -1)
-    mask = biases.to(q.dtype)[:, None, None, :].expand(-1, shape[1], shape[2], -1)
-    attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    return attended.view(num_tasks, *query.shape)
+    k = weights.keys[:, None].expand(-1, shape[1], -1, -1)
+    mask = weights.biases[:, None, None].expand(-1, shape[1], tokens, -1)
+    # The keys are already over the root of their width.
+    attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0)
+    return attended.view(num_tasks, *query.shape).permute(1, 2, 3, 0, 4)

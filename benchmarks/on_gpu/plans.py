@@ -13,8 +13,9 @@ _TRUSTED = 1e-3
 
 # Batches an epoch of CIFAR-100 in ten tasks with a memory of 2,000, at batch 128: of
 # the first task, of a later one, and of finetuning.
-_FIRST, _LATER, _FINETUNING = 39, 54, 15
-_LATER_TASKS, _FINETUNING_EPOCHS, _FEWEST_EPOCHS = 9, 20, 5
+FIRST, LATER, FINETUNING = 39, 54, 15
+LATER_TASKS, FINETUNING_EPOCHS, _FEWEST_EPOCHS = 9, 20, 5
+NUM_TASKS = 1 + LATER_TASKS
 _SECONDS_BESIDE = 30  # evaluation and selection, about 3 s a task
 
 
@@ -28,15 +29,15 @@ class Pace:
 
     def step(self, task: int) -> float:
         """Return the milliseconds of a step in a task, counted from 0."""
-        return self.early + (self.late - self.early) * task / _LATER_TASKS
+        return self.early + (self.late - self.early) * task / LATER_TASKS
 
     def epochs_within(self, seconds: float, most: int) -> int:
         """Return epochs per task with which all ten tasks end in time."""
         if math.isnan(self.late):
             return most
-        later = sum(self.step(task) for task in range(1, 1 + _LATER_TASKS))
-        one_epoch = _FIRST * self.early + _LATER * later
-        finetuning = _FINETUNING_EPOCHS * _FINETUNING * later
+        later = sum(self.step(task) for task in range(1, 1 + LATER_TASKS))
+        one_epoch = FIRST * self.early + LATER * later
+        finetuning = FINETUNING_EPOCHS * FINETUNING * later
         room = 0.93 * seconds - _SECONDS_BESIDE - finetuning / 1e3
         return max(_FEWEST_EPOCHS, min(most, int(room / (one_epoch / 1e3))))
 

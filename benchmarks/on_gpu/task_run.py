@@ -19,7 +19,7 @@ from daformer_kedro.evaluation.predictions import prediction_table
 from daformer_kedro.learning.extraction import extract
 from daformer_kedro.learning.growth import expand_model
 from daformer_kedro.learning.memory import update_memory
-from daformer_kedro.learning.progress import history_table
+from daformer_kedro.learning.progress import EpochRecord, history_table
 from daformer_kedro.learning.seeding import make_generator
 from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.training import finetune_on_memory, train_task
@@ -38,17 +38,25 @@ class OutOfTimeError(Exception):
     """The time is over, and the state of the training is stored."""
 
 
-class TimedState(StateFile):
-    """Saves when time runs out, and not every few epochs: it takes half a second."""
+class UntilTimeIsOver:
+    """Stands for ``SaveInterval``: saves when time runs out, and ends the training."""
 
-    def __init__(self, path: Path, report: Report) -> None:
-        super().__init__(path, "gpu")
+    def __init__(self, report: Report) -> None:
         self._report = report
+        self._has_ended = False
 
-    def save(self, state: dict[str, Any]) -> None:
-        """Store the state and end, once the time is over."""
-        if self._report.left() < 0:
-            super().save(state)
+    def is_over(self, num_epochs: int, seconds: float) -> bool:
+        """Return whether time has run out."""
+        self._has_ended = self._report.left() < 0
+        return self._has_ended
+
+    def on_epoch(self, record: EpochRecord) -> None:
+        """End the training, of which the state is being saved.
+
+        Raises:
+            OutOfTimeError: time has run out.
+        """
+        if self._has_ended:
             raise OutOfTimeError
 
 
@@ -170,7 +178,7 @@ class TaskRun:
             self._images(data),
             self.settings,
             teacher=None if previous is None else previous.build(self.device),
-            state=TimedState(stored.path("train.state"), self.report),
+            state=StateFile(stored.path("train.state"), "gpu"),
         )
         history_table(records).to_csv(stored.path("history.csv"), index=False)
         trained = self._checkpoint(student)
@@ -207,7 +215,7 @@ class TaskRun:
             self._images(exemplars),
             self.finetuning_settings,
             self.config.finetuning,
-            state=TimedState(stored.path("finetune.state"), self.report),
+            state=StateFile(stored.path("finetune.state"), "gpu"),
         )
         return self._checkpoint(model)
 

@@ -21,7 +21,7 @@ from on_gpu.plans import Pace, fastest_pace
 from on_gpu.recipe import configuration
 from on_gpu.report import Report
 from on_gpu.speed import PLANS
-from on_gpu.task_run import OutOfTimeError, Stored, TaskRun
+from on_gpu.task_run import OutOfTimeError, Stored, TaskRun, UntilTimeIsOver
 
 _MOST_EPOCHS = 100
 _SECONDS_TO_STORE = 5
@@ -49,10 +49,13 @@ def train(options: argparse.Namespace) -> None:
         report=report,
         compile_finetuning=not options.no_compile_finetune,
     )
-    kind = PLANS[pace.plan].kind
+    interval = UntilTimeIsOver(report)
     with ExitStack() as stack:
         stack.enter_context(observed_by(_Watch(report)))
-        stack.enter_context(mock.patch.object(training, "Trainer", kind))
+        stack.enter_context(observed_by(interval))
+        stack.enter_context(
+            mock.patch.object(training, "SaveInterval", return_value=interval)
+        )
         metrics = _all_tasks(run, data.tasks, options.tasks)
     _store(run, metrics, options, pace)
 
@@ -64,8 +67,9 @@ def _pace(options: argparse.Namespace) -> Pace:
 
 
 def _overrides(options: argparse.Namespace, pace: Pace) -> dict[str, Any]:
-    chosen: dict[str, Any] = {"schedule": options.schedule, "save_every": 1}
-    chosen["compile"] = PLANS[pace.plan].compiled
+    plan = PLANS[pace.plan]
+    chosen: dict[str, Any] = {"schedule": options.schedule}
+    chosen |= {"compile": plan.compiled, "graph": plan.graph}
     if options.epochs == "auto":
         chosen["epochs"] = pace.epochs_within(options.seconds, _MOST_EPOCHS)
     elif options.epochs:

@@ -26,6 +26,12 @@ def batch(num=4, size=8):
     return torch.randn(num, 3, size, size, generator=generator(9))
 
 
+def mix(mixing, images, targets, draws):
+    """Mix one batch."""
+    (drawn,) = mixing.draw(1, images.shape[-1], draws)
+    return mixing(images, targets, drawn)
+
+
 def test_soft_targets_by_hand():
     soft = soft_targets(torch.tensor([1, 0]), 4, 0.1)
     expected = [[0.025, 0.925, 0.025, 0.025], [0.925, 0.025, 0.025, 0.025]]
@@ -34,7 +40,7 @@ def test_soft_targets_by_hand():
 
 def test_no_mixing_only_smooths():
     images = batch()
-    mixed = Mixing(0, 0, 3, 0.3)(images, TARGETS, generator())
+    mixed = mix(Mixing(0, 0, 3, 0.3), images, TARGETS, generator())
     assert torch.equal(mixed.images, images)
     assert mixed.weight == 1
     torch.testing.assert_close(mixed.targets[0], torch.tensor([0.8, 0.1, 0.1]))
@@ -42,7 +48,7 @@ def test_no_mixing_only_smooths():
 
 def test_mixup_blends_with_the_reversed_batch():
     images = batch()
-    mixed = Mixing(0.8, 0, 3, 0.1)(images, TARGETS, generator())
+    mixed = mix(Mixing(0.8, 0, 3, 0.1), images, TARGETS, generator())
     weight = mixed.weight.item()
     assert 0 < weight < 1
     for i in range(4):
@@ -56,7 +62,7 @@ def test_cutmix_pastes_one_box_and_corrects_the_weight():
     draws = generator(2)
     mixing = Mixing(0, 1.0, 3, 0.1)
     for _ in range(20):
-        mixed = mixing(images, TARGETS, draws)
+        mixed = mix(mixing, images, TARGETS, draws)
         pasted = (mixed.images == images.flip(0)).all(dim=1)
         kept = (mixed.images == images).all(dim=1)
         assert (pasted ^ kept).all()
@@ -74,8 +80,10 @@ def test_cutmix_boxes_are_as_large_as_timms():
     images = torch.zeros(2, 1, 32, 32)
     targets = torch.tensor([0, 1])
     draws = generator(3)
+    mixing = Mixing(0, 1.0, 2, 0)
     ours = [
-        Mixing(0, 1.0, 2, 0)(images, targets, draws).weight.item() for _ in range(1500)
+        mixing(images, targets, drawn).weight.item()
+        for drawn in mixing.draw(1500, 32, draws)
     ]
     rng = np.random.default_rng(0)
     theirs = []
@@ -95,7 +103,7 @@ def test_both_take_turns():
     mixing = Mixing(0.8, 1.0, 3, 0.1)
     pasted = 0
     for _ in range(300):
-        mixed = mixing(images, TARGETS, draws).images
+        mixed = mix(mixing, images, TARGETS, draws).images
         pasted += ((mixed == images) | (mixed == images.flip(0))).all().item()
     assert 120 < pasted < 180  # 150, deviation 8.7
 
@@ -103,20 +111,20 @@ def test_both_take_turns():
 @pytest.mark.parametrize("alpha", [0.2, 0.8, 1.0, 5.0])
 def test_weights_follow_the_beta_distribution(alpha):
     draws = generator(int(10 * alpha))
-    sample = [sample_symmetric_beta(alpha, draws).item() for _ in range(1500)]
+    sample = sample_symmetric_beta(alpha, 1500, draws).tolist()
     assert kstest(sample, beta(alpha, alpha).cdf).pvalue > 1e-3
 
 
 def test_tiny_alpha_stays_finite():
     draws = generator()
-    sample = [sample_symmetric_beta(1e-3, draws).item() for _ in range(50)]
+    sample = sample_symmetric_beta(1e-3, 50, draws).tolist()
     assert all(math.isfinite(value) and 0 <= value <= 1 for value in sample)
 
 
 def test_equal_generators_mix_alike():
     images = batch()
     mixing = Mixing(0.8, 1.0, 3, 0.1)
-    first, second = (mixing(images, TARGETS, generator(5)) for _ in range(2))
+    first, second = (mix(mixing, images, TARGETS, generator(5)) for _ in range(2))
     assert torch.equal(first.images, second.images)
     assert torch.equal(first.targets, second.targets)
 

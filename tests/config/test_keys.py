@@ -132,7 +132,13 @@ def test_overrides_that_change_no_result_are_no_part_of_a_runs_command() -> None
     given = {
         "seed": 3,
         "cache": {"resume": False},
-        "training": {"save_every": 1, "save_minutes": 9, "devices": 2, "epochs": 5},
+        "training": {
+            "save_every": 1,
+            "save_minutes": 9,
+            "graph": "off",
+            "devices": 2,
+            "epochs": 5,
+        },
         "mlflow": {"register_model_as": "x"},
     }
     assert result_overrides(given) == {"seed": 3, "training": {"epochs": 5}}

@@ -95,6 +95,25 @@ def test_one_way_to_give_the_memory_ends_the_other(
     assert lay_over({"memory": below}, {"memory": above})["memory"] == memory
 
 
+@pytest.mark.parametrize(
+    ("above", "settings"),
+    [
+        ({"seed": 1}, {"ridge": 0.1}),
+        ({"baseline": "ridge"}, {"ridge": 0.1}),
+        ({"baseline_settings": {"num_random_features": 5}}, None),
+        ({"baseline": "prototypes"}, {}),
+        ({"baseline": "other", "baseline_settings": {"epochs": 2}}, {"epochs": 2}),
+    ],
+)
+def test_settings_of_a_method_end_with_the_method(
+    above: dict[str, Any], settings: dict[str, Any] | None
+) -> None:
+    below = {"baseline": "ridge", "baseline_settings": {"ridge": 0.1}}
+    both = {"ridge": 0.1, "num_random_features": 5}
+    expected = both if settings is None else settings
+    assert lay_over(below, above)["baseline_settings"] == expected
+
+
 def test_no_layer_is_changed_by_what_is_laid_over_it() -> None:
     below = {"memory": {"total": 9}}
     lay_over(below, {"memory": {"per_class": 2}})

@@ -102,8 +102,38 @@ def test_a_method_is_a_file_and_an_entry(extended: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_method_may_learn_and_choose_in_its_own_way(extended: Path) -> None:
+    command = shlex.split(COMMANDS[3])
+    done = _run(extended, *command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (models,) = extended.glob("data/06_models/test_S_linear_probe_*")
+    first, second = (
+        load_file(models / f"task_0{task}" / "checkpoint.safetensors")
+        for task in (0, 1)
+    )
+    known = [n for n in first if "divergence" not in n]
+    assert all(torch.equal(first[name], second[name]) for name in known)
+    assert "heads.1.linear.weight" in second
+    (reports,) = extended.glob("data/08_reporting/test_S_linear_probe_*")
+    history = pd.read_csv(reports / "task_01" / "training_history.csv")
+    assert history["epoch"].tolist() == [0, 1, 2]
+    assert (history["loss_classification"] == history["loss"]).all()
+    assert history["loss"].iloc[-1] < history["loss"].iloc[0]
+    assert len(pd.read_csv(reports / "results.csv")) == 3
+    (memory,) = extended.glob("data/05_model_input/test_S_linear_probe_*")
+    exemplars = pd.read_parquet(memory / "task_01" / "exemplars.parquet")
+    assert set(exemplars["target"]) == set(range(7))
+
+    again = _run(extended, *command, "--only-missing-outputs")
+    assert "task_01.train_task: reused" in again.stdout + again.stderr
+    refused = _run(extended, *command[:-1], f"{command[-1]},training.devices=2")
+    assert refused.returncode == 1
+    assert "baseline = linear_probe learns in its own way, in one" in refused.stderr
+
+
+@pytest.mark.slow
 def test_an_encoder_is_a_file_and_an_entry(extended: Path) -> None:
-    done = _run(extended, *shlex.split(COMMANDS[3]), "--to-nodes", "task_00.train_task")
+    done = _run(extended, *shlex.split(COMMANDS[4]), "--to-nodes", "task_00.train_task")
     assert done.returncode == 0, done.stdout + done.stderr
     paths = extended.glob("data/06_models/test_S_*/task_00/*.safetensors")
     names = {name for path in paths for name in load_file(path)}
@@ -123,7 +153,7 @@ def test_a_source_is_a_file_and_an_entry(extended: Path) -> None:
         )
     }
     np.savez(extended / "pneumoniamnist.npz", **arrays)
-    done = _run(extended, *shlex.split(COMMANDS[4]), "--to-nodes", "split_tasks")
+    done = _run(extended, *shlex.split(COMMANDS[5]), "--to-nodes", "split_tasks")
     assert done.returncode == 0, done.stdout + done.stderr
     (folder,) = extended.glob("data/02_intermediate/medmnist_*/images")
     stored = np.load(folder / "train_images.npy")

@@ -62,6 +62,7 @@ def test_the_table_names_every_setting_of_its_sections(
         "training.device",
         "training.precision",
         "training.compile",
+        "training.graph",
     }
     ours |= {"augmentation.random_resized_crop", "memory.per_class"}
     ours |= {"training.save_minutes", "training.save_every", "training.schedule"}

@@ -10,6 +10,7 @@ from kedro.framework.project import settings
 
 from daformer_kedro.config.run import Config
 from daformer_kedro.run_state import RunState, StateHooks
+from daformer_kedro.usage import UsageError
 
 
 def test_a_run_validates_its_settings_once(
@@ -59,3 +60,26 @@ def test_a_state_says_how_to_repeat_its_results() -> None:
     state = RunState(Config(seed=3), Path("/project"), env="test", overrides=given)
     assert state.command == "kedro run --env test --params seed=3"
     assert state.run_key.startswith("digits_S_order-identity_seed3_")
+
+
+def test_grey_images_take_the_mean_of_what_a_pretrained_encoder_wants(
+    untouched: Any,
+) -> None:
+    wanted = {
+        "model": {"encoder": "resnet18.tv_in1k", "embed_dim": None},
+        "preprocessing": {"mean": None, "std": None},
+    }
+    config = untouched.context(None, wanted).state.config
+    assert config.preprocessing.mean == pytest.approx((0.449,))
+    assert config.preprocessing.std == pytest.approx((0.226,))
+
+
+def test_a_number_for_each_channel_is_asked_for_before_anything_is_read(
+    untouched: Any,
+) -> None:
+    three = {"mean": [0.5] * 3, "std": [0.2] * 3}
+    message = (
+        r"preprocessing\.mean = \[0.5, 0.5, 0.5\] has 3 channels; images of digits"
+    )
+    with pytest.raises(UsageError, match=message):
+        untouched.context(None, {"preprocessing": three})

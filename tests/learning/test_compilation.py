@@ -6,19 +6,34 @@ import copy
 import logging
 from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from torch._dynamo import utils as dynamo
 
-from daformer_kedro.config import ModelConfig
-from daformer_kedro.learning import compilation
+from daformer_kedro.config import (
+    AugmentationConfig,
+    ModelConfig,
+    PreprocessingConfig,
+    SharpnessConfig,
+    TrainingConfig,
+)
+from daformer_kedro.config.run import LossesConfig
+from daformer_kedro.errors import InputError
+from daformer_kedro.learning import compilation, training
 from daformer_kedro.learning.compilation import (
     compile_encoder,
+    counted_compilations,
     is_compiled,
     wants_compilation,
 )
+from daformer_kedro.learning.progress import EpochRecord, observed_by
+from daformer_kedro.learning.task_images import TaskImages
+from daformer_kedro.learning.training import LearningSettings, train_task
 from daformer_kedro.model import DAFormer
+from daformer_kedro.objectives.knn_distillation import KNNDistillation
 
 BATCH = 3
 
@@ -109,3 +124,129 @@ def test_without_a_compiler_training_goes_on_and_it_is_said_once(
 )
 def test_auto_compiles_on_gpus(setting: str, device: str, expected: bool) -> None:
     assert wants_compilation(setting, torch.device(device)) is expected
+
+
+class Counting:
+    """A backend that runs eagerly and counts what it is asked to compile."""
+
+    def __init__(self) -> None:
+        self.num_asked = 0
+
+    def __call__(self, module: torch.fx.GraphModule, inputs: object) -> object:
+        self.num_asked += 1
+        return module.forward
+
+
+def deep_model(task_sizes: list[int]) -> DAFormer:
+    config = ModelConfig(
+        patch_size=4, embed_dim=16, depth=4, num_heads=2, stochastic_depth=0.2
+    )
+    model = DAFormer(config, image_size=8, in_channels=1, task_sizes=task_sizes)
+    return model.eval()  # as a model that grows comes out of its checkpoint
+
+
+@pytest.fixture
+def backend(monkeypatch: pytest.MonkeyPatch) -> Counting:
+    """Have trainings on this CPU compile, with a backend that counts."""
+    counting = Counting()
+    monkeypatch.setattr(training, "wants_compilation", lambda *_: True)
+    monkeypatch.setattr(compilation, "_FEWEST_STEPS", 6)
+    monkeypatch.setattr(
+        training, "compile_encoder", partial(compile_encoder, backend=counting)
+    )
+    return counting
+
+
+def train(teacher: DAFormer | None, num_images: int = 24, **changes: Any) -> list[int]:
+    """Train a task; return how many kinds of input there were when each epoch ended."""
+    counts: list[int] = []
+
+    class Observer:
+        def on_epoch(self, record: EpochRecord) -> None:
+            counts.append(dynamo.counters["stats"]["unique_graphs"])
+
+    images = torch.zeros(num_images, 1, 8, 8, dtype=torch.uint8)
+    data = TaskImages(images, torch.arange(num_images) % 2)
+    settings = LearningSettings(
+        training=TrainingConfig(**{"epochs": 2, "batch_size": 8} | changes),
+        losses=LossesConfig(knn_distillation=KNNDistillation(weight=0.0)),
+        augmentation=AugmentationConfig(),
+        preprocessing=PreprocessingConfig((0.5,), (0.5,)),
+        seed=0,
+    )
+    sizes = [2] if teacher is None else [*teacher.task_sizes, 2]
+    with observed_by(Observer()):
+        train_task(deep_model(sizes), data, settings, teacher=teacher, validation=data)
+    return counts
+
+
+def test_the_trial_is_the_pass_that_trains(
+    backend: Counting, caplog: pytest.LogCaptureFixture
+) -> None:
+    trial = compilation._try_encoder
+    tried: list[int] = []
+
+    def noted(model: DAFormer, batch_size: int) -> None:
+        trial(model, batch_size)
+        tried.append(backend.num_asked)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compilation, "_try_encoder", noted)
+        train(None)
+        train(deep_model([2]), sharpness=SharpnessConfig(rho=0.5))
+    # One kind of input with gradients, for all blocks of both tasks, and the teacher's.
+    assert tried == [1, 1, 2]
+    assert backend.num_asked == 2
+    assert "compiled the encoder again" not in caplog.text
+
+
+def test_validation_does_not_compile(backend: Counting) -> None:
+    assert train(None, patience=5) == [1, 1]  # it takes all 24 images at a time
+
+
+def test_a_short_training_is_not_compiled(backend: Counting) -> None:
+    train(None, epochs=1)  # three steps
+    assert backend.num_asked == 0
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")
+def test_compiling_while_training_is_counted_and_said(
+    backend: Counting, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(compilation, "_try_encoder", lambda *_: None)
+    train(None)
+    assert (
+        "task 0, train compiled the encoder again while it trained (times: 1)"
+        in caplog.text
+    )
+
+
+def test_many_kinds_of_input_do_not_end_compiling_unnoticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counting = Counting()
+
+    def work(x: torch.Tensor, number: int) -> torch.Tensor:
+        return x + number
+
+    with (
+        torch._dynamo.config.patch(automatic_dynamic_shapes=False),
+        counted_compilations("task 1, train"),
+    ):
+        compiled = torch.compile(work, backend=counting)
+        for number in range(20):
+            compiled(torch.zeros(1), number)
+    assert counting.num_asked == 20  # PyTorch's own limit is 8
+    monkeypatch.setattr(compilation, "_MOST_KINDS", 20)
+
+    def one_more() -> None:
+        with (
+            torch._dynamo.config.patch(automatic_dynamic_shapes=False),
+            counted_compilations("task 1, train"),
+        ):
+            compiled(torch.zeros(1), 21)
+
+    with pytest.raises(
+        InputError, match=r"(?s)task 1, train.*than 20.*allowed here: off"
+    ):
+        one_more()

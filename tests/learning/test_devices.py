@@ -8,8 +8,11 @@ import torch
 from daformer_kedro.errors import InputError
 from daformer_kedro.learning.devices import (
     check_devices,
+    describe_precision,
     rank_device,
+    resolve_device,
     resolve_precision,
+    rounding_to_tf32,
 )
 
 
@@ -67,3 +70,40 @@ def test_auto_takes_bfloat16_on_cpus_where_it_gains(
     assert resolve_precision("auto", cpu, embed_dim) == expected
     assert resolve_precision("float32", cpu, embed_dim) == torch.float32
     assert resolve_precision("bfloat16", cpu, embed_dim) == torch.bfloat16
+
+
+def tf32() -> list[str]:
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+    return [backend.fp32_precision for backend in backends]
+
+
+def test_float32_means_float32_unless_tf32_is_asked_for() -> None:
+    torch.backends.cudnn.conv.fp32_precision = "tf32"  # as PyTorch begins
+    resolve_device("cpu")
+    assert tf32() == ["ieee", "ieee"]
+    with rounding_to_tf32(True):
+        assert tf32() == ["tf32", "tf32"]
+    assert tf32() == ["ieee", "ieee"]
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"),
+    [
+        ("auto", "bfloat16, TF32 off"),
+        ("float32", "float32, TF32 off"),
+        ("tf32", "float32, TF32 on"),
+    ],
+)
+def test_the_precision_of_a_gpu_is_said(
+    monkeypatch: pytest.MonkeyPatch, precision: str, expected: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    assert describe_precision(precision, torch.device("cuda"), 96) == expected
+
+
+def test_a_cpu_has_no_tf32() -> None:
+    cpu = torch.device("cpu")
+    assert describe_precision("float32", cpu, 96) == "float32"
+    message = r"training\.precision = 'tf32' .* runs on cpu; allowed: auto, float32, bf"
+    with pytest.raises(InputError, match=message):
+        resolve_precision("tf32", cpu, 96)

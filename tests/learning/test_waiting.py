@@ -111,6 +111,13 @@ def grouped(numbers, arguments):
     return Groups(*map(mode.from_tensor, tables), counts)
 
 
+def fused_adamw(parameters, *args, lr, **options):
+    """Stand for the kernel, which has no fake form with a rate on the GPU."""
+    assert lr.device == GPU
+    for parameter in parameters:
+        parameter.mul_(lr)
+
+
 @pytest.fixture
 def reads(monkeypatch):
     """Inside, tensors are fake and epochs are watched; lists what is read."""
@@ -138,6 +145,7 @@ def reads(monkeypatch):
     monkeypatch.setattr(RandAugment, "__call__", on_real_draws)
     monkeypatch.setattr(rand_augment_operations, "group_by_operation", grouped)
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+    monkeypatch.setattr(torch, "_fused_adamw_", fused_adamw)
     monkeypatch.setattr(chunks, "_memory", lambda device: 2**30)
     # what turns autocast off on a machine without a GPU
     monkeypatch.setattr(common, "amp_definitely_not_available", lambda: False)
@@ -150,7 +158,7 @@ def settings(**changes):
     """All kinds of chance, on resident images."""
     return LearningSettings(
         training=TrainingConfig(
-            epochs=2, batch_size=8, clip_norm=1.0, compile="off", **changes
+            epochs=2, batch_size=8, clip_norm=1.0, compile="off", graph="off", **changes
         ),
         losses=LossesConfig(),
         augmentation=AugmentationConfig(
@@ -251,8 +259,8 @@ def test_finetuning_reads_once_an_epoch(reads):
 def test_waiting_would_be_noticed(reads, monkeypatch, wait, error):
     step = Trainer._step
 
-    def waits(self, rows, images):
-        result = step(self, rows, images)
+    def waits(self, given):
+        result = step(self, given)
         wait(result["total"])
         return result
 

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import torch
+from torch import nn
 
-from daformer_kedro.config import ModelConfig, PreprocessingConfig
+from daformer_kedro import methods
+from daformer_kedro.config import ModelConfig, PreprocessingConfig, TrainingConfig
 from daformer_kedro.config.run import Config, apply_overlays
+from daformer_kedro.config.sections import check_ranks
 from daformer_kedro.errors import InputError
 from daformer_kedro.learning.extraction import extract
 from daformer_kedro.methods import METHODS
-from daformer_kedro.methods.classifiers import NearestMeans
+from daformer_kedro.methods.classifiers import LinearClassifier, NearestMeans
+from daformer_kedro.methods.method import Method
 from daformer_kedro.methods.nearest_mean import NearestMean
 from daformer_kedro.methods.weight_alignment import WeightAlignment
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from daformer_kedro.learning.task import LearningTask
 
 NOTHING = torch.empty(0)
 
@@ -91,6 +99,76 @@ def test_class_means_are_stored_with_the_model_and_end_with_the_next_task() -> N
     again.add_task(1)
     assert again.closed_form is None
     assert again(image).logits.shape == (1, 3)
+
+
+class Constant(nn.Module):
+    """A classifier in a method's own file."""
+
+    def __init__(self, logits: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("logits", logits)
+
+    def forward(self, embeddings: torch.Tensor) -> torch.Tensor:
+        return self.logits.expand(embeddings.shape[1], -1)
+
+
+class Guesses(Method):
+    label = "guesses"
+    classifier_types = (Constant,)
+
+
+def test_a_methods_own_classifier_is_built_again_from_a_checkpoint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = _model([1, 1])
+    model.closed_form = Constant(torch.tensor([1.0, 2.0]))
+    checkpoint = Checkpoint.of(
+        model, preprocessing=PreprocessingConfig(), class_names=("a", "b")
+    )
+    with pytest.raises(InputError, match="'Constant' is not a classifier of any"):
+        checkpoint.build()
+    monkeypatch.setattr(methods, "METHODS", {**METHODS, "guesses": Guesses})
+    again = checkpoint.build()
+    assert again(torch.zeros(3, 1, 8, 8)).logits.tolist() == [[1, 2]] * 3
+
+
+def test_checkpoints_that_do_not_name_their_classifier_load() -> None:
+    model = _model([1, 1])
+    NearestMean().finish(model, torch.eye(32)[:2], torch.tensor([1, 0]))
+    about = {"preprocessing": PreprocessingConfig(), "class_names": ("a", "b")}
+    for classifier in (
+        model.closed_form,
+        LinearClassifier(torch.ones(2, 5), torch.ones(32, 5)),
+    ):
+        model.closed_form = classifier
+        checkpoint = Checkpoint.of(model, **about)  # type: ignore[arg-type]
+        named = dict(checkpoint.description)
+        assert named.pop("closed_form") == type(classifier).__name__
+        again = Checkpoint(checkpoint.weights, named).build()
+        assert type(again.closed_form) is type(classifier)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize(
+    ("supports_ranks", "name"), [(False, "own"), (True, "own"), (False, "replay")]
+)
+def test_a_way_to_learn_that_knows_no_ranks_is_refused_on_several_devices(
+    supports_ranks: bool, name: str, devices: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Own(Method):
+        label = "own"
+
+        def learn(self, task: LearningTask) -> None:
+            """Do nothing."""
+
+    monkeypatch.setattr(Own, "supports_ranks", supports_ranks)
+    monkeypatch.setitem(cast("dict[str, type[Method]]", METHODS), "own", Own)
+    training = TrainingConfig(devices=devices)
+    if devices == 1 or supports_ranks or name == "replay":
+        check_ranks(name, training)
+        return
+    with pytest.raises(ValueError, match=r"own learns in its own way.*devices = 2"):
+        check_ranks(name, training)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -1,9 +1,15 @@
 """Dual attention against a loop over tasks and heads."""
 
+import copy
+
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounterWithBackend
 
+from daformer_kedro.config import ModelConfig
 from daformer_kedro.model.decoders.dual_attention import DualAttention
+from daformer_kedro.model.decoders.dual_attention_decoder import DualAttentionDecoder
+from daformer_kedro.model.decoders.task_residual import add_to_each_task
 
 BOTH = ("external", "internal")
 
@@ -24,14 +30,20 @@ def make(edition="S", parts=BOTH, num_tasks=3, dtype=torch.float32):
 
 
 class Whole(torch.nn.Module):
-    """What tasks share and what they do not, in one call."""
+    """What tasks share and what they do not, in one call: (T, B, N, D)."""
 
     def __init__(self, attention):
         super().__init__()
         self.attention = attention
 
     def forward(self, x):
-        return self.attention(self.attention.share(x))
+        weights = self.attention.weights()
+        shared = self.attention.share(x, weights)
+        external = self.attention.external(shared)
+        internal = self.attention(shared, weights)
+        if internal is None:
+            internal, external = external.unsqueeze(3), None
+        return add_to_each_task(torch.zeros_like(x), external, internal, None)[0]
 
 
 def by_loop(attention, x, task):
@@ -101,3 +113,35 @@ def test_gradients_in_float64(edition):
 
     inputs = (x[:2].requires_grad_(), *attention.parameters())
     assert torch.autograd.gradcheck(run, inputs)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
+@pytest.mark.parametrize("edition", ["S", pytest.param("M", marks=pytest.mark.slow)])
+def test_two_graphs_serve_any_number_of_tasks(edition):
+    """One of a single task, whose axis the compiler drops, and one of more tasks."""
+    config = ModelConfig(
+        embed_dim=24, num_heads=3, depth=2, patch_size=4, edition=edition
+    )
+    counter = CompileCounterWithBackend("aot_eager")
+    generator = torch.Generator().manual_seed(0)
+    decoder = DualAttentionDecoder(config, 16, generator=generator)
+    x = torch.randn(5, 16, 24, generator=generator)
+    torch.compiler.reset()
+    for num_tasks in range(1, 6):
+        with torch.no_grad():
+            for parameter in decoder.parameters():
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+        keep = torch.rand(2, num_tasks, 5, generator=generator)
+        results = []
+        for compiled in (False, True):
+            model = copy.deepcopy(decoder)
+            if compiled:
+                for module in model.repeated_modules():
+                    module.compile(backend=counter)
+            output = model(x, keep)
+            output.square().sum().backward()
+            results.append((output, [p.grad for p in model.parameters()]))
+        torch.testing.assert_close(*results, atol=1e-4, rtol=1e-4)
+        decoder.add_task(generator)
+    torch.compiler.reset()
+    assert counter.frame_count == 2

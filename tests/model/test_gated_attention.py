@@ -3,18 +3,23 @@
 import pytest
 import torch
 
-from daformer_kedro.model.encoders.gated_attention import (
-    GatedPositionalAttention,
+from daformer_kedro.model.encoders.gated_attention import relative_offsets
+from daformer_kedro.model.encoders.gated_block import (
+    EncoderBlock,
+    block_weights,
     locality_weights,
-    relative_offsets,
 )
 
 
-def make(num_heads=4, embed_dim=8, seed=0):
+def make_block(num_heads=4, embed_dim=8, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return GatedPositionalAttention(
-        embed_dim, num_heads, locality_strength=1.0, generator=generator
+    return EncoderBlock(
+        embed_dim, num_heads, 2.0, locality_strength=1.0, generator=generator
     )
+
+
+def make(**sizes):
+    return make_block(**sizes).attn
 
 
 def test_relative_offsets_point_from_query_to_key():
@@ -52,14 +57,27 @@ def test_start():
     assert attention.proj.bias.abs().max() == 0
 
 
-def test_blend_of_content_and_position():
-    attention = make(num_heads=2)
+@pytest.mark.parametrize("gate", [None, -70.0, 17.0, 90.0])
+def test_blend_of_content_and_position(gate):
+    """Each of two blocks, whose weights are prepared together."""
+    blocks = [make_block(num_heads=2, seed=seed) for seed in (0, 1)]
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for parameter in attention.parameters():
+        for parameter in (p for block in blocks for p in block.parameters()):
             parameter.normal_(generator=generator)
+            if gate is not None and parameter.shape == (2,):
+                parameter[0] = gate
     x = torch.randn(3, 9, 8, generator=generator)
     offsets = relative_offsets(3)
+    prepared, _ = block_weights(blocks, offsets, torch.float32)
+    for block, weights in zip(blocks, prepared, strict=True):
+        expected = blended(block.attn, x, offsets)
+        torch.testing.assert_close(
+            block.attn(x, weights), expected, atol=1e-5, rtol=1e-4
+        )
+
+
+def blended(attention, x, offsets):
     query, key = attention.qk(x).split(8, dim=-1)
     value, gate = attention.v(x), attention.gating_param.sigmoid()
     heads = []
@@ -68,5 +86,4 @@ def test_blend_of_content_and_position():
         position = attention.pos_proj(offsets)[..., head].softmax(-1)
         weights = (1 - gate[head]) * content + gate[head] * position
         heads.append(weights @ value[..., part])
-    expected = attention.proj(torch.cat(heads, dim=-1))
-    torch.testing.assert_close(attention(x, offsets), expected, atol=1e-5, rtol=1e-4)
+    return attention.proj(torch.cat(heads, dim=-1))

@@ -18,7 +18,8 @@ from daformer_kedro.errors import InputError
 from daformer_kedro.model import DAFormer, check_model
 from daformer_kedro.model.attention_maps import attention_maps
 from daformer_kedro.model.checkpoint import Checkpoint
-from daformer_kedro.model.encoders import encoder_class
+from daformer_kedro.model.encoders import encoder_class, timm_backbone
+from daformer_kedro.model.encoders.defaults import fill_from_encoder
 from daformer_kedro.model.encoders.timm_backbone import outline
 from daformer_kedro.model.encoders.timm_encoder import TimmEncoder
 from daformer_kedro.model.freezing import freeze_for_finetuning, freeze_for_training
@@ -172,6 +173,24 @@ def test_defaults_are_timms() -> None:
     assert found["preprocessing"]["mean"] == [0.485, 0.456, 0.406]
     assert found["preprocessing"]["image_size"] == 160
     assert found["preprocessing"]["resize"] == 182  # timm rounds 160 / 0.875 down
+
+
+@pytest.mark.parametrize(
+    ("is_grey", "mean", "std"),
+    [
+        (False, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        (True, [1.347 / 3], [0.678 / 3]),
+    ],
+)
+def test_grey_images_are_normalised_by_the_mean_of_the_colours(
+    is_grey, mean, std
+) -> None:
+    nothing = {"mean": None, "std": None, "image_size": None, "resize": None}
+    parameters = {"model": {"encoder": "resnet18.tv_in1k"}, "preprocessing": nothing}
+    filled = fill_from_encoder(parameters, of_files=False, is_grey=lambda: is_grey)
+    assert filled["preprocessing"]["mean"] == pytest.approx(mean)
+    assert filled["preprocessing"]["std"] == pytest.approx(std)
+    assert filled["preprocessing"]["image_size"] is None
 
 
 @pytest.mark.parametrize("name", [VIT, "swin_s3_tiny_224"])
@@ -358,6 +377,28 @@ def test_what_is_refused(name, settings, said) -> None:
     config = ModelConfig(encoder=name, encoder_settings={"input_size": 32} | settings)
     with pytest.raises(InputError, match=said):
         check_model(config, 32)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ZeroDivisionError("division by zero"), InputError),
+        (AssertionError("Input height (17) …"), InputError),
+        (AttributeError("no attribute 'grid'"), AttributeError),
+        (TypeError("unexpected keyword"), TypeError),
+        (KeyError("stem"), KeyError),
+        (MemoryError("no room"), MemoryError),
+    ],
+)
+def test_only_sizes_that_do_not_fit_are_laid_to_the_settings(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, expected: type[Exception]
+) -> None:
+    def broken(name: str, side: int) -> None:
+        raise error
+
+    monkeypatch.setattr(timm_backbone, "create_empty", broken)
+    with pytest.raises(expected, match=re.escape(str(error))):
+        outline.__wrapped__(VIT, 17)
 
 
 def test_old_logits_stay_to_the_bit_when_a_task_is_added() -> None:

@@ -38,14 +38,14 @@ def batch_loss(
     temperature: float,
     candidates: Tensor | None = None,
 ) -> Tensor:
-    neighbours = batch_neighbours(teacher, num, candidates)
+    neighbours = batch_neighbours(teacher, num, temperature, candidates)
     return knn_distillation_loss(student, neighbours, temperature)
 
 
 def bank_loss(
     bank: FeatureBank, student: Tensor, teacher: Tensor, rows: Tensor
 ) -> Tensor:
-    return bank.loss(student, bank.neighbours_of(teacher, rows), 0.1)
+    return bank.loss(student, bank.neighbours_of(teacher, rows, 0.1), 0.1)
 
 
 def test_task_embeddings_are_joined_for_the_known_tasks_alone() -> None:

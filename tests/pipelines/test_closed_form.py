@@ -57,17 +57,33 @@ def test_photographs_are_classified_without_training(
     assert metrics["num_parameters"][-1] > 3_000_000  # the encoder and the classifier
 
     capsys.readouterr()
-    changed = params(photos, baseline="prototypes", seed=3)
+    wider = {**SMALL["model"], "mlp_ratio": 2.0}  # behind the encoder
+    changed = params(photos, baseline="prototypes", seed=3, model=wider)
     project.run(env="image_folder", params=changed, only_missing_outputs=True)
     said = dict(LINE.findall(capsys.readouterr().out))
     assert said["embed_images"].startswith("reused")
     assert not said["task_00.learn_task"].startswith("reused")
 
+    reporting = project.path / "data" / "08_reporting" / models.name
+    found = json.loads((reporting / "confidence.json").read_text())
+    errors = found["calibration"]["expected_calibration_error"]
+    assert errors.keys() == {"test", "held_out"}
+    assert errors["test"]["after"] < errors["test"]["before"]
+    assert found["unknown"]["score"] == "distance_to_means"
+    assert found["unknown"]["average_auroc"] == 1
+    assert all("known_kept" in task for task in found["unknown"]["after_task"])
+
+    stripes = tmp_path / "stripes.png"
+    pixels = np.zeros((40, 40, 3), dtype=np.uint8)
+    pixels[::2] = (255, 255, 0)
+    Image.fromarray(pixels).save(stripes)
     image = photos / "green" / "0.jpg"
-    run_key = models.name
-    words = [str(image), "--project", str(project.path), "--model", run_key]
-    assert predict(words) == 0
-    assert "green" in capsys.readouterr().out
+    words = [str(image), str(stripes), "--project", str(project.path)]
+    assert predict([*words, "--model", models.name]) == 0
+    said = capsys.readouterr()
+    assert "green" in said.out
+    assert "?" in said.out
+    assert "not calibrated" not in said.err
 
 
 def test_a_class_that_arrives_is_embedded_alone(
@@ -102,6 +118,18 @@ def test_a_class_that_arrives_is_embedded_alone(
             "baseline = ridge trains nothing, so it needs an encoder",
         ),
         ({"model": {"encoder": "tf_efficientnet_lite00"}}, "tf_efficientnet_lite0"),
+        (
+            {"augmentation": {"stored_views": 2}},
+            r"stored_views = 2 would store the same version again: set what changes",
+        ),
+        (
+            {
+                "augmentation": {"stored_views": 2, "horizontal_flip": 0.5},
+                "baseline": "none",
+                "model": {"encoder_settings": {"train": "all", "input_size": 32}},
+            },
+            r"stored_views = 2 needs an encoder .* that stays as it is",
+        ),
         ({"baseline_settings": {"lambda": 1}}, r"baseline_settings\.lambda is not a"),
     ],
 )
@@ -120,6 +148,7 @@ def test_daformer_learns_from_the_stored_tokens(project: Any, tmp_path: Path) ->
         "finetuning": {"epochs": 1},
         "losses": {"knn_distillation": {"num_neighbours": 3}},
         "memory": {"per_class": 3},
+        "augmentation": {"stored_views": 3, "horizontal_flip": 0.5},
     }
     project.run(env="image_folder_daformer", params=params(photos) | short)
     results = pd.read_csv(project.folder("08_reporting") / "results.csv")
@@ -127,3 +156,4 @@ def test_daformer_learns_from_the_stored_tokens(project: Any, tmp_path: Path) ->
     assert results["num_exemplars"].tolist() == [3, 6, 9]
     (tokens,) = project.path.glob("data/04_feature/image_folder_*/tokens")
     assert np.load(tokens / "train_tokens.npy").shape[1:] == (1, 1280)
+    assert np.load(tokens / "train_views.npy").shape[1:] == (2, 1, 1280)

@@ -18,6 +18,7 @@ from daformer_kedro.pipelines.ingestion.nodes import (
     order_classes_node,
     read_images_node,
 )
+from daformer_kedro.pipelines.task.method_nodes import learn_by_method_node
 from daformer_kedro.pipelines.task.nodes import (
     assemble_task_data_node,
     finetune_on_memory_node,
@@ -208,7 +209,10 @@ def trainings() -> list[dict[str, str]]:
         "serving/model_card.py: CC BY 4.0 → CC BY 3.0",
         "methods/dytox.py: = 0.8 → = 0.7",
         "methods/weight_alignment.py: newest.mul_ → newest.div_",
-        "pipelines/task/finish_nodes.py: finish( → finish(None, ",
+        "methods/classifiers.py: _TEMPERATURE = 0.1 → _TEMPERATURE = 0.2",
+        "methods/__init__.py: } → 'new': Replay}",
+        "learning/task.py: def train( → def train(more, ",
+        "pipelines/task/method_nodes.py: finish( → finish(None, ",
         "scenario/class_orders/cifar100_order1.json: [ → [ ",
     ],
 )
@@ -216,6 +220,27 @@ def test_no_training_depends_on_what_it_does_not_use(edit: Edit, change: str) ->
     before = trainings()
     edit(change)
     assert trainings() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "counts"),
+    [
+        ("methods/prototypes.py: class Prototypes → class P", False),
+        ('methods/__init__.py: "ridge": Ridge → "ridge": Replay', False),
+        ("methods/nearest_mean.py: unit.shape[1] → unit.shape[-1]", False),
+        ("pipelines/task/method_nodes.py: .choose(candidates) → .choose(0)", False),
+        ("pipelines/task/method_nodes.py: .learn(task) → .learn(0)", True),
+        ("learning/task.py: def train( → def train(more, ", True),
+        ("learning/epochs.py: == num_epochs → != num_epochs", True),
+        ("learning/trainer.py: def run( → def run(more, ", True),
+    ],
+)
+def test_a_step_of_a_methods_own_depends_on_no_method_by_itself(
+    edit: Edit, change: str, counts: bool
+) -> None:
+    before = code_of(learn_by_method_node)
+    edit(change)
+    assert (code_of(learn_by_method_node) != before) == counts
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from daformer_kedro.serving.finished_runs import (
     read_newest_run,
     read_run,
 )
+from daformer_kedro.storage.record import Provenance, Record, write_record
 
 
 def store(data: Path, key: str, model: ServedModel, learnt: int, tested: int) -> None:
@@ -48,6 +49,21 @@ def test_the_newest_comes_first_and_unfinished_ones_do_not_count(
     old = read_run(tmp_path, "old")
     assert old.name == "old"
     assert old.made == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("evaluated", "is_finished"), [("ab", True), ("cd", False)])
+def test_a_checkpoint_that_was_made_again_alike_stays_finished(
+    tmp_path: Path, model: ServedModel, evaluated: str, is_finished: bool
+) -> None:
+    """Its evaluation is not repeated then, and stays the older one."""
+    store(tmp_path, "run", model, learnt=9, tested=8)
+    checkpoint = tmp_path / "06_models" / "run" / "task_01" / "checkpoint.safetensors"
+    metrics = tmp_path / "08_reporting" / "run" / "task_01" / "metrics.json"
+    metrics.parent.mkdir()
+    inputs = {"inputs": {"checkpoint": {"content": evaluated}}}
+    write_record(checkpoint, Record("ab", 1))
+    write_record(metrics, Record("ef", 1, Provenance("n", "d", 0, "k", inputs)))
+    assert finished_runs(tmp_path) == (["run"] if is_finished else [])
 
 
 @pytest.mark.parametrize("key", ["going_on", "../old", "", "absent"])

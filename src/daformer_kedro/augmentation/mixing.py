@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from daformer_kedro.errors import InputError
 
@@ -26,7 +25,8 @@ def soft_targets(targets: Tensor, num_classes: int, smoothing: float) -> Tensor:
     Returns:
         (B, C) float32: s / C everywhere, and 1 - s more at the class.
     """
-    exact = one_hot(targets, num_classes).to(torch.float32)
+    classes = torch.arange(num_classes, device=targets.device)
+    exact = (targets[:, None] == classes).to(torch.float32)
     return exact * (1 - smoothing) + smoothing / num_classes
 
 
@@ -66,8 +66,8 @@ class Mixed:
         return torch.stack((rows, rows.flip(0))) if self.is_mixture else rows[None]
 
 
-def sample_symmetric_beta(alpha: float, generator: torch.Generator) -> Tensor:
-    """Draw from Beta(α, α): a float64 scalar on the generator's device.
+def sample_symmetric_beta(alpha: float, num: int, generator: torch.Generator) -> Tensor:
+    """Draw from Beta(α, α): (num,) float64 on the generator's device.
 
     The share of one of two gamma variables in their sum. Each is the first accepted
     of 32 proposals for Gamma(α + 1) (Marsaglia and Tsang, 2000), of which more than
@@ -80,16 +80,16 @@ def sample_symmetric_beta(alpha: float, generator: torch.Generator) -> Tensor:
         "device": device,
         "dtype": torch.float64,
     }
-    normal = torch.randn((2, _NUM_PROPOSALS), **options)
-    uniform = torch.rand((2, _NUM_PROPOSALS + 1), **options)
+    normal = torch.randn((2, num, _NUM_PROPOSALS), **options)
+    uniform = torch.rand((2, num, _NUM_PROPOSALS + 1), **options)
     log_uniform = torch.log1p(-uniform)
     mode = alpha + 1 - 1 / 3
     cube = (1 + normal / math.sqrt(9 * mode)) ** 3
     log_cube = torch.log(cube.clamp(min=1e-300))
     bound = normal.square() / 2 + mode * (1 - cube + log_cube)
-    accepted = (cube > 0) & (log_uniform[:, 1:] < bound)
-    first = accepted.to(torch.int8).argmax(dim=1, keepdim=True)
-    logs = log_cube.gather(1, first)[:, 0] + log_uniform[:, 0] / alpha
+    accepted = (cube > 0) & (log_uniform[..., 1:] < bound)
+    first = accepted.to(torch.int8).argmax(dim=2, keepdim=True)
+    logs = log_cube.gather(2, first)[..., 0] + log_uniform[..., 0] / alpha
     return torch.sigmoid(logs[0] - logs[1])
 
 
@@ -127,57 +127,71 @@ class Mixing:
         self.num_classes = num_classes
         self.smoothing = smoothing
 
-    def __call__(
-        self, images: Tensor, targets: Tensor, generator: torch.Generator
-    ) -> Mixed:
+    def draw(self, num_batches: int, size: int, generator: torch.Generator) -> Tensor:
+        """Draw how the batches of an epoch are mixed, all at once.
+
+        Args:
+            num_batches: N.
+            size: side S of the images, in pixels.
+            generator: source of λ, the boxes and the choice between the two.
+
+        Returns:
+            A row for each batch, (N, 2 L) float64: the partner's share of the pixel in
+            row y and column x is the product of the numbers y and L + x. L is S with
+            CutMix, 1 with mixup alone, and 0 without either.
+        """
+        if not (self.mixup_alpha or self.cutmix_alpha):
+            return torch.empty((num_batches, 0), device=generator.device)
+        boxes, blends = None, None
+        if self.cutmix_alpha:
+            boxes = _boxes(num_batches, size, self.cutmix_alpha, generator)
+        if self.mixup_alpha:
+            own = sample_symmetric_beta(self.mixup_alpha, num_batches, generator)
+            length = 1 if boxes is None else size
+            share = (1 - own)[:, None].expand(-1, length)
+            blends = torch.cat((share, torch.ones_like(share)), dim=1)
+        if boxes is None or blends is None:
+            (only,) = (drawn for drawn in (boxes, blends) if drawn is not None)
+            return only
+        choice = torch.rand(
+            (num_batches, 1), generator=generator, device=generator.device
+        )
+        return torch.where(choice < 0.5, boxes, blends)
+
+    def __call__(self, images: Tensor, targets: Tensor, drawn: Tensor) -> Mixed:
         """Mix a batch.
 
         Args:
-            images: (B, C, H, W), or without CutMix (B, N, W), floating-point, on the
-                generator's device.
+            images: (B, C, S, S), or without CutMix (B, N, W), floating-point.
             targets: (B,) int64.
-            generator: source of λ, the box and the choice between the two.
+            drawn: (2 L,) the batch's row of :meth:`draw`.
         """
         soft = soft_targets(targets, self.num_classes, self.smoothing)
-        if not (self.mixup_alpha or self.cutmix_alpha):
+        if not len(drawn):
             whole = torch.ones((), device=images.device)
             return Mixed(images, soft, whole, is_mixture=False)
-        height, width = images.shape[-2:]
-        own = self._own_share(height, width, generator)
-        weight = own.mean()
+        rows, columns = drawn.chunk(2)
+        own = 1 - rows[:, None] * columns
+        weight = own.mean().to(torch.float32)
         own = own.to(images.dtype)
-        mixed = images * own + images.flip(0) * (1 - own)
-        weight = weight.to(torch.float32)
-        return Mixed(mixed, soft * weight + soft.flip(0) * (1 - weight), weight)
-
-    def _own_share(self, height: int, width: int, generator: torch.Generator) -> Tensor:
-        """Share of each pixel that the image keeps: (H, W), or (1, 1) for mixup."""
-        if not self.cutmix_alpha:
-            return sample_symmetric_beta(self.mixup_alpha, generator).view(1, 1)
-        outside = _outside_box(height, width, self.cutmix_alpha, generator)
-        if not self.mixup_alpha:
-            return outside
-        blend = sample_symmetric_beta(self.mixup_alpha, generator)
-        choice = torch.rand((), generator=generator, device=generator.device)
-        return torch.where(choice < 0.5, outside, blend)
+        # exact where a share is 0 or 1, as within and without a pasted box
+        mixed = torch.lerp(images.flip(0), images, own)
+        return Mixed(mixed, torch.lerp(soft.flip(0), soft, weight), weight)
 
 
-def _outside_box(
-    height: int, width: int, alpha: float, generator: torch.Generator
-) -> Tensor:
-    """1 outside a random box and 0 inside it: (H, W) float64.
+def _boxes(num: int, size: int, alpha: float, generator: torch.Generator) -> Tensor:
+    """Rows and columns of random boxes, 1 inside and 0 outside: (num, 2 size) float64.
 
-    The box has the image's shape and its centre is uniform over the pixels; what
-    reaches beyond the image is lost.
+    A box has the image's shape and its centre is uniform over the pixels; what reaches
+    beyond the image is lost.
     """
-    side = torch.sqrt(1 - sample_symmetric_beta(alpha, generator))
+    side = torch.sqrt(1 - sample_symmetric_beta(alpha, num, generator))
     device = generator.device
-    centre = torch.rand((2,), generator=generator, device=device, dtype=torch.float64)
-    inside = []
-    for place, size in zip(centre, (height, width), strict=True):
-        length = (size * side).floor()
-        middle = (place * size).floor()
-        first = middle - (length / 2).floor()
-        pixel = torch.arange(size, device=device)
-        inside.append((pixel >= first) & (pixel < first + length))
-    return 1 - (inside[0][:, None] & inside[1]).to(torch.float64)
+    centre = torch.rand(
+        (num, 2, 1), generator=generator, device=device, dtype=torch.float64
+    )
+    length = (size * side).floor().view(-1, 1, 1)
+    first = (centre * size).floor() - (length / 2).floor()
+    pixel = torch.arange(size, device=device)
+    inside = (pixel >= first) & (pixel < first + length)
+    return inside.to(torch.float64).flatten(1)

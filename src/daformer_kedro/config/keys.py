@@ -14,18 +14,8 @@ from daformer_kedro.config.sections import SETTINGS, Config
 HARDWARE_SETTINGS = ("device", "devices", "engine", "nnodes", "rendezvous")
 """Settings of ``training`` that say where to train."""
 
-_NO_RESULT = (*HARDWARE_SETTINGS, "save_minutes", "save_every")
+_NO_RESULT = (*HARDWARE_SETTINGS, "graph", "save_minutes", "save_every")
 """Settings of ``training`` that change no result."""
-EMBEDDED_SETTINGS = (
-    "crop_padding",
-    "random_resized_crop",
-    "horizontal_flip",
-    "random_affine",
-    "rand_augment",
-    "random_erasing",
-    "stored_views",
-)
-"""Settings of ``augmentation`` that stored versions of an image depend on."""
 
 
 def source_key(config: Config) -> str:
@@ -50,8 +40,7 @@ def embedding_key(config: Config) -> str:
         model["decoder"],  # which may want no more than the mean over the tokens
     ]
     if config.augmentation.stored_views > 1:
-        augmentation = asdict(config.augmentation)
-        parts.append({name: augmentation[name] for name in EMBEDDED_SETTINGS})
+        parts.append(asdict(config.augmentation))
     encoder = re.sub(r"[^\w.-]", "-", config.model.encoder)
     return f"{config.source.name}_{encoder}_{_digest(parts)}"
 

@@ -108,8 +108,11 @@ class TrainingConfig:
         freeze_old_tasks: keep older tasks' keys and heads as they are.
         device: ``auto`` takes a GPU where there is one.
         precision: ``auto`` takes bfloat16 on GPUs that compute it natively, and on such
-            CPUs for networks of width 256 and more.
-        compile: ``auto`` compiles the encoder's blocks on GPUs (``torch.compile``).
+            CPUs for networks of width 256 and more; ``tf32`` is float32 with factors of
+            products rounded to TF32, on GPUs alone.
+        compile: ``auto`` compiles the encoder's blocks on GPUs (``torch.compile``), for
+            phases of 2,000 steps and more.
+        graph: ``auto`` takes each step as one CUDA graph, on a GPU and in one process.
         save_minutes: between two savings of the whole state of an unfinished training,
             from which it can resume; at the end of the epoch in which they have
             passed. No result depends on it.
@@ -137,8 +140,9 @@ class TrainingConfig:
     class_balance: Literal["none", "sqrt", "full"] = "none"
     freeze_old_tasks: bool = True
     device: Device = "auto"
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
     compile: Literal["auto", "off"] = "auto"
+    graph: Literal["auto", "off"] = "auto"
     save_minutes: NonNegativeFloat = 5.0
     save_every: PositiveInt | None = None
     devices: PositiveInt = 1

@@ -82,7 +82,10 @@ class CacheConfig:
             another kind of device or with another version of torch.
         resume: continue an interrupted ``kedro run`` when the same command is given
             again; false starts from scratch.
+        store: where copies of all results lie that other machines read and write, as
+            ``s3://bucket/prefix`` or another URL of fsspec; ``None`` for none.
     """
 
     strict: bool = False
     resume: bool = True
+    store: Annotated[str, Field(pattern="://")] | None = None

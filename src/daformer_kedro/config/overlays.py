@@ -42,9 +42,12 @@ def lay_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, An
     """:func:`merge`, where a setting of ``above`` ends the one it excludes.
 
     ``memory.per_class`` in a layer clears the ``memory.total`` of the layers below,
-    and the other way about; a layer that gives both is left to be refused.
+    and the other way about; a layer that gives both is left to be refused. A layer that
+    names another method clears the settings of the method below.
     """
     merged = merge(below, above)
+    if above.get("baseline", below.get("baseline")) != below.get("baseline"):
+        merged["baseline_settings"] = above.get("baseline_settings", {})
     for section, pairs in _ALTERNATIVES.items():
         given = above.get(section)
         if not isinstance(given, Mapping):

@@ -35,7 +35,7 @@ from daformer_kedro.config.output_sections import (
     MlflowConfig,
 )
 from daformer_kedro.config.study_section import StudyConfig
-from daformer_kedro.methods import METHODS, ClosedFormMethod, Method
+from daformer_kedro.methods import METHODS, Method
 from daformer_kedro.objectives import LossesConfig, terms_of
 from daformer_kedro.validation import STRICT, NonNegativeInt, validated
 
@@ -81,11 +81,12 @@ class Config:
             check_batch_size(
                 "finetuning.batch_size", self.finetuning.batch_size, self.training
             )
-        if self.method.finishes and self.memory.keep == "nothing":
+        if self.method.brings("finish") and self.memory.keep == "nothing":
             raise ValueError(
                 f"baseline = {self.baseline} needs exemplars, and memory.keep = "
                 "nothing keeps none; allowed: memory.keep exemplars or everything"
             )
+        check_ranks(self.baseline, self.training)
         for term in terms_of(self.losses).values():
             term.check(self)
         return self
@@ -111,12 +112,25 @@ class Config:
     @property
     def trains(self) -> bool:
         """Return whether tasks are learnt by training, and not in closed form."""
-        return not issubclass(METHODS[self.baseline], ClosedFormMethod)
+        return METHODS[self.baseline].trains
 
     def finetunes(self, task: int) -> bool:
         """Return whether balanced finetuning follows the training of ``task``."""
         has_memory = self.memory.keep != "nothing"
         return has_memory and task > 0 and self.finetuning.epochs > 0
+
+
+def check_ranks(baseline: str, training: TrainingConfig) -> None:
+    """Make sure that ranks are asked for only where the method learns on them."""
+    method = METHODS[baseline]
+    learns_here = method.brings("learn") and not method.supports_ranks
+    if training.starts_ranks and learns_here:
+        raise ValueError(
+            f"baseline = {baseline} learns in its own way, in one process on one "
+            f"device, and training.devices = {training.devices}, training.nnodes = "
+            f"{training.nnodes}, training.engine = {training.engine} start ranks; "
+            "allowed: 1, 1 and torch"
+        )
 
 
 SETTINGS = tuple(

@@ -19,7 +19,8 @@ from rich.progress import (
 
 from daformer_kedro.config.run import Config
 from daformer_kedro.learning.compilation import wants_compilation
-from daformer_kedro.learning.devices import resolve_device, resolve_precision
+from daformer_kedro.learning.devices import describe_precision, resolve_device
+from daformer_kedro.learning.graph import wants_graph
 from daformer_kedro.learning.progress import EpochRecord, subscribe, unsubscribe
 from daformer_kedro.pipelines.naming import METRICS, of_task
 from daformer_kedro.run_state import StateHooks
@@ -116,7 +117,10 @@ def _device_and_precision(config: Config) -> str:
     device = resolve_device(training.device)
     if not config.trains:
         return f"Working on {device}; nothing is trained."
-    precision = str(resolve_precision(training.precision, device, embed_dim))
+    precision = describe_precision(training.precision, device, embed_dim)
     compiles = wants_compilation(training.compile, device)
-    compiled = ", compiled blocks" if compiles else ""
-    return f"Training on {device} in {precision.removeprefix('torch.')}{compiled}."
+    graphs = wants_graph(training.graph, device, training.num_ranks)
+    how = (", compiled blocks" if compiles else "") + (
+        ", CUDA graphs" if graphs else ""
+    )
+    return f"Training on {device} in {precision}{how}."

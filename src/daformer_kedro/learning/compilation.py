@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 
+from daformer_kedro.errors import InputError
 from daformer_kedro.model import DAFormer
 
 _LOGGER = logging.getLogger(__name__)
+_FEWEST_STEPS = 2_000  # at a millisecond won a step and seconds for each compilation
+_MOST_KINDS = 64  # of input: with and without gradients, a residual's factors, sizes
 _refused: set[str | Callable[..., Any]] = set()
 
 
@@ -53,7 +56,8 @@ def compile_encoder(
     try:
         with warnings.catch_warnings(), torch.inference_mode(not trains), autocast:
             warnings.simplefilter("ignore")  # the compiler's own, of its inner workings
-            _try_encoder(model, batch_size)
+            with _in_mode(model, trains):
+                _try_encoder(model, batch_size)
     except Exception as error:
         _refused.add(backend)
         for block in blocks:
@@ -68,6 +72,17 @@ def compile_encoder(
     finally:
         model.zero_grad(set_to_none=True)
     return True
+
+
+@contextmanager
+def _in_mode(model: DAFormer, trains: bool) -> Iterator[None]:
+    """Have the model train, as it will, or not."""
+    before = model.training
+    model.train(trains)
+    try:
+        yield
+    finally:
+        model.train(before)
 
 
 def _try_encoder(model: DAFormer, batch_size: int) -> None:
@@ -95,3 +110,54 @@ def wants_compilation(setting: str, device: torch.device) -> bool:
     minute to compile, see docs/results/performance.md.
     """
     return setting == "auto" and device.type == "cuda"
+
+
+def pays_off(num_steps: int) -> bool:
+    """Return whether a phase of so many steps wins back what compiling takes."""
+    return num_steps >= _FEWEST_STEPS
+
+
+@contextmanager
+def counted_compilations(phase: str) -> Iterator[None]:
+    """Let nothing be compiled in the block unnoticed, nor left out unnoticed.
+
+    PyTorch compiles again for every new kind of input, and from the ninth on it goes
+    back to ordinary operations, for good, with a line in its own log. Here there is
+    room for more kinds, and the end of it is an error.
+
+    Args:
+        phase: that trains in the block, for the warning.
+
+    Raises:
+        InputError: there were more kinds of input than anyone wants to wait for.
+    """
+    before = _num_compiled()
+    try:
+        with torch._dynamo.config.patch(
+            recompile_limit=_MOST_KINDS, fail_on_recompile_limit_hit=True
+        ):
+            yield
+    except torch._dynamo.exc.FailOnRecompileLimitHit as error:
+        raise InputError(
+            f"training.compile = auto: {phase} has compiled the encoder for more than "
+            f"{_MOST_KINDS} kinds of input; allowed here: off"
+        ) from error
+    number = _num_compiled() - before
+    if number:
+        _LOGGER.warning(
+            "%s compiled the encoder again while it trained (times: %d), which is "
+            "slow; TORCH_LOGS=recompiles says why, training.compile=off does without",
+            phase,
+            number,
+        )
+
+
+def _num_compiled() -> int:
+    return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+
+
+def uncompiled(model: DAFormer) -> AbstractContextManager[Any]:
+    """Run a model's blocks as they are in the block, as for images of another batch."""
+    if not is_compiled(model):
+        return nullcontext()
+    return torch.compiler.set_stance("force_eager")

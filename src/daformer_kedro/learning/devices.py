@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from daformer_kedro.errors import InputError
@@ -13,6 +16,9 @@ _WIDE = 256  # 192 is a little slower in bfloat16 than in float32, 288 a fifth f
 def resolve_device(device: str, name: str = "training.device") -> torch.device:
     """The device that a setting means on this machine.
 
+    From then on products of float32 factors are those of float32, on GPUs too, where
+    cuDNN rounds the factors of convolutions to TF32 unless told otherwise.
+
     Args:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:NUMBER``.
         name: of the setting, for errors.
@@ -20,6 +26,7 @@ def resolve_device(device: str, name: str = "training.device") -> torch.device:
     Raises:
         InputError: it is not a device, or there are fewer GPUs.
     """
+    _set_tf32(False)
     num_gpus = torch.cuda.device_count()
     if device == "auto":
         return torch.device("cuda" if num_gpus else "cpu")
@@ -36,6 +43,22 @@ def resolve_device(device: str, name: str = "training.device") -> torch.device:
             + "".join(f", cuda:{number}" for number in range(num_gpus))
         )
     return resolved
+
+
+def _set_tf32(is_on: bool) -> None:
+    kind = "tf32" if is_on else "ieee"
+    torch.backends.cuda.matmul.fp32_precision = kind
+    torch.backends.cudnn.conv.fp32_precision = kind  # type: ignore[attr-defined]
+
+
+@contextmanager
+def rounding_to_tf32(is_on: bool) -> Iterator[None]:
+    """Round the factors of float32 products to TF32 inside the block, or do not."""
+    _set_tf32(is_on)
+    try:
+        yield
+    finally:
+        _set_tf32(False)
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
@@ -101,10 +124,32 @@ def resolve_precision(
         precision: ``training.precision``.
         device: where to compute.
         embed_dim: width of the network.
+
+    Raises:
+        InputError: the device has no such precision.
     """
+    if precision == "tf32" and device.type != "cuda":
+        raise InputError(
+            f"training.precision = 'tf32' is there on GPUs alone, and training runs on "
+            f"{device}; allowed: auto, float32, bfloat16"
+        )
     if precision == "bfloat16" or (precision == "auto" and _gains(device, embed_dim)):
         return torch.bfloat16
     return torch.float32
+
+
+def describe_precision(precision: str, device: torch.device, embed_dim: int) -> str:
+    """Name what training computes in, such as ``bfloat16, TF32 off`` on a GPU.
+
+    Args:
+        precision: ``training.precision``.
+        device: where to compute.
+        embed_dim: width of the network.
+    """
+    kind = str(resolve_precision(precision, device, embed_dim)).removeprefix("torch.")
+    if device.type != "cuda":
+        return kind
+    return f"{kind}, TF32 {'on' if precision == 'tf32' else 'off'}"
 
 
 def _gains(device: torch.device, embed_dim: int) -> bool:

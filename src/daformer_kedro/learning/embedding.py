@@ -120,6 +120,8 @@ def _embed(
 ) -> Iterator[tuple[int, NDArray[np.float16]]]:
     """Yield the first row and the tokens (n, N, W) of piece after piece."""
     num_images = len(images.train_labels if split == "train" else images.test_labels)
+    if first == num_images:
+        return
     start = end = first
     parts: list[NDArray[np.float16]] = []
     with tqdm(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from daformer_kedro.config import TrainingConfig
 
@@ -29,7 +29,9 @@ def make_optimiser(
     """AdamW over the trainable parameters, betas 0.9 and 0.999.
 
     One-dimensional parameters (biases, norms, gates) are not decayed. The first two
-    groups, decayed and not, have the rate itself; two more follow for each factor.
+    groups, decayed and not, have the rate itself; two more follow for each factor. A
+    group's ``initial_lr`` is the rate that it begins with, a number; on a GPU its rate
+    is a tensor, which a CUDA graph reads at each replay.
 
     Args:
         parameters: all of a model's; frozen ones are left out.
@@ -49,10 +51,33 @@ def make_optimiser(
             [p for p in own if p.ndim <= 1],
         )
         groups += [
-            {"params": matrices, "weight_decay": weight_decay, "lr": rate},
-            {"params": vectors, "weight_decay": 0.0, "lr": rate},
+            {"params": matrices, "weight_decay": weight_decay, "initial_lr": rate},
+            {"params": vectors, "weight_decay": 0.0, "initial_lr": rate},
         ]
+    for group in groups:
+        group["lr"] = _as_rate(group["initial_lr"], trainable[0].device)
     return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+
+
+def _as_rate(rate: float, device: torch.device) -> float | Tensor:
+    return torch.full((), rate, device=device) if device.type == "cuda" else rate
+
+
+def set_rate(group: dict[str, Any], rate: float) -> None:
+    """Give a parameter group a learning rate; a tensor stays where it is."""
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(rate)
+    else:
+        group["lr"] = rate
+
+
+def load_state(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load an optimiser's state, of whatever device; rates are the initial ones."""
+    rates = [group["lr"] for group in optimiser.param_groups]
+    optimiser.load_state_dict(state)
+    for group, rate in zip(optimiser.param_groups, rates, strict=True):
+        group["lr"] = rate
+        set_rate(group, group["initial_lr"])
 
 
 @dataclass(frozen=True)
@@ -81,15 +106,19 @@ class CosineSchedule:
     warmup_epochs: int
     warmup_start: float
 
-    def step(self, epoch: float) -> None:
+    def step(self, epoch: float) -> float:
         """Set the rates that an epoch, counted from 0, trains with.
 
         A fraction is a place between two epochs, of a training that must end earlier.
+
+        Returns:
+            The first group's rate.
         """
         first = self.peaks[0]
         rate = self.rate(epoch, first)
         for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
-            group["lr"] = rate * (peak / first)
+            set_rate(group, rate * (peak / first))
+        return rate
 
     def rate(self, epoch: float, peak: float) -> float:
         """Return the rate of an epoch."""
@@ -106,7 +135,7 @@ def make_schedule(
     """Return the schedule over ``epochs``; epoch ``e`` trains after ``step(e)``."""
     return CosineSchedule(
         optimiser,
-        peaks=tuple(group["lr"] for group in optimiser.param_groups),
+        peaks=tuple(group["initial_lr"] for group in optimiser.param_groups),
         epochs=epochs,
         lowest=training.min_learning_rate,
         warmup_epochs=min(training.warmup_epochs, epochs - 1),

@@ -15,8 +15,14 @@ from daformer_kedro.augmentation.transform import Augmentation
 from daformer_kedro.config import SharpnessConfig
 from daformer_kedro.learning.chunks import inference_chunks, training_chunks
 from daformer_kedro.learning.class_balance import class_draws
+from daformer_kedro.learning.compilation import uncompiled
 from daformer_kedro.learning.devices import autocast
-from daformer_kedro.learning.optimisation import CosineSchedule
+from daformer_kedro.learning.graph import (
+    CudaRecorder,
+    GraphedStep,
+    StepInput,
+)
+from daformer_kedro.learning.optimisation import CosineSchedule, load_state
 from daformer_kedro.learning.progress import EpochRecord, announce
 from daformer_kedro.learning.sampling import epoch_batches
 from daformer_kedro.learning.saving import (
@@ -51,6 +57,7 @@ class PhaseConfig:
         sharpness: sharpness-aware minimisation; ``rho`` 0 is off.
         clip_norm: largest gradient norm, ``None`` for no clipping.
         precision: type of autocast; float32 for no autocast.
+        as_graph: whether steps are replays of a CUDA graph.
     """
 
     task: int
@@ -62,6 +69,7 @@ class PhaseConfig:
     sharpness: SharpnessConfig = field(default_factory=SharpnessConfig)
     clip_norm: float | None = None
     precision: torch.dtype = torch.float32
+    as_graph: bool = False
 
 
 class Trainer:
@@ -124,10 +132,14 @@ class Trainer:
         )
         self.teacher = None
         if teacher is not None and objective.uses("teacher"):
-            self.teacher = teacher.eval()
+            self.teacher = teacher.eval().requires_grad_(False)
             self._teacher_chunks = inference_chunks(
                 teacher, batch_size, data.device, phase.precision
             )
+        self._rate: float = optimiser.param_groups[0]["initial_lr"]
+        self._graphed: GraphedStep | None = None
+        if phase.as_graph:
+            self._graphed = GraphedStep(CudaRecorder(optimiser, generator))
         self._ascent = Ascent(phase.sharpness.rho, phase.sharpness.adaptive)
         self.history: list[EpochRecord] = []
 
@@ -157,10 +169,11 @@ class Trainer:
                     break
                 position = self.stopping.begin(epoch, self.phase.epochs)
                 if self.schedule is not None:
-                    self.schedule.step(position)
+                    self._rate = self.schedule.step(position)
                 record = self._run_epoch(epoch)
                 self.group.check_agreement(self.model)
-                record = self.stopping.judge(self.model, record)
+                with uncompiled(self.model):
+                    record = self.stopping.judge(self.model, record)
                 self.history.append(record)
                 is_last = epoch + 1 == self.phase.epochs or self._has_ended()
                 states.epoch_ends(epoch + 1, is_last, self.state_dict)
@@ -184,7 +197,7 @@ class Trainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a state of :meth:`state_dict`."""
         self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        load_state(self.optimiser, state["optimiser"])
         self.generator.set_state(state["generator"])
         self.host_generator.set_state(state["host_generator"])
         self.objective.load_state_dict(state["objective"])
@@ -204,14 +217,16 @@ class Trainer:
             self._draws,
             self.data.targets,
         )
+        drawn = self.mixing.draw(len(batches), self.data.image_size, self.generator)
         sums: dict[str, Tensor] = {}
         pixels = self.data.batches(batches, self.generator)
         augmented = self.augmentation.batches(
             pixels, self.generator, self.host_generator
         )
-        for rows, images in zip(batches, augmented, strict=True):
-            for name, value in self._step(rows, images).items():
-                sums[name] = sums[name] + value if name in sums else value
+        for given in zip(batches, augmented, drawn, strict=True):
+            found = self._take_step(StepInput(*given))
+            sums = sums or {name: torch.zeros_like(found[name]) for name in found}
+            torch._foreach_add_(list(sums.values()), list(found.values()))
         # The one synchronisation with the device: all sums in one copy.
         values = torch.stack([value.float() for value in sums.values()]).tolist()
         means = {
@@ -223,7 +238,7 @@ class Trainer:
             phase=self.phase.name,
             epoch=epoch,
             num_epochs=self.phase.epochs,
-            learning_rate=self.optimiser.param_groups[0]["lr"],
+            learning_rate=self._rate,
             losses=means,
             train_accuracy=accuracy,
             num_images=sum(len(rows) for rows in batches),
@@ -240,9 +255,15 @@ class Trainer:
                 "training.clip_norm"
             )
 
-    def _step(self, rows: Tensor, images: Tensor) -> dict[str, Tensor]:
+    def _take_step(self, given: StepInput) -> dict[str, Tensor]:
+        if self._graphed is None:
+            return self._step(given)
+        return self._graphed(self._step, given)
+
+    def _step(self, given: StepInput) -> dict[str, Tensor]:
         """Take an optimisation step; return detached loss terms, total and accuracy."""
-        mixed = self.mixing(images, self.data.targets[rows], self.generator)
+        rows, images, drawn = given
+        mixed = self.mixing(images, self.data.targets[rows], drawn)
         shard = self.group.shard(len(rows))
         with torch.inference_mode(), self._autocast():
             teacher_output = self._teacher_forward(mixed.images, shard)
@@ -259,8 +280,7 @@ class Trainer:
             kind=self.objective.kind,
         )
         terms = self.objective(batch)
-        total = torch.stack(tuple(terms.values())).sum()
-        total.backward()
+        terms.total.backward()
         shard.sum_gradients(self._trainable())
         if self.phase.sharpness.rho > 0:
             self._sharpness_aware_gradient(mixed.images, batch, shard)
@@ -272,7 +292,8 @@ class Trainer:
         self.objective.after_step(batch)
         right = student.logits.detach().argmax(1) == mixed.targets.argmax(1)
         measured = {name: value.detach() for name, value in terms.items()}
-        return {**measured, "total": total.detach(), "accuracy": right.float().mean()}
+        measured["total"] = terms.total.detach()
+        return {**measured, "accuracy": right.float().mean()}
 
     def _sharpness_aware_gradient(
         self, images: Tensor, batch: Batch, shard: Shard
@@ -282,7 +303,7 @@ class Trainer:
         self._ascent.climb(trainable)
         self.optimiser.zero_grad(set_to_none=True)
         terms = self.objective(batch.seen_by(self._student_forward(images, shard)))
-        torch.stack(tuple(terms.values())).sum().backward()
+        terms.total.backward()
         shard.sum_gradients(trainable)
         self._ascent.return_to_start()
 

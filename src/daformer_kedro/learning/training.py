@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,8 +20,18 @@ from daformer_kedro.config import (
     TrainingConfig,
 )
 from daformer_kedro.config.run import LossesConfig
-from daformer_kedro.learning.compilation import compile_encoder, wants_compilation
-from daformer_kedro.learning.devices import autocast, resolve_precision
+from daformer_kedro.learning.compilation import (
+    compile_encoder,
+    counted_compilations,
+    pays_off,
+    wants_compilation,
+)
+from daformer_kedro.learning.devices import (
+    autocast,
+    resolve_precision,
+    rounding_to_tf32,
+)
+from daformer_kedro.learning.graph import wants_graph
 from daformer_kedro.learning.optimisation import (
     make_optimiser,
     make_schedule,
@@ -103,6 +114,7 @@ def train_task(
         sharpness=SharpnessConfig() if first and not sharp.first_task else sharp,
         clip_norm=training.clip_norm,
         precision=_precision(training, model, data.device),
+        as_graph=wants_graph(training.graph, data.device, group.count),
     )
     neighbourhood = None
     if features is not None and neighbours is not None:
@@ -182,6 +194,7 @@ def finetune_on_memory(
         class_balance=training.class_balance,
         clip_norm=training.clip_norm,
         precision=_precision(training, model, data.device),
+        as_graph=wants_graph(training.graph, data.device, group.count),
     )
     return _fit(
         phase,
@@ -220,7 +233,7 @@ def _fit(
     """Run a phase: make the optimiser and all that draws at random, and train."""
     training = settings.training
     batch_size = phase.batch_size // group.count
-    _accelerate(phase, model, teacher, training, data.device, batch_size)
+    is_compiled = _accelerate(phase, model, teacher, training, data, batch_size)
     optimiser = make_optimiser(
         model.parameters(),
         scaled_learning_rate(learning_rate, phase.batch_size),
@@ -240,14 +253,17 @@ def _fit(
         schedule=schedule,
         group=group,
         teacher=teacher,
-        augmentation=_augmentation(data, settings),
+        augmentation=make_augmentation(data, settings),
         mixing=_mixing(model, settings),
         generator=generator,
         host_generator=_host_generator(generator, settings, phase),
         stopping=_stopping(settings, validation, group),
     )
     interval = SaveInterval(training.save_every, training.save_minutes)
-    return trainer.run(state, interval)
+    name = f"task {phase.task}, {phase.name}"
+    counted = counted_compilations(name) if is_compiled else nullcontext()
+    with counted, rounding_to_tf32(training.precision == "tf32"):
+        return trainer.run(state, interval)
 
 
 def _stopping(
@@ -272,15 +288,20 @@ def _accelerate(
     model: DAFormer,
     teacher: DAFormer | None,
     training: TrainingConfig,
-    device: torch.device,
+    data: TaskImages,
     batch_size: int,
-) -> None:
-    """Compile where that is wanted and works."""
-    if not wants_compilation(training.compile, device):
-        return
-    context = autocast(device, phase.precision)
-    if compile_encoder(model, batch_size, context) and teacher is not None:
+) -> bool:
+    """Compile where that is wanted and works; return whether the model is compiled."""
+    num_steps = phase.epochs * max(1, len(data.targets) // phase.batch_size)
+    wanted = wants_compilation(training.compile, data.device)
+    if not (wanted and pays_off(num_steps)):
+        return False
+    context = autocast(data.device, phase.precision)
+    if not compile_encoder(model, batch_size, context):
+        return False
+    if teacher is not None:
         compile_encoder(teacher, batch_size, context, trains=False)
+    return True
 
 
 def _generator(
@@ -297,9 +318,10 @@ def _host_generator(
     return make_generator(settings.seed, phase.task, f"{phase.name} on the host")
 
 
-def _augmentation(
+def make_augmentation(
     data: TaskImages, settings: LearningSettings
 ) -> Augmentation | TokensAsTheyAre:
+    """Make what turns the images of a phase into what the model takes."""
     config = settings.augmentation
     if data.is_embedded:
         return TokensAsTheyAre()

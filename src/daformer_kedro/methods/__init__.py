@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from torch import nn
+
+from daformer_kedro.errors import InputError
 from daformer_kedro.methods.closed_form import ClosedFormMethod
 from daformer_kedro.methods.daformer import DAFormerMethod
 from daformer_kedro.methods.dytox import DyTox, DyToxPlus, DyToxPlusPlus
@@ -35,4 +38,23 @@ METHODS: Mapping[str, type[Method]] = {
 }
 """Every method by its value of the parameter ``baseline``."""
 
-__all__ = ["METHODS", "ClosedFormMethod", "Method"]
+
+def classifier_class(name: str) -> type[nn.Module]:
+    """Return the class of a classifier that stands in a model in place of its heads.
+
+    Args:
+        name: of the class.
+
+    Raises:
+        InputError: no method has such a classifier.
+    """
+    known = {t.__name__: t for m in METHODS.values() for t in m.classifier_types}
+    if name not in known:
+        raise InputError(
+            f"{name!r} is not a classifier of any method; allowed: {', '.join(known)}. "
+            "The method that the model was learnt by may be missing from METHODS"
+        )
+    return known[name]
+
+
+__all__ = ["METHODS", "ClosedFormMethod", "Method", "classifier_class"]

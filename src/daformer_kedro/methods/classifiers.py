@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -60,28 +57,6 @@ class LinearClassifier(nn.Module):
 def random_features(embeddings: Tensor, projection: Tensor | None) -> Tensor:
     """Map embeddings (N, E) to ReLU(e P), (N, M), or to themselves without P."""
     return embeddings if projection is None else (embeddings @ projection).relu()
-
-
-def empty_classifier(weights: Mapping[str, Tensor]) -> nn.Module | None:
-    """Make the classifier that a model's weights hold, to load them into.
-
-    Args:
-        weights: of a whole model, by name.
-
-    Returns:
-        ``None`` where its heads answer.
-    """
-    means = weights.get("closed_form.means")
-    if means is not None:
-        return NearestMeans(torch.empty_like(means))
-    weight = weights.get("closed_form.weight")
-    if weight is None:
-        return None
-    projection = weights.get("closed_form.projection")
-    return LinearClassifier(
-        torch.empty_like(weight),
-        None if projection is None else torch.empty_like(projection),
-    )
 
 
 def _concatenated(embeddings: Tensor) -> Tensor:

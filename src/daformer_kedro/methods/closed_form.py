@@ -86,6 +86,8 @@ class ClosedFormMethod(Method):
     """
 
     has_editions = False
+    trains = False
+    carries = True
 
     def overlay(self) -> Mapping[str, Any]:
         """Return the encoder's own features, no memory and no training."""

@@ -25,6 +25,7 @@ class NearestMean(Method):
     """Replay whose model classifies by the nearest class mean."""
 
     label = "replay, nearest mean ({edition})"
+    classifier_types = (NearestMeans,)
 
     def overlay(self) -> Mapping[str, Any]:
         """Return replay without finetuning: no head is used that it could balance."""

@@ -19,6 +19,7 @@ class Prototypes(ClosedFormMethod):
     """The class whose mean feature has the largest cosine."""
 
     label = "class means of a fixed encoder"
+    classifier_types = (NearestMeans,)
 
     def classifiers(self, statistics: Statistics) -> Classifiers:
         """Return the nearest class mean."""

@@ -53,6 +53,7 @@ class Ridge(ClosedFormMethod):
 
     label = "ridge regression on a fixed encoder"
     Settings = RidgeSettings
+    classifier_types = (LinearClassifier,)
 
     def add_task(self, before: Statistics | None, task: TaskFeatures) -> Statistics:
         """Add the task's products, of fitted and of held-out images apart.

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from daformer_kedro.config import ModelConfig, PreprocessingConfig, validated
 from daformer_kedro.errors import InputError
-from daformer_kedro.methods.classifiers import empty_classifier
+from daformer_kedro.methods import classifier_class
 from daformer_kedro.model.daformer import DAFormer
 
 _OLDER_NAMES = (
@@ -33,7 +33,8 @@ class Checkpoint:
             parameters), ``image_size``, ``in_channels``, ``task_sizes``,
             ``class_names`` (in class order), ``divergence`` (whether the auxiliary
             head is there) and, of an encoder that began with pretrained weights,
-            ``encoder`` (their setting, source, licence and SHA-256).
+            ``encoder`` (their setting, source, licence and SHA-256); and
+            ``closed_form``, the class of what classifies in the heads' place, if any.
     """
 
     weights: Mapping[str, Tensor]
@@ -69,6 +70,8 @@ class Checkpoint:
         }
         if model.encoder.origin is not None:
             description["encoder"] = dict(model.encoder.origin)
+        if model.closed_form is not None:
+            description["closed_form"] = type(model.closed_form).__name__
         return cls(weights, description)
 
     @property
@@ -95,12 +98,32 @@ class Checkpoint:
         )
         model.encoder.origin = about.get("encoder")
         weights = _current_names(self.weights)
-        model.closed_form = empty_classifier(weights)
+        model.closed_form = _empty_closed_form(about.get("closed_form"), weights)
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:
             raise InputError(f"the checkpoint's weights do not fit: {error}") from error
         return model.to(device).eval()
+
+
+def _empty_closed_form(
+    name: str | None, weights: Mapping[str, Tensor]
+) -> nn.Module | None:
+    """Make the classifier that stands in the heads' place, to load its weights into.
+
+    Args:
+        name: of its class; ``None`` in models without one and in older checkpoints.
+        weights: of the whole model, by today's names.
+    """
+    tensors = {
+        key.removeprefix("closed_form."): torch.empty_like(value)
+        for key, value in weights.items()
+        if key.startswith("closed_form.")
+    }
+    if not tensors:
+        return None
+    older = "NearestMeans" if "means" in tensors else "LinearClassifier"
+    return classifier_class(name or older)(**tensors)
 
 
 def _current_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,14 +1,15 @@
-"""One classification head for each task."""
+"""One classification head for each task, in their own type under autocast too."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from daformer_kedro.model.computing import KeptWeights, by_hand
 from daformer_kedro.model.initialisation import default_linear
 from daformer_kedro.model.task_batch import task_matmul
 
@@ -29,8 +30,25 @@ class TaskHead(nn.Module):
         self.linear = default_linear(embed_dim, num_classes, generator=generator)
 
     def forward(self, embedding: torch.Tensor) -> torch.Tensor:
-        """Map (B, D) to (B, C)."""
-        return self.linear(self.norm(embedding))
+        """Map (B, D) to (B, C), in the weights' type."""
+        with by_hand(embedding):
+            return self.linear(self.norm(embedding.to(self.linear.weight.dtype)))
+
+
+class HeadWeights(NamedTuple):
+    """Weights of all heads as a pass computes with them.
+
+    Attributes:
+        scale: (T, 1, D) of the normalisation.
+        shift: (T, 1, D) of the normalisation.
+        blocks: (blocks, width, D), the maps.
+        biases: (blocks, width, 1).
+    """
+
+    scale: torch.Tensor
+    shift: torch.Tensor
+    blocks: torch.Tensor
+    biases: torch.Tensor
 
 
 class TaskHeads(nn.ModuleList):
@@ -43,6 +61,7 @@ class TaskHeads(nn.ModuleList):
 
     block_tasks: torch.Tensor
     positions: torch.Tensor
+    padding: torch.Tensor
 
     def __init__(
         self,
@@ -53,8 +72,11 @@ class TaskHeads(nn.ModuleList):
     ) -> None:
         super().__init__()
         self.embed_dim = embed_dim
+        self._kept: KeptWeights[HeadWeights] = KeptWeights()
         self.register_buffer("block_tasks", torch.empty(0), persistent=False)
         self.register_buffer("positions", torch.empty(0), persistent=False)
+        padding = torch.zeros(_BLOCK_WIDTH, embed_dim)
+        self.register_buffer("padding", padding, persistent=False)
         for size in task_sizes:
             self.add_task(size, generator)
 
@@ -92,16 +114,30 @@ class TaskHeads(nn.ModuleList):
         Returns:
             (B, C) logits of all classes, in task order.
         """
+        weights = self._kept.get(self, embeddings.dtype, self._weights)
+        with by_hand(embeddings):
+            embeddings = embeddings.to(weights.scale.dtype)
+            normalised = F.layer_norm(embeddings, (self.embed_dim,))
+            normalised = normalised * weights.scale + weights.shift
+            if len(self.block_tasks) > len(self):
+                normalised = normalised.index_select(0, self.block_tasks)
+            logits = task_matmul(weights.blocks, normalised.mT, weights.biases)
+            return logits.flatten(0, 1).index_select(0, self.positions).T
+
+    def _weights(self) -> HeadWeights:
         norms = [head.norm for head in self.tasks()]
-        scale = torch.stack([norm.weight for norm in norms])[:, None]
-        shift = torch.stack([norm.bias for norm in norms])[:, None]
-        normalised = F.layer_norm(embeddings, (self.embed_dim,)) * scale + shift
-        blocks = torch.cat(
-            [
-                F.pad(head.linear.weight, (0, 0, 0, -size % _BLOCK_WIDTH))
-                for head, size in zip(self.tasks(), self.task_sizes, strict=True)
-            ]
-        ).unflatten(0, (-1, _BLOCK_WIDTH))
-        logits = task_matmul(normalised[self.block_tasks], blocks.mT)
-        logits = logits.transpose(0, 1).flatten(1).index_select(1, self.positions)
-        return logits + torch.cat([head.linear.bias for head in self.tasks()])
+        maps = [head.linear.weight for head in self.tasks()]
+        biases = [head.linear.bias[:, None] for head in self.tasks()]
+        return HeadWeights(
+            torch.stack([norm.weight for norm in norms])[:, None],
+            torch.stack([norm.bias for norm in norms])[:, None],
+            *(self._blocks(of_heads) for of_heads in (maps, biases)),
+        )
+
+    def _blocks(self, of_heads: list[torch.Tensor]) -> torch.Tensor:
+        """Bring (C_t, ...) of each head into blocks, (blocks, width, ...)."""
+        parts = []
+        for values in of_heads:
+            padding = self.padding[: -len(values) % _BLOCK_WIDTH, : values.shape[1]]
+            parts += [values, padding]
+        return torch.cat(parts).unflatten(0, (-1, _BLOCK_WIDTH))

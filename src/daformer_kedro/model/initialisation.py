@@ -60,18 +60,6 @@ def default_linear(
     return layer
 
 
-def patch_convolution(
-    in_channels: int, embed_dim: int, patch_size: int, *, generator: torch.Generator
-) -> nn.Conv2d:
-    """Make the convolution that turns each patch into one token."""
-    layer = nn.utils.skip_init(
-        nn.Conv2d, in_channels, embed_dim, patch_size, stride=patch_size
-    )
-    fan_in = in_channels * patch_size**2
-    _fill_uniform(layer, fan_in, generator)
-    return layer
-
-
 @torch.no_grad()
 def _fill_uniform(layer: nn.Module, fan_in: int, generator: torch.Generator) -> None:
     for parameter in layer.parameters():

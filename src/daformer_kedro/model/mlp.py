@@ -22,14 +22,5 @@ class MLP(nn.Module):
         self.fc2 = linear(hidden, embed_dim, generator=generator)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (..., D) to (..., D)."""
-        return self.fc2(F.gelu(self.fc1(x)))
-
-    def pooled(self, x: torch.Tensor) -> torch.Tensor:
-        """Mean over the tokens of the output, (T, B, N, D) to (T, B, D).
-
-        The second map is linear, so it is applied to the mean of the hidden
-        activations: half of the work falls away.
-        """
-        hidden = task_linear(x.flatten(1, 2), self.fc1).unflatten(1, x.shape[1:3])
-        return task_linear(F.gelu(hidden).mean(dim=2), self.fc2)
+        """Map (T, M, D) to (T, M, D); a task's result does not depend on T."""
+        return task_linear(F.gelu(task_linear(x, self.fc1)), self.fc2)

@@ -30,6 +30,7 @@ class StochasticDepth(nn.Module):
     """
 
     keep_rates: torch.Tensor  # (num_blocks + 1), decoder last
+    _rates: torch.Tensor
 
     def __init__(self, drop_rate: float, num_blocks: int) -> None:
         super().__init__()
@@ -38,6 +39,7 @@ class StochasticDepth(nn.Module):
         rates = torch.linspace(0, drop_rate, num_blocks + 1)
         rates[-1] = drop_rate  # also of an encoder without blocks
         self.register_buffer("keep_rates", 1 - rates, persistent=False)
+        self.register_buffer("_rates", torch.empty(0), persistent=False)
 
     def forward(
         self,
@@ -75,8 +77,15 @@ class StochasticDepth(nn.Module):
             device=generator.device,
         )
         draws = draws[:, :, number * batch : (number + 1) * batch]
-        of_blocks, of_decoder = self.keep_rates[:-1], self.keep_rates[-1:]
-        rates = torch.cat((of_blocks, of_decoder.expand(num_tasks)))[:, None, None]
+        rates = self._rates_of(num_tasks)
         keep = (draws.to(rates.device) < rates) / rates
         blocks, decoder = keep[: self.num_blocks], keep[self.num_blocks :]
         return KeepFactors(blocks.unbind(), decoder.transpose(0, 1))
+
+    def _rates_of(self, num_tasks: int) -> torch.Tensor:
+        """Return the rates of all blocks, then of the decoder for each task."""
+        rates = self.keep_rates
+        if len(self._rates) != self.num_blocks + num_tasks:
+            of_decoder = rates[-1:].expand(num_tasks)
+            self._rates = torch.cat((rates[:-1], of_decoder))[:, None, None]
+        return self._rates

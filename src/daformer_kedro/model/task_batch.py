@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -13,7 +14,9 @@ from torch.utils.checkpoint import checkpoint
 _MANY_ROWS = 64
 
 
-def task_matmul(inputs: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+def task_matmul(
+    inputs: torch.Tensor, weights: torch.Tensor, biases: torch.Tensor | None = None
+) -> torch.Tensor:
     """Multiply each task's inputs by that task's weights.
 
     A task's result does not depend on how many tasks there are, to the bit: tasks
@@ -24,34 +27,46 @@ def task_matmul(inputs: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     Args:
         inputs: (T, M, K), or (1, M, K) for inputs that the tasks share.
         weights: (T, K, C), or (1, K, C) for weights that the tasks share.
+        biases: to be added, of a shape that expands to (T, M, C).
 
     Returns:
         (T, M, C).
     """
-    if torch.compiler.is_exporting():
-        return inputs @ weights  # of any batch size, without the promise
+    if torch.compiler.is_exporting():  # of any batch size, without the promise
+        product = inputs @ weights
+        return product if biases is None else product + biases
     num_tasks = max(len(inputs), len(weights))
     num_products = max(num_tasks, 2)
-    product = torch.bmm(
-        inputs.expand(num_products, -1, -1), weights.expand(num_products, -1, -1)
-    )
-    return product[:num_tasks]
+    factors = (t.expand(num_products, -1, -1) for t in (inputs, weights))
+    if biases is None:
+        product = torch.bmm(*factors)
+    else:
+        product = torch.baddbmm(biases.expand(num_products, -1, -1), *factors)
+    return product if num_tasks == num_products else product[:num_tasks]
 
 
-def task_linear(inputs: torch.Tensor, layer: nn.Linear) -> torch.Tensor:
+def linear_of_tasks(
+    inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+) -> torch.Tensor:
     """Apply one linear map to all tasks, with the promise of :func:`task_matmul`.
 
     Args:
         inputs: (T, M, K).
-        layer: the map from K to C that the tasks share.
+        weight: (C, K), which the tasks share.
+        bias: (C,), or ``None``.
 
     Returns:
         (T, M, C).
     """
     if torch.compiler.is_exporting() or inputs.shape[1] >= _MANY_ROWS:
-        return layer(inputs)
-    product = task_matmul(inputs, layer.weight.T[None])
-    return product if layer.bias is None else product + layer.bias
+        return F.linear(inputs, weight, bias)
+    product = task_matmul(inputs, weight.T[None])
+    return product if bias is None else product + bias
+
+
+def task_linear(inputs: torch.Tensor, layer: nn.Linear) -> torch.Tensor:
+    """Apply a layer as :func:`linear_of_tasks` does."""
+    return linear_of_tasks(inputs, layer.weight, layer.bias)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,11 @@ class Divergence(Term):
         """See :func:`divergence_loss`."""
         logits = batch.student.divergence_logits
         assert logits is not None
-        return divergence_loss(logits, batch.targets, batch.num_old_classes, batch.kind)
+        targets = batch.once(
+            "divergence",
+            lambda: divergence_targets(batch.targets, batch.num_old_classes),
+        )
+        return classification_loss(logits, targets, batch.kind)
 
 
 def divergence_targets(targets: Tensor, num_old: int) -> Tensor:

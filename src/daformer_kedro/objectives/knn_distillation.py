@@ -19,12 +19,16 @@ import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from daformer_kedro.objectives.batch import Batch
 from daformer_kedro.objectives.neighbourhood import concatenate_tasks
+from daformer_kedro.objectives.shares import Shares, divergence, shares_of
 from daformer_kedro.objectives.term import Need, Neighbourhood, RunningTerm, Term
 from daformer_kedro.validation import STRICT, PositiveFloat
+
+_SMALLEST_NORM = 1e-12  # as in torch.nn.functional.normalize
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -60,14 +64,16 @@ class KNNDistillation(Term):
 
     def __call__(self, batch: Batch) -> Tensor:
         """See :func:`knn_distillation_loss`."""
-        new, old = _embeddings(batch)
         neighbours = batch.once(
             "knn_distillation",
             lambda: batch_neighbours(
-                old, self.num_neighbours, no_image_in_common(batch.sources)
+                _teachers(batch),
+                self.num_neighbours,
+                self.temperature,
+                no_image_in_common(batch.sources),
             ),
         )
-        return knn_distillation_loss(new, neighbours, self.temperature)
+        return knn_distillation_loss(_students(batch), neighbours, self.temperature)
 
     def check(self, settings: Any) -> None:
         """Refuse batches in which no sample can have two neighbours."""
@@ -96,16 +102,18 @@ class WithFeatureBank:
 
     def __call__(self, batch: Batch) -> Tensor:
         """See :meth:`FeatureBank.loss`."""
-        new, old = _embeddings(batch)
         neighbours = batch.once(
-            "knn_distillation", lambda: self.bank.neighbours_of(old, batch.rows)
+            "knn_distillation",
+            lambda: self.bank.neighbours_of(
+                _teachers(batch), batch.rows, self.temperature
+            ),
         )
-        return self.bank.loss(new, neighbours, self.temperature)
+        return self.bank.loss(_students(batch), neighbours, self.temperature)
 
     def after_step(self, batch: Batch) -> None:
         """Move the bank towards what both models saw."""
         momentum = (2 * batch.own_share - 1).abs()
-        self.bank.refresh(*_embeddings(batch), batch.rows, momentum)
+        self.bank.refresh(_students(batch), _teachers(batch), batch.rows, momentum)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the bank's features."""
@@ -116,13 +124,15 @@ class WithFeatureBank:
         self.bank.load_state_dict(state)
 
 
-def _embeddings(batch: Batch) -> tuple[Tensor, Tensor]:
-    """Student's and teacher's embeddings of the tasks that the teacher knows."""
+def _students(batch: Batch) -> Tensor:
+    """Student's embeddings of the tasks that the teacher knows."""
+    return concatenate_tasks(batch.student.embeddings, batch.num_old_tasks)
+
+
+def _teachers(batch: Batch) -> Tensor:
+    """Teacher's embeddings of its tasks."""
     assert batch.teacher is not None
-    return (
-        concatenate_tasks(batch.student.embeddings, batch.num_old_tasks),
-        concatenate_tasks(batch.teacher.embeddings, batch.num_old_tasks),
-    )
+    return concatenate_tasks(batch.teacher.embeddings, batch.num_old_tasks)
 
 
 def no_image_in_common(sources: Tensor) -> Tensor:
@@ -146,24 +156,28 @@ class Neighbours(NamedTuple):
 
     Attributes:
         places: (B, K) int64, in the batch or in the bank.
-        similarities: (B, K), by the teacher's cosine.
-        are_candidates: (B, K) bool, whether each may be a neighbour; ``None`` if all.
+        shares: (B, K) of each by the teacher's cosine.
+        absent: (B, K) bool, whether each may be no neighbour; ``None`` if none.
     """
 
     places: Tensor
-    similarities: Tensor
-    are_candidates: Tensor | None = None
+    shares: Shares
+    absent: Tensor | None = None
 
 
 @torch.no_grad()
 def batch_neighbours(
-    teacher: Tensor, num_neighbours: int, candidates: Tensor | None = None
+    teacher: Tensor,
+    num_neighbours: int,
+    temperature: float,
+    candidates: Tensor | None = None,
 ) -> Neighbours:
     """Find each sample's neighbours in its batch (``scope: batch``).
 
     Args:
         teacher: (B, F) embeddings under the teacher.
         num_neighbours: K; no more than B - 1 are found.
+        temperature: divides the cosine similarities.
         candidates: (B, B) bool, whether sample j may be a neighbour of sample i; every
             other sample by default. See :func:`no_image_in_common`.
     """
@@ -173,7 +187,8 @@ def batch_neighbours(
         candidates = no_image_in_common(rows[None])
     similarities = _cosine_matrix(teacher).masked_fill(~candidates, -torch.inf)
     best, places = similarities.topk(min(num_neighbours, num_samples - 1), dim=1)
-    return Neighbours(places, best, best > -torch.inf)
+    absent = best == -torch.inf
+    return Neighbours(places, shares_of(_scores(best, temperature, absent)), absent)
 
 
 def knn_distillation_loss(
@@ -194,9 +209,9 @@ def knn_distillation_loss(
     """
     if len(student) < 2:
         return student.sum() * 0.0
-    places, old, are_candidates = neighbours
-    new = _cosine_matrix(student).gather(1, places)
-    return _divergence(new, old, temperature, are_candidates)
+    similarities = _cosine_matrix(student).gather(1, neighbours.places)
+    scores = _scores(similarities, temperature, neighbours.absent)
+    return divergence(neighbours.shares, scores, 1 / len(student))
 
 
 class FeatureBank:
@@ -217,15 +232,19 @@ class FeatureBank:
         self.student_features = self.teacher_features.clone()
 
     @torch.no_grad()
-    def neighbours_of(self, teacher: Tensor, rows: Tensor) -> Neighbours:
+    def neighbours_of(
+        self, teacher: Tensor, rows: Tensor, temperature: float
+    ) -> Neighbours:
         """Neighbours in the bank, as near as they are under the teacher.
 
         Args:
             teacher: (B, E) embeddings of augmented images.
             rows: (B,) their positions in the task data.
+            temperature: divides the cosine similarities.
         """
         places = self.neighbours[rows]
-        return Neighbours(places, _cosine(teacher, self.teacher_features[places]))
+        similarities = _cosine(teacher, self.teacher_features[places])
+        return Neighbours(places, shares_of(_scores(similarities, temperature)))
 
     def loss(
         self, student: Tensor, neighbours: Neighbours, temperature: float
@@ -241,8 +260,9 @@ class FeatureBank:
         Returns:
             A scalar; zero where the data hold no more than two samples.
         """
-        new = _cosine(student, self.student_features[neighbours.places])
-        return _divergence(new, neighbours.similarities, temperature)
+        similarities = _cosine(student, self.student_features[neighbours.places])
+        scores = _scores(similarities, temperature)
+        return divergence(neighbours.shares, scores, 1 / len(student))
 
     @torch.no_grad()
     def refresh(
@@ -278,7 +298,26 @@ class FeatureBank:
 
 def _unit(features: Tensor) -> Tensor:
     wide = features.float() if features.dtype.itemsize < 4 else features
-    return F.normalize(wide, dim=-1)
+    return _Unit.apply(wide)
+
+
+class _Unit(torch.autograd.Function):
+    """Vectors of length 1; their gradient takes four operations, not twelve."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> Tensor:
+        norms = torch.linalg.vector_norm(features, dim=-1, keepdim=True)
+        norms = norms.clamp_min(_SMALLEST_NORM)
+        unit = features / norms
+        ctx.save_for_backward(unit, norms)
+        return unit
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        unit, norms = ctx.saved_tensors
+        along = (gradient * unit).sum(dim=-1, keepdim=True)
+        return torch.addcmul(gradient, unit, along, value=-1).div_(norms)
 
 
 def _cosine_matrix(features: Tensor) -> Tensor:
@@ -293,27 +332,12 @@ def _cosine(anchors: Tensor, neighbours: Tensor) -> Tensor:
     return torch.einsum("be,bke->bk", unit, _unit(neighbours).to(unit.dtype))
 
 
-def _divergence(
-    new: Tensor, old: Tensor, temperature: float, is_neighbour: Tensor | None = None
+def _scores(
+    similarities: Tensor, temperature: float, absent: Tensor | None = None
 ) -> Tensor:
-    """Mean KL divergence between neighbour distributions.
-
-    Args:
-        new: (B, K) similarities under the student.
-        old: (B, K) under the teacher.
-        temperature: divides both.
-        is_neighbour: (B, K) bool; others have no share under either model.
-    """
-    new, old = new / temperature, old / temperature
-    if is_neighbour is not None:
-        # The least finite number: the logarithm of an absent share stays finite.
-        lowest = torch.finfo(new.dtype).min
-        new = new.masked_fill(~is_neighbour, lowest)
-        old = old.masked_fill(~is_neighbour, lowest)
-    gap = F.kl_div(
-        F.log_softmax(new, dim=1),
-        F.log_softmax(old, dim=1),
-        reduction="none",
-        log_target=True,
-    )
-    return gap.sum(1).mean()
+    """Similarities (B, K) over the temperature; who is absent gets no share."""
+    scores = similarities / temperature
+    if absent is None:
+        return scores
+    # The least finite number: the logarithm of an absent share stays finite.
+    return scores.masked_fill(absent, torch.finfo(scores.dtype).min)

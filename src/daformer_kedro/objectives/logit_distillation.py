@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import torch.nn.functional as F
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from daformer_kedro.objectives.batch import Batch
+from daformer_kedro.objectives.shares import Shares, divergence, shares_of
 from daformer_kedro.objectives.term import Need, Term
 from daformer_kedro.validation import STRICT, PositiveFloat
 
@@ -38,8 +38,13 @@ class LogitDistillation(Term):
     def __call__(self, batch: Batch) -> Tensor:
         """See :func:`logit_distillation_loss`."""
         assert batch.teacher is not None
+        logits = batch.teacher.logits
+        teacher = batch.once(
+            "logit_distillation",
+            lambda: shares_of(_tempered(logits, self.temperature)),
+        )
         student = batch.student.logits[:, : batch.num_old_classes]
-        return logit_distillation_loss(student, batch.teacher.logits, self.temperature)
+        return _mean_divergence(student, teacher, self.temperature)
 
     def factor(self, batch: Batch) -> float:
         """Return weight · λ."""
@@ -70,7 +75,16 @@ def logit_distillation_loss(
         teacher_logits: (B, C).
         temperature: τ.
     """
-    student = F.log_softmax(student_logits / temperature, dim=1)
-    teacher = F.log_softmax(teacher_logits / temperature, dim=1)
-    divergence = F.kl_div(student, teacher, reduction="none", log_target=True)
-    return divergence.mean() * temperature**2
+    teacher = shares_of(_tempered(teacher_logits, temperature))
+    return _mean_divergence(student_logits, teacher, temperature)
+
+
+def _mean_divergence(
+    student_logits: Tensor, teacher: Shares, temperature: float
+) -> Tensor:
+    scale = temperature**2 / student_logits.numel()
+    return divergence(teacher, _tempered(student_logits, temperature), scale)
+
+
+def _tempered(logits: Tensor, temperature: float) -> Tensor:
+    return logits if temperature == 1 else logits / temperature

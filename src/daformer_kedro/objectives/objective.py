@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+import torch
 from torch import Tensor
 
 from daformer_kedro.objectives.batch import Batch, Kind
 from daformer_kedro.objectives.term import Need, Neighbourhood, Term
+
+
+class Terms(dict[str, Tensor]):
+    """Terms of the loss by name, weighted.
+
+    Attributes:
+        total: their sum, to be minimised.
+    """
+
+    def __init__(self, terms: Iterable[tuple[str, Tensor]], total: Tensor) -> None:
+        super().__init__(terms)
+        self.total = total
 
 
 class Objective:
@@ -33,6 +46,8 @@ class Objective:
         }
         classification = terms.get("classification")
         self._kind: Kind = getattr(classification, "kind", "binary")
+        self._factors: tuple[float, ...] = ()
+        self._tensor: Tensor | None = None
         self._running = {
             name: term.begin(neighbourhood) for name, term in self._settings.items()
         }
@@ -46,15 +61,23 @@ class Objective:
         """Return whether any term that applies has this need."""
         return any(need in term.needs for term in self._settings.values())
 
-    def __call__(self, batch: Batch) -> dict[str, Tensor]:
-        """Return every term as it enters the total; the total is their sum."""
+    def __call__(self, batch: Batch) -> Terms:
+        """Return every term as it enters the total, and the total."""
         factors = {name: term.factor(batch) for name, term in self._settings.items()}
         taken = sum(t.share_of_classification(batch) for t in self._settings.values())
         if "classification" in factors:
             factors["classification"] *= 1 - taken
-        return {
-            name: factors[name] * term(batch) for name, term in self._running.items()
-        }
+        terms = torch.stack([term(batch) for term in self._running.values()])
+        weighted = terms * self._on_device(tuple(factors.values()), terms)
+        names = zip(self._running, weighted.unbind(), strict=True)
+        return Terms(names, total=weighted.sum())
+
+    def _on_device(self, factors: tuple[float, ...], terms: Tensor) -> Tensor:
+        """Return the factors beside the terms, copied there once."""
+        if factors != self._factors or self._tensor is None:
+            self._factors = factors
+            self._tensor = torch.stack([terms.new_full((), f) for f in factors])
+        return self._tensor
 
     def after_step(self, batch: Batch) -> None:
         """Let terms with a state follow what a step saw.

@@ -15,6 +15,7 @@ from kedro.pipeline.node import Node
 
 from daformer_kedro.config.run import Config, result_settings
 from daformer_kedro.datasets import (
+    CheckpointDataset,
     OptionalJSONDataset,
     StoredDataset,
     TrainingStateDataset,
@@ -87,7 +88,11 @@ class Fingerprinter:
             found["source_files"] = self._source_files(node)
 
     def _code(self, node: Node) -> dict[str, str]:
-        """Collect the code of the function and of its inputs' and outputs' datasets."""
+        """Collect the code of the function, of its inputs' and outputs' datasets.
+
+        And of the method, where the node is told which one; of what may classify in its
+        place, where it reads or writes models.
+        """
         inputs = [n for n in node.inputs if not n.startswith(_PARAMETERS)]
         datasets = [self._catalog.get(name) for name in (*inputs, *node.outputs)]
         formats = {
@@ -95,7 +100,13 @@ class Fingerprinter:
             for d in datasets
             if not isinstance(d, TrainingStateDataset)
         }
-        things = (node.func, frozenset(filter(_is_own, formats)))
+        method = type(self._config.method)
+        used = {*filter(_is_own, formats)}
+        if "params:baseline" in node.inputs:
+            used.add(method)
+        if CheckpointDataset in formats:
+            used |= {*method.classifier_types}
+        things = (node.func, frozenset(used))
         if things not in self._code_of:  # tasks have the same functions
             self._code_of[things] = code_of(node.func, *things[1])
         return self._code_of[things]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,17 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from daformer_kedro.datasets import StoredDataset
 from daformer_kedro.errors import InputError
 from daformer_kedro.pipelines.naming import METRICS, USES_FINISHED_MODEL
 from daformer_kedro.reuse.attempt_log import Attempt, AttemptLog
 from daformer_kedro.reuse.costs import run_costs
-from daformer_kedro.reuse.node_files import training_states
+from daformer_kedro.reuse.node_files import check_inputs, training_states
 from daformer_kedro.reuse.planner import Mode, RunPlan
 from daformer_kedro.run_state import StateHooks
 from daformer_kedro.storage.atomic_files import remove_leftovers, write_text
 from daformer_kedro.storage.lock import Lock
+from daformer_kedro.storage.object_store import ObjectStore
 from daformer_kedro.usage import UsageError
 
 _LOGGER = logging.getLogger(__name__)
@@ -36,17 +39,26 @@ class ReuseHooks(StateHooks):
 
     def __init__(self) -> None:
         self.plan: RunPlan | None = None
+        self._store: ObjectStore | None = None
+        self._credentials: dict[str, Any] = {}
+        self._catalog: Any = None
         self._lock: Lock | None = None
+
+    @hook_impl
+    def after_context_created(self, context: Any) -> None:
+        """Take the state, and what the object store is opened with."""
+        super().after_context_created(context)
+        self._credentials = context.config_loader["credentials"].get("store", {})
 
     @hook_impl
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol
     ) -> None:
-        """Lock, tidy up after killed processes, and plan.
+        """Lock, fetch what is in the store, tidy up after killed processes, and plan.
 
         Raises:
-            UsageError: another process writes the same results, or nothing can be
-                written.
+            UsageError: another process writes the same results, nothing can be
+                written, or no earlier run has made what is read.
         """
         self._end()
         if all(USES_FINISHED_MODEL in node.tags for node in pipeline.nodes):
@@ -55,6 +67,11 @@ class ReuseHooks(StateHooks):
         self._lock = Lock(self.state.journal / f"{key}.lock", f"The folder {key}")
         try:
             self._lock.acquire()
+            self._catalog = catalog
+            self._store = self._open_store()
+            if self._store is not None:
+                self._store.fetch(self._stored(pipeline.datasets()))
+            check_inputs(pipeline, catalog)
             self.plan = self._make_plan(run_params, pipeline, catalog)
         except InputError as error:
             self._end()
@@ -86,14 +103,26 @@ class ReuseHooks(StateHooks):
 
     @hook_impl(trylast=True)
     def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
-        """Forget the state of a training whose results are stored."""
+        """Copy an output to the store, and forget the state of a finished training.
+
+        Raises:
+            InputError: the store refuses.
+        """
         if self.plan is not None:
+            if self._store is not None:
+                self._store.send(self._stored([dataset_name]))
             self.plan.recorder.after_save(node, dataset_name)
 
     @hook_impl(trylast=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
-        """Write down what the run has cost, and forget the attempt: it is finished."""
+        """Write down what the run has cost, and forget the attempt: it is finished.
+
+        Raises:
+            InputError: what was reused cannot be copied to the store.
+        """
         if self.plan is not None:
+            if self._store is not None:
+                self._store.send(output.filepath for output in self.plan.outputs())
             self._write_costs(self.plan.pipeline, catalog)
             self._attempts.forget_all_within(node.name for node in pipeline.nodes)
         self._end()
@@ -141,6 +170,16 @@ class ReuseHooks(StateHooks):
         self._tidy(plan, catalog)
         plan.mark_up_to_date()
         return plan
+
+    def _open_store(self) -> ObjectStore | None:
+        url = self.state.config.cache.store
+        if url is None:
+            return None
+        return ObjectStore(url, self.state.project / "data", self._credentials)
+
+    def _stored(self, names: Iterable[str]) -> list[Path]:
+        datasets = (self._catalog.get(name) for name in names)
+        return [d.filepath for d in datasets if isinstance(d, StoredDataset)]
 
     def _tidy(self, plan: RunPlan, catalog: CatalogProtocol) -> None:
         remove_leftovers(self.state.journal, is_ours=False)

@@ -26,10 +26,14 @@ does not count; what ranks compute, which is reached through them, does."""
 NAMED_BY_NODES = {
     f"{PACKAGE}.learning.distributed.job": frozenset(
         {"train_task", "finetune_on_memory", "FinetuningConfig"}
-    )
+    ),
+    f"{PACKAGE}.model.checkpoint": frozenset({"classifier_class"}),
+    f"{PACKAGE}.pipelines.task.closed_form_nodes": frozenset({"METHODS"}),
+    f"{PACKAGE}.pipelines.task.method_nodes": frozenset({"METHODS"}),
 }
 """Names that a module looks up for a node, which itself names those that it means:
-that one phase of training goes through the same module as another is no dependence."""
+that one phase of training goes through the same module as another is no dependence.
+The method that a node is told is the fingerprint's affair."""
 
 _OWN_FOLDER = frozenset({("__file__",), ("__name__",), ("__package__",)})
 

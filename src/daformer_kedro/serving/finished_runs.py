@@ -8,7 +8,7 @@ from pathlib import Path
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.serving.served_model import CHECKPOINT, ServedModel, read_model
-from daformer_kedro.storage.record import record_path
+from daformer_kedro.storage.record import read_record, record_path
 
 _MODELS, _REPORTING = "06_models", "08_reporting"
 _FEW = 10
@@ -76,11 +76,24 @@ def _model_folder(data: Path, key: str) -> Path | None:
         results = json.loads(metrics.read_text(encoding="utf-8"))
         num_tasks = len(results["accuracy_after_task"])
         folder = data / _MODELS / key / f"task_{num_tasks - 1:02d}"
-        # A checkpoint that is newer than the results belongs to an unfinished run.
-        is_finished = _stored_at(folder / CHECKPOINT) <= _stored_at(metrics)
+        # A checkpoint that is newer than the results belongs to an unfinished run, but
+        # for one that was made again and came out as it had been evaluated.
+        checkpoint = folder / CHECKPOINT
+        is_finished = _stored_at(checkpoint) <= _stored_at(metrics) or (
+            _was_evaluated(checkpoint, metrics.parent / folder.name / metrics.name)
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return folder if is_finished else None
+
+
+def _was_evaluated(checkpoint: Path, metrics: Path) -> bool:
+    """Return whether the metrics of a task are of a checkpoint of the same content."""
+    made, measured = read_record(checkpoint), read_record(metrics)
+    if made is None or measured is None or measured.provenance is None:
+        return False
+    inputs = measured.provenance.fingerprint.get("inputs", {})
+    return bool(inputs.get("checkpoint", {}).get("content") == made.sha256)
 
 
 def _stored_at(path: Path) -> float:

@@ -86,14 +86,22 @@ def write_record(target: Path, record: Record) -> None:
 def read_record(target: Path) -> Record | None:
     """Read the record of ``target``; ``None`` if it is missing or damaged."""
     try:
-        values = json.loads(record_path(target).read_text(encoding="utf-8"))
+        return parse_record(record_path(target).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def parse_record(text: str) -> Record | None:
+    """Read a record from its file's text; ``None`` if it is damaged."""
+    try:
+        values = json.loads(text)
         if values.pop("check") != _check(values):
             return None
         made = values.pop("origin")
         if made is not None:
             made = Provenance(fingerprint=made.pop("parts"), **made)
         return Record(**values, provenance=made)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

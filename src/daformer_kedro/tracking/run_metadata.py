@@ -15,7 +15,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from daformer_kedro.config.run import Config, settings_key
-from daformer_kedro.learning.devices import resolve_device
+from daformer_kedro.learning.devices import describe_precision, resolve_device
 from daformer_kedro.reuse.code import code_fingerprint
 from daformer_kedro.run_state import RunState
 from daformer_kedro.scenario.image_files import ImageFiles
@@ -33,6 +33,8 @@ PROJECT_TAG = "daformer.project"
 def settings_tags(state: RunState) -> dict[str, str]:
     """Return the settings that name a run, and the process that makes it."""
     config = state.config
+    device, training = resolve_device(config.training.device), config.training
+    width = config.model.embed_dim
     return {
         "protocol": config.protocol,
         "edition": config.model.edition,
@@ -42,7 +44,8 @@ def settings_tags(state: RunState) -> dict[str, str]:
         "class_order": str(config.scenario.class_order),
         "seed": str(config.seed),
         "run_key": state.run_key,
-        "device": str(resolve_device(config.training.device)),
+        "device": str(device),
+        "precision": describe_precision(training.precision, device, width),
         PROCESS_TAG: identity(),
         PROJECT_TAG: state.project.as_posix(),
     }

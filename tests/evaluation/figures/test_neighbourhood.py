@@ -23,3 +23,5 @@ def test_one_task_is_explained_in_words():
     (axes,) = neighbourhood_preservation_figure([None]).axes
     assert not axes.lines
     assert "no earlier model" in axes.texts[0].get_text()
+    (axes,) = neighbourhood_preservation_figure([None] * 3).axes
+    assert "Nothing is trained" in axes.texts[0].get_text()

@@ -70,7 +70,8 @@ def test_files_may_be_evaluated_on_training_images(tmp_path: Path) -> None:
         name="image_folder", path=str(tmp_path), validation_fraction=0.25
     )
     images, _ = index_source(config, image_size=8)
-    assert images.train_labels.tolist() == [0] * 3 + [1] * 3
+    assert images.is_validation is not None
+    assert images.train_labels[~images.is_validation].tolist() == [0] * 3 + [1] * 3
     assert images.test_labels.tolist() == [0, 1]
     assert all(path.startswith("train/") for path in images.test_paths)
 

@@ -136,3 +136,14 @@ def test_sizes_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     message = r"cache_size = 15 is smaller than preprocessing\.resize = 16"
     with pytest.raises(InputError, match=message):
         make_plan(Config.from_parameters(parameters))
+
+
+def test_normalisation_has_a_number_for_each_channel() -> None:
+    """One number for three channels would fail once images are read."""
+    parameters = {
+        "source": {"name": "cifar10", "path": "anywhere"},
+        "preprocessing": {"mean": [0.5], "std": [0.5]},
+    }
+    message = r"mean = \[0\.5\] has 1 channels; images of cifar10 have 3"
+    with pytest.raises(InputError, match=message):
+        make_plan(Config.from_parameters(parameters))

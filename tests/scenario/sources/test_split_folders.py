@@ -95,7 +95,7 @@ def test_they_are_read_whatever_their_spelling(
     assert images.class_names == ("cat", "dog")
     assert images.train_paths[0] == "Training_Set/cat/0.png"
     assert images.test_paths[0] == "VALID/cat/0.png"
-    expected = "read are Training_Set to train and VALID to test; not read: unlabelled"
+    expected = "trains on Training_Set, tests on VALID; not read: unlabelled"
     assert expected in caplog.text
 
 
@@ -106,7 +106,7 @@ def test_three_folders_train_validate_and_test(
     lay(tmp_path / "val", "dog/7.png", "dog/8.png")
     with caplog.at_level("INFO"):
         images = read(tmp_path)
-    assert "read are train to train, test to test and val to validate" in caplog.text
+    assert "trains on train, tests on test, validates on val" in caplog.text
     chosen = images.train_paths[images.is_validation]
     assert chosen.tolist() == ["val/dog/7.png", "val/dog/8.png"]
     assert images.train_labels.tolist() == [0, 0, 1, 1, 1, 1]  # in label order

@@ -15,7 +15,8 @@ def neighbourhood_preservation_figure(values: Sequence[float | None]) -> Figure:
 
     Args:
         values: one share (a fraction of 1) a task, comparing the model after it with
-            the one before; ``None`` for the first task, which has no earlier one.
+            the one before; ``None`` for the first task, which has no earlier one, and
+            where nothing is trained.
     """
     percent = style.to_percent(values)
     tasks = np.arange(len(percent))
@@ -31,7 +32,12 @@ def neighbourhood_preservation_figure(values: Sequence[float | None]) -> Figure:
     if not known.any():
         axes.set_xticks([])
         axes.set_yticks([])
-        style.write_note(axes, "One task: there is no earlier model to compare with")
+        style.write_note(
+            axes,
+            "One task: there is no earlier model to compare with"
+            if len(tasks) == 1
+            else "Nothing is trained: neighbours stay as they are",
+        )
         return figure
 
     style.draw_grid(axes)

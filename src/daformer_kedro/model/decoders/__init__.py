@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.model.decoders.decoder import Decoder
-from daformer_kedro.model.decoders.dual_attention import DualAttentionDecoder
+from daformer_kedro.model.decoders.dual_attention_decoder import DualAttentionDecoder
 from daformer_kedro.model.decoders.mean import MeanDecoder
 from daformer_kedro.model.decoders.task_attention import TaskAttentionDecoder
 

@@ -41,6 +41,10 @@ class Decoder(nn.Module):
         """Return the parameters that belong to all tasks but the newest."""
         return []
 
+    def repeated_modules(self) -> list[nn.Module]:
+        """Return modules of one code for any number of tasks, for the compiler."""
+        return []
+
     def bytes_per_task(self, num_tokens: int, itemsize: int) -> int:
         """Return the activations of one task for one image, about.
 

@@ -1,4 +1,4 @@
-"""DAFormer's decoder: keys that depend on the sample, and keys of each task."""
+"""Dual attention: keys that depend on the sample, and keys of each task."""
 
 from __future__ import annotations
 
@@ -7,22 +7,41 @@ from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from daformer_kedro.config import ModelConfig
-from daformer_kedro.model.decoders.decoder import Decoder
 from daformer_kedro.model.initialisation import (
     fan_in_uniform,
     linear,
     truncated_normal,
 )
-from daformer_kedro.model.mlp import MLP
-from daformer_kedro.model.task_batch import (
-    ALL_AT_ONCE,
-    TaskChunks,
-    in_chunks,
-    task_matmul,
-)
+
+
+class AttentionWeights(NamedTuple):
+    """Weights of dual attention as one pass computes with them, all tasks stacked.
+
+    Attributes:
+        shared: (2 · D, D) map to queries and values, or (3 · D, D) with the external
+            keys of edition S.
+        keys: (T, N, d) internal keys over √d.
+        biases: (T, N) of the internal keys.
+        maps: (T, D, D) maps to the external keys of edition M.
+    """
+
+    shared: Tensor
+    keys: Tensor | None
+    biases: Tensor | None
+    maps: Tensor | None
+
+    def of(self, tasks: slice) -> AttentionWeights:
+        """Return those of some tasks."""
+        keys, biases, maps = (
+            # A slice of all would still take an operation in the backward pass.
+            weight
+            if weight is None or len(weight) == tasks.stop - tasks.start
+            else weight[tasks]
+            for weight in self[1:]
+        )
+        return AttentionWeights(self.shared, keys, biases, maps)
 
 
 class SharedAttention(NamedTuple):
@@ -32,13 +51,13 @@ class SharedAttention(NamedTuple):
         x: (B, N, D) normalised tokens.
         query: (B, H, N, d).
         value: (B, H, N, d).
-        external: (1, B, N, D), external attention of edition S.
+        key: (B, H, N, d), external keys of edition S.
     """
 
-    x: torch.Tensor
-    query: torch.Tensor
-    value: torch.Tensor
-    external: torch.Tensor | None
+    x: Tensor
+    query: Tensor
+    value: Tensor
+    key: Tensor | None
 
 
 class DualAttention(nn.Module):
@@ -107,48 +126,50 @@ class DualAttention(nn.Module):
         per_task = self.external_maps if self.task_external else self.internal_keys
         return max(len(per_task), 1)
 
-    def share(self, x: torch.Tensor) -> SharedAttention:
+    def weights(self) -> AttentionWeights:
+        """Return the weights of a pass, in their own type."""
+        shared = [self.query.weight, self.value.weight]
+        maps = list(self.external_maps)
+        keys = biases = None
+        if not self.task_external:
+            shared += maps
+        if self.internal_keys:
+            keys = torch.stack(list(self.internal_keys))
+            keys = keys * keys.shape[-1] ** -0.5
+            biases = torch.stack(list(self.internal_biases))
+        return AttentionWeights(
+            torch.cat(shared),
+            keys,
+            biases,
+            torch.stack(maps) if self.task_external else None,
+        )
+
+    def share(self, x: Tensor, weights: AttentionWeights) -> SharedAttention:
         """Compute what all tasks share.
 
         Args:
-            x: (B, N, D) normalised tokens.
+            x: (B, N, D) normalised tokens, of the weights' type.
+            weights: of the pass.
         """
-        query = self._split_heads(self.query(x))
-        value = self._split_heads(self.value(x))
-        external = None
-        if self.external_maps and not self.task_external:
-            external = self._shared_external(x, query, value)
-        return SharedAttention(x, query, value, external)
+        split = F.linear(x, weights.shared).unflatten(
+            -1, (-1, self.num_heads, x.shape[-1] // self.num_heads)
+        )
+        query, value, *key = split.permute(2, 0, 3, 1, 4).contiguous().unbind()
+        return SharedAttention(x, query, value, *key or [None])
+
+    def external(self, shared: SharedAttention) -> Tensor | None:
+        """Return external attention of edition S, (B, H, N, d)."""
+        if shared.key is None:
+            return None
+        return F.scaled_dot_product_attention(shared.query, shared.key, shared.value)
 
     def forward(
-        self, shared: SharedAttention, tasks: slice = slice(None)
-    ) -> torch.Tensor:
-        """Attend with the keys of some tasks, all of them by default.
+        self, shared: SharedAttention, weights: AttentionWeights
+    ) -> Tensor | None:
+        """Attend with the keys of T tasks; see :func:`attend`."""
+        return attend(shared, weights)
 
-        Args:
-            shared: from :meth:`share`.
-            tasks: a range of T tasks.
-
-        Returns:
-            (T, B, N, D), or (1, B, N, D) where nothing depends on the task.
-        """
-        weights = None
-        if self.internal_keys:
-            weights = self._internal_weights(shared.query, tasks)
-        if self.task_external:
-            external = self._external_weights(shared.x, shared.query, tasks)
-            weights = external if weights is None else weights + external
-        attended = None if weights is None else self._weigh(weights, shared.value)
-        if shared.external is not None:
-            attended = (
-                shared.external if attended is None else attended + shared.external
-            )
-        assert attended is not None  # parts names at least one
-        return attended
-
-    def attention_weights(
-        self, x: torch.Tensor
-    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    def attention_weights(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Return each softmax separately, to inspect; :meth:`forward` adds them up.
 
         Args:
@@ -159,142 +180,66 @@ class DualAttention(nn.Module):
             edition M, and internal weights (T, B, H, N, N), queries before keys;
             ``None`` for a part that is left out.
         """
-        query = self._split_heads(self.query(x))
-        shape = (-1, *query.shape[:-1], query.shape[-2])
-        external = internal = None
-        if self.external_maps:
-            external = self._external_weights(x, query).view(shape)
-        if self.internal_keys:
-            internal = self._internal_weights(query).view(shape)
+        weights = self.weights()
+        shared = self.share(x, weights)
+        external, internal = (
+            None if part is None else part.permute(3, 0, 1, 2, 4)
+            for part in task_shares(shared, weights)
+        )
+        if shared.key is not None:
+            query = shared.query * shared.query.shape[-1] ** -0.5
+            external = (query @ shared.key.mT).softmax(dim=-1)[None]
         return external, internal
 
-    def _split_heads(self, x: torch.Tensor) -> torch.Tensor:
-        return x.unflatten(-1, (self.num_heads, -1)).transpose(-2, -3)
 
-    def _shared_external(
-        self, x: torch.Tensor, query: torch.Tensor, value: torch.Tensor
-    ) -> torch.Tensor:
-        """External attention of edition S, (1, B, N, D)."""
-        key = self._split_heads(F.linear(x, self.external_maps[0]))
-        attended = F.scaled_dot_product_attention(query, key, value)
-        return attended.transpose(1, 2).flatten(2)[None]
-
-    # The attention that differs from task to task is explicit: one matrix of internal
-    # keys serves all images and heads, and on a CPU with several threads the fused
-    # kernel's rounding was seen to depend on the number of tasks. Its weights take
-    # H·N numbers per token, less than the 8·D of the MLP's hidden activations.
-
-    def _internal_weights(
-        self, query: torch.Tensor, tasks: slice = slice(None)
-    ) -> torch.Tensor:
-        """Attention to each task's own keys, (T·B·H, N, N)."""
-        tokens, width = query.shape[-2:]
-        keys = torch.stack(list(self.internal_keys)[tasks])
-        biases = torch.stack(list(self.internal_biases)[tasks])
-        rows = (query * width**-0.5).reshape(1, -1, width)
-        scores = task_matmul(rows, keys.mT) + biases[:, None]  # (T, B·H·N, N)
-        return scores.softmax(dim=-1).view(-1, tokens, tokens)
-
-    def _external_weights(
-        self, x: torch.Tensor, query: torch.Tensor, tasks: slice = slice(None)
-    ) -> torch.Tensor:
-        """Attention to keys made by each task's map, (T·B·H, N, N)."""
-        maps = torch.stack(list(self.external_maps)[tasks])
-        keys = task_matmul(x.flatten(0, 1)[None], maps.mT).unflatten(1, x.shape[:2])
-        key = self._split_heads(keys)  # (T, B, H, N, d)
-        rows = (query * query.shape[-1] ** -0.5).expand_as(key)
-        scores = task_matmul(rows.flatten(0, 2), key.flatten(0, 2).mT)
-        return scores.softmax(dim=-1)
-
-    def _weigh(self, weights: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        """Weigh the values that all tasks share, (T, B, N, D)."""
-        num_tasks = weights.shape[0] // (value.shape[0] * value.shape[1])
-        values = value.expand(num_tasks, -1, -1, -1, -1)
-        attended = task_matmul(weights, values.flatten(0, 2)).view_as(values)
-        return attended.transpose(2, 3).flatten(3)
+# One product makes the scores of all tasks and one weighs the values, so that no query
+# and no value is repeated for each task, as the fused kernel would have it; on a CPU
+# with several threads its rounding was also seen to depend on the number of tasks. The
+# shares take H·N numbers a token, less than the MLP's hidden units.
 
 
-class DualAttentionDecoder(Decoder):
-    """Pre-norm block of dual attention and MLP, then the mean over the tokens."""
+def attend(shared: SharedAttention, weights: AttentionWeights) -> Tensor | None:
+    """Attend with the keys of T tasks.
 
-    has_attention_maps = True
+    Args:
+        shared: from :meth:`DualAttention.share`.
+        weights: of these tasks.
 
-    def __init__(
-        self, config: ModelConfig, num_tokens: int, *, generator: torch.Generator
-    ) -> None:
-        super().__init__(config, num_tokens, generator=generator)
-        width = config.embed_dim
-        self.norm1 = nn.LayerNorm(width)
-        self.attn = DualAttention(
-            width,
-            config.num_heads,
-            num_tokens,
-            edition=config.edition,
-            parts=config.attention,
-            generator=generator,
-        )
-        self.norm2 = nn.LayerNorm(width)
-        self.mlp = MLP(width, config.mlp_ratio, generator=generator)
+    Returns:
+        (B, H, N, T, d), in edition M with external attention; ``None`` where no
+        attention depends on the task.
+    """
+    present = [part for part in task_shares(shared, weights) if part is not None]
+    if not present:
+        return None
+    shares = present[0] if len(present) == 1 else present[0] + present[1]
+    batch, heads, tokens, tasks, _ = shares.shape
+    attended = torch.bmm(shares.flatten(0, 1).flatten(1, 2), shared.value.flatten(0, 1))
+    return attended.view(batch, heads, tokens, tasks, -1)
 
-    def add_task(self, generator: torch.Generator) -> None:
-        """Add the keys of one more task; nothing in them is random."""
-        self.attn.add_task()
 
-    def old_task_parameters(self) -> list[nn.Parameter]:
-        """Parameters that belong to all tasks but the newest."""
-        return self.attn.old_task_parameters()
+def task_shares(
+    shared: SharedAttention, weights: AttentionWeights
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return the softmax over the keys of each part that depends on the task.
 
-    def bytes_per_task(self, num_tokens: int, itemsize: int) -> int:
-        """Activations of one task for one image, about: attention, MLP, residuals.
+    Args:
+        shared: from :meth:`DualAttention.share`.
+        weights: of T tasks.
 
-        Args:
-            num_tokens: N of the image.
-            itemsize: bytes of a number that autocast computes with; a softmax and a
-                residual stay float32.
-        """
-        hidden, width = self.mlp.fc1.out_features, self.mlp.fc1.in_features
-        softmaxes = 2 if self.attn.task_external else 1
-        scores = softmaxes * self.attn.num_heads * num_tokens
-        widths = (3 * softmaxes * itemsize + 12) * width
-        token = 2 * itemsize * hidden + (itemsize + 4) * scores + widths
-        return num_tokens * token
-
-    def attention_weights(
-        self, x: torch.Tensor
-    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """Return each softmax separately; see :meth:`DualAttention.attention_weights`.
-
-        Args:
-            x: (B, N, D) the encoder's output.
-        """
-        return self.attn.attention_weights(self.norm1(x))
-
-    def forward(
-        self,
-        x: torch.Tensor,
-        keep: torch.Tensor | None = None,
-        chunks: TaskChunks = ALL_AT_ONCE,
-    ) -> torch.Tensor:
-        """Embed the images once for each task.
-
-        Args:
-            x: (B, N, D) the encoder's output.
-            keep: (2, T, B) factors of the two residuals, or ``None``.
-            chunks: how to go through the tasks.
-
-        Returns:
-            (T, B, D), or (1, B, D) where nothing depends on the task.
-        """
-        shared = self.attn.share(self.norm1(x))
-        num_tasks = self.attn.num_tasks if keep is None else keep.shape[1]
-
-        def of_tasks(tasks: slice) -> torch.Tensor:
-            attended = self.attn(shared, tasks)  # (T, B, N, D)
-            if keep is None:
-                y = x + attended
-                return y.mean(dim=2) + self.mlp.pooled(self.norm2(y))
-            y = x + keep[0, tasks, :, None, None] * attended
-            pooled = self.mlp.pooled(self.norm2(y))
-            return y.mean(dim=2) + keep[1, tasks, :, None] * pooled
-
-        return in_chunks(of_tasks, num_tasks, chunks)
+    Returns:
+        External shares of edition M and internal ones, (B, H, N, T, N) each, with
+        queries before tasks before keys; ``None`` for what is not there.
+    """
+    query, external, internal = shared.query, None, None
+    heads, tokens, width = query.shape[1:]
+    if weights.maps is not None:
+        key = F.linear(shared.x, weights.maps.flatten(0, 1))
+        key = key.unflatten(-1, (len(weights.maps), heads, width))
+        key = key.permute(0, 3, 2, 1, 4).flatten(2, 3)  # (B, H, T·N, d)
+        scores = (query * width**-0.5) @ key.mT
+        external = scores.unflatten(-1, (len(weights.maps), tokens)).softmax(dim=-1)
+    if weights.keys is not None and weights.biases is not None:
+        scores = F.linear(query, weights.keys.flatten(0, 1), weights.biases.flatten())
+        internal = scores.unflatten(-1, weights.biases.shape).softmax(dim=-1)
+    return external, internal

@@ -133,4 +133,4 @@ class TaskAttentionDecoder(Decoder):
         return self._split_heads(tokens)[:, None].expand(-1, batch, -1, -1, -1)
 
     def _transform(self, x: torch.Tensor) -> torch.Tensor:
-        return self.mlp.pooled(self.norm2(x)[:, :, None])
+        return self.mlp(self.norm2(x))

@@ -20,6 +20,8 @@ from daformer_kedro.errors import InputError
 
 _DROPOUTS = nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d | nn.AlphaDropout
 _NUM_NEAREST = 4
+_OF_SIZES = (ArithmeticError, AssertionError, IndexError, RuntimeError, ValueError)
+"""Errors with which networks of timm refuse images of a size that does not fit them."""
 
 Layout = Literal["NCHW", "NHWC", "NLC"]
 
@@ -128,7 +130,7 @@ def outline(name: str, side: int) -> Outline:
                 features = backbone.forward_features(torch.empty(1, 3, side, side))
             if isinstance(features, Tensor):
                 features.sum().backward()
-    except Exception as error:  # whatever 90 kinds of networks say
+    except _OF_SIZES as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
             f"{shown} does not take images of {side} pixels "

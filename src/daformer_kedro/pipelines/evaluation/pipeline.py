@@ -63,6 +63,8 @@ def create_pipeline(num_tasks: int, config: Config) -> Pipeline:
             )
         )
     made = {name for n in nodes for name in n.outputs}
+    if not config.trains:  # neighbours stay as they are
+        made.discard("neighbourhood_preservation_figure")
     if config.source.name in FILE_SOURCES:
         made.add("left_out")
     if config.memory.keep == "exemplars":

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from daformer_kedro.config.keys import EMBEDDED_SETTINGS
 from daformer_kedro.config.run import Config
 from daformer_kedro.errors import InputError
 from daformer_kedro.model.encoders import encoder_class
@@ -20,6 +19,8 @@ _OFF = {
     "cutmix_alpha": 0.0,
 }
 """Values of the settings that change pixels with which they change none."""
+
+_MIXING = {"cutmix_alpha"}
 
 
 def check_embedding(config: Config) -> None:
@@ -55,7 +56,7 @@ def check_embedding(config: Config) -> None:
             "(model.encoder_settings.train = frozen); others see another version of an "
             "image each time. Give 1"
         )
-    mixed = {name: v for name, v in given.items() if name not in EMBEDDED_SETTINGS}
+    mixed = {name: v for name, v in given.items() if name in _MIXING}
     if config.trains:
         _refuse(mixed, "stores versions of single images")
     if given == mixed:

@@ -28,34 +28,39 @@ _SEED = 0  # of what the pretrained weights replace
 
 def embed_images_node(
     images: Images,
-    model: dict[str, Any],
+    encoder: str,
+    encoder_settings: dict[str, Any],
+    decoder: str,
     preprocessing: dict[str, Any],
     evaluation: dict[str, Any],
     device: str,
     state: StateFile,
+    augmentation: dict[str, Any] | None = None,
     previous: EmbeddedImages | None = None,
-    **augmentation: Any,
 ) -> EmbeddedImages:
     """Run the encoder, which no task changes, over every image.
 
-    ``augmentation`` are settings of that section, where several versions of an image
-    are wanted.
+    No other setting of the network counts, so that another width or head embeds nothing
+    again: what maps the tokens to the decoder's width comes after them.
+    ``augmentation`` is given where several versions of an image are wanted.
     """
-    config = validated(ModelConfig, model, "model")
+    config = ModelConfig(encoder=encoder, encoder_settings=encoder_settings)
     place = resolve_device(device)
-    encoder = encoder_class(config.encoder)(
+    network = encoder_class(encoder)(
         config,
         image_size=images.image_size,
         in_channels=images.num_channels,
         generator=make_generator(_SEED, 0, "weights"),
     )
-    encoder.load_weights()
+    network.load_weights()
     used = EncoderInUse(
-        encoder.to(place).eval(),
+        network.to(place).eval(),
         validated(PreprocessingConfig, preprocessing, "preprocessing"),
-        pool=decoder_class(config.decoder).reads_mean,
+        pool=decoder_class(decoder).reads_mean,
         batch_size=validated(EvaluationConfig, evaluation, "evaluation").batch_size,
         device=place,
     )
-    views = validated(AugmentationConfig, augmentation, "augmentation")
+    views = None
+    if augmentation is not None:
+        views = validated(AugmentationConfig, augmentation, "augmentation")
     return embed_images(images, used, state, previous, views)

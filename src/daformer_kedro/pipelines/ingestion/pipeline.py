@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline, node
 
-from daformer_kedro.config.keys import EMBEDDED_SETTINGS
 from daformer_kedro.config.run import Config
 from daformer_kedro.model.encoders import encoder_class
 from daformer_kedro.pipelines.ingestion.embedding_nodes import embed_images_node
@@ -66,14 +65,16 @@ def _embed(num_tasks: int, config: Config) -> list[Node]:
 def _embed_images(task: str, before: str | None, config: Config) -> Node:
     inputs = {
         "images": f"{task}images",
-        "model": "params:model",
+        "encoder": "params:model.encoder",
+        "encoder_settings": "params:model.encoder_settings",
+        "decoder": "params:model.decoder",
         "preprocessing": "params:preprocessing",
         "evaluation": "params:evaluation",
         "device": "params:training.device",
         "state": f"{task}embedding_state",
     }
     if config.augmentation.stored_views > 1:
-        inputs |= {name: f"params:augmentation.{name}" for name in EMBEDDED_SETTINGS}
+        inputs["augmentation"] = "params:augmentation"
     if before is not None:
         inputs["previous"] = f"{before}embedded_images"
     return node(

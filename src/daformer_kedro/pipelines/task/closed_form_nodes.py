@@ -13,14 +13,12 @@ from torch import Tensor
 
 from daformer_kedro.config import (
     EvaluationConfig,
-    ModelConfig,
     PreprocessingConfig,
     validated,
 )
 from daformer_kedro.evaluation.out_of_distribution import distance_to_bank
 from daformer_kedro.learning.class_balance import image_weights
 from daformer_kedro.learning.devices import resolve_device
-from daformer_kedro.learning.growth import expand_model
 from daformer_kedro.methods import METHODS
 from daformer_kedro.methods.closed_form import (
     ClosedFormMethod,
@@ -29,9 +27,10 @@ from daformer_kedro.methods.closed_form import (
 )
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.pipelines.extraction import Extractor, targets_of
+from daformer_kedro.pipelines.task.preparation import model_of_task
 from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
-from daformer_kedro.scenario.samples import class_names, num_new_classes, sample_index
+from daformer_kedro.scenario.samples import class_names, sample_index
 
 Parameters = dict[str, Any]
 
@@ -59,15 +58,7 @@ def learn_task_node(
         (K, C) and the ``distances`` to the nearest class mean, by a classifier and
         means that have not learnt them.
     """
-    network = expand_model(
-        previous,
-        validated(ModelConfig, model, "model"),
-        image_size=images.image_size,
-        in_channels=images.num_channels,
-        num_new_classes=num_new_classes(samples),
-        seed=seed,
-        divergence=False,
-    )
+    network = model_of_task(previous, model, images, samples, seed, divergence=False)
     used = validated(PreprocessingConfig, preprocessing, "preprocessing")
     batch_size = validated(EvaluationConfig, evaluation, "evaluation").batch_size
     extractor = Extractor(network.to(resolve_device(device)), used, batch_size)

@@ -9,23 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import Tensor
 
 from daformer_kedro.config import (
-    AugmentationConfig,
     FinetuningConfig,
     MemoryConfig,
-    ModelConfig,
-    PreprocessingConfig,
-    TrainingConfig,
     validated,
 )
-from daformer_kedro.config.run import LossesConfig
-from daformer_kedro.errors import InputError
-from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.distributed.launch import run_phase
-from daformer_kedro.learning.growth import expand_model
 from daformer_kedro.learning.memory import (
     keep_everything,
     proportional_quotas,
@@ -34,25 +25,27 @@ from daformer_kedro.learning.memory import (
 )
 from daformer_kedro.learning.progress import history_table
 from daformer_kedro.learning.seeding import make_generator
-from daformer_kedro.learning.task_images import TaskImages, select_images
 from daformer_kedro.learning.training import (
-    LearningSettings,
     finetune_on_memory,
     train_task,
 )
-from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.objectives import is_needed
 from daformer_kedro.objectives.knn_distillation import KNNDistillation
 from daformer_kedro.objectives.neighbourhood import find_neighbours
-from daformer_kedro.pipelines.extraction import Extractor, targets_of
+from daformer_kedro.pipelines.extraction import Extractor
+from daformer_kedro.pipelines.task.preparation import (
+    checkpoint_of,
+    home_device,
+    learning_settings,
+    model_of_task,
+    task_images,
+    validation_images,
+)
 from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
 from daformer_kedro.scenario.samples import (
     assemble_task_data,
-    class_names,
-    num_new_classes,
-    of_split,
     sample_index,
 )
 from daformer_kedro.storage.state_file import StateFile
@@ -98,16 +91,11 @@ def train_task_node(
     state: StateFile | None = None,
 ) -> tuple[Checkpoint, pd.DataFrame]:
     """Train the task's keys and head, and what all tasks share, with a teacher."""
-    settings = _settings(training, losses, augmentation, preprocessing, seed)
-    device = _home(settings.training)
-    student = expand_model(
-        previous,
-        validated(ModelConfig, model, "model"),
-        image_size=images.image_size,
-        in_channels=images.num_channels,
-        num_new_classes=num_new_classes(samples),
-        seed=seed,
-        divergence=is_needed("divergence_head", settings.losses),
+    settings = learning_settings(training, losses, augmentation, preprocessing, seed)
+    device = home_device(settings.training)
+    divergence = is_needed("divergence_head", settings.losses)
+    student = model_of_task(
+        previous, model, images, samples, seed, divergence=divergence
     ).to(device)
     used = neighbourhood if is_needed("neighbourhood", settings.losses) else None
     teacher = None if previous is None else previous.build(device)
@@ -116,14 +104,14 @@ def train_task_node(
     records = run_phase(
         train_task,
         student,
-        _task_images(images, task_data, device, settings),
+        task_images(images, task_data, device, settings),
         settings,
         teacher=teacher,
         state=state,
-        validation=_validation_images(images, samples, device, settings),
+        validation=validation_images(images, samples, device, settings),
         **({k: v.to(device) for k, v in used.items()} if used else {}),
     )
-    return _checkpoint(student, settings, samples), history_table(records)
+    return checkpoint_of(student, settings, samples), history_table(records)
 
 
 def select_exemplars_node(
@@ -170,81 +158,17 @@ def finetune_on_memory_node(
     state: StateFile | None = None,
 ) -> tuple[Checkpoint, pd.DataFrame]:
     """Finetune heads, keys and decoder on the balanced memory alone."""
-    settings = _settings(training, losses, augmentation, preprocessing, seed)
-    device = _home(settings.training)
+    settings = learning_settings(training, losses, augmentation, preprocessing, seed)
+    device = home_device(settings.training)
     model = trained.build(device)
     model.remove_divergence_head()
     records = run_phase(
         finetune_on_memory,
         model,
-        _task_images(images, exemplars, device, settings),
+        task_images(images, exemplars, device, settings),
         settings,
         finetuning=validated(FinetuningConfig, finetuning, "finetuning"),
         state=state,
-        validation=_validation_images(images, samples, device, settings),
+        validation=validation_images(images, samples, device, settings),
     )
-    return _checkpoint(model, settings, samples), history_table(records)
-
-
-def _settings(
-    training: Parameters,
-    losses: Parameters,
-    augmentation: Parameters,
-    preprocessing: Parameters,
-    seed: int,
-) -> LearningSettings:
-    return LearningSettings(
-        training=validated(TrainingConfig, training, "training"),
-        losses=validated(LossesConfig, losses, "losses"),
-        augmentation=validated(AugmentationConfig, augmentation, "augmentation"),
-        preprocessing=validated(PreprocessingConfig, preprocessing, "preprocessing"),
-        seed=seed,
-    )
-
-
-def _home(training: TrainingConfig) -> torch.device:
-    """Return where model and images meet; ranks bring them to their devices."""
-    return resolve_device("cpu" if training.starts_ranks else training.device)
-
-
-def _task_images(
-    images: Images | EmbeddedImages,
-    rows: pd.DataFrame,
-    device: torch.device,
-    settings: LearningSettings,
-) -> TaskImages:
-    area = settings.augmentation.random_resized_crop
-    chosen = select_images(images, "train", sample_index(rows), area, all_views=True)
-    return TaskImages(
-        images=chosen.to(device) if isinstance(chosen, Tensor) else chosen,
-        targets=targets_of(rows).to(device),
-    )
-
-
-def _validation_images(
-    images: Images | EmbeddedImages,
-    samples: pd.DataFrame,
-    device: torch.device,
-    settings: LearningSettings,
-) -> TaskImages | None:
-    """Select the images to choose the best epoch by, if the settings ask for it."""
-    patience = settings.training.patience
-    if patience is None:
-        return None
-    rows = of_split(samples, "validation")
-    if rows.empty:
-        raise InputError(
-            f"training.patience = {patience}: of the classes so far "
-            f"({', '.join(class_names(samples))}) there is no validation image"
-        )
-    return _task_images(images, rows, device, settings)
-
-
-def _checkpoint(
-    model: DAFormer, settings: LearningSettings, samples: pd.DataFrame
-) -> Checkpoint:
-    return Checkpoint.of(
-        model,
-        preprocessing=settings.preprocessing,
-        class_names=class_names(samples),
-    )
+    return checkpoint_of(model, settings, samples), history_table(records)

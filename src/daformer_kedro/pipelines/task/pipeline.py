@@ -5,12 +5,17 @@ from __future__ import annotations
 from kedro.pipeline import Node, Pipeline, node
 
 from daformer_kedro.config.run import Config
+from daformer_kedro.methods import Method
 from daformer_kedro.model.encoders import encoder_class
 from daformer_kedro.pipelines.naming import task_name
 from daformer_kedro.pipelines.task.closed_form_nodes import learn_task_node
 from daformer_kedro.pipelines.task.evaluation_nodes import evaluate_task_node
 from daformer_kedro.pipelines.task.exemplar_nodes import draw_exemplars_node
-from daformer_kedro.pipelines.task.finish_nodes import finish_task_node
+from daformer_kedro.pipelines.task.method_nodes import (
+    choose_by_method_node,
+    finish_task_node,
+    learn_by_method_node,
+)
 from daformer_kedro.pipelines.task.nodes import (
     assemble_task_data_node,
     find_teacher_neighbours_node,
@@ -20,16 +25,21 @@ from daformer_kedro.pipelines.task.nodes import (
 )
 
 _IMAGES, _EMBEDDED = "images", "embedded_images"
+_METHOD = {
+    "baseline": "params:baseline",
+    "baseline_settings": "params:baseline_settings",
+}
+"""Inputs of a step that is a method's own."""
 
 
 def create_pipeline(task: int, config: Config) -> Pipeline:
     """Build the pipeline that learns one task.
 
     The first task has no teacher and no finetuning; without a memory
-    (``memory.keep: nothing``) it has no exemplars either. A method that changes the
-    learned model has a step of its own at the end; one with a classifier in closed form
-    has a single step that learns. What a task takes from the one before is its
-    checkpoint, its exemplars or statistics, and nothing else.
+    (``memory.keep: nothing``) it has no exemplars either. Where the method brings its
+    own way to learn, to choose or to finish, that is the step. What a task takes from
+    the one before is its checkpoint, its exemplars, what its method carries, and
+    nothing else.
 
     Args:
         task: number of the task, from 0.
@@ -38,14 +48,16 @@ def create_pipeline(task: int, config: Config) -> Pipeline:
     has_memory = config.memory.keep != "nothing"
     is_fixed = encoder_class(config.model.encoder).is_fixed(config.model)
     source = _EMBEDDED if is_fixed else _IMAGES  # of what the network reads
-    finetunes, finishes = config.finetunes(task), config.method.finishes
+    finetunes, finishes = config.finetunes(task), config.method.brings("finish")
     trained = "trained" if finetunes or finishes else "checkpoint"
     learned = "finetuned" if finetunes else "trained"
     nodes = [
         _assemble(task, has_memory),
         *([_find_neighbours(source)] if task > 0 and config.trains else []),
-        _train(task, source, trained) if config.trains else _learn(task, source),
-        *([_select(task, source, trained)] if has_memory else []),
+        _train(task, source, trained, config.method)
+        if config.trains
+        else _learn(task, source),
+        *([_select(task, source, trained, config)] if has_memory else []),
         *(
             [_finetune(source, "finetuned" if finishes else "checkpoint")]
             if finetunes
@@ -67,7 +79,7 @@ def create_pipeline(task: int, config: Config) -> Pipeline:
         inputs["previous_checkpoint"] = f"{before}.checkpoint"
         if has_memory:
             inputs["previous_exemplars"] = f"{before}.exemplars"
-        if not config.trains:
+        if config.method.carries:
             inputs["previous_statistics"] = f"{before}.statistics"
     return Pipeline(
         nodes,
@@ -108,7 +120,7 @@ def _find_neighbours(source: str) -> Node:
     )
 
 
-def _train(task: int, source: str, output: str) -> Node:
+def _train(task: int, source: str, output: str, method: Method) -> Node:
     inputs = {
         "images": source,
         "samples": "samples",
@@ -123,10 +135,17 @@ def _train(task: int, source: str, output: str) -> Node:
     }
     if task > 0:
         inputs |= {"previous": "previous_checkpoint", "neighbourhood": "neighbourhood"}
+    outputs = [output, "training_history"]
+    is_own = method.brings("learn")
+    if is_own:
+        inputs |= _METHOD
+    if is_own and method.carries:
+        outputs.append("statistics")
+        inputs |= {"carried": "previous_statistics"} if task > 0 else {}
     return node(
-        train_task_node,
+        learn_by_method_node if is_own else train_task_node,
         inputs=inputs,
-        outputs=[output, "training_history"],
+        outputs=outputs,
         name="train_task",
         tags="training",
     )
@@ -138,8 +157,7 @@ def _learn(task: int, source: str) -> Node:
         "samples": "samples",
         "task_data": "task_data",
         "model": "params:model",
-        "baseline": "params:baseline",
-        "baseline_settings": "params:baseline_settings",
+        **_METHOD,
         "preprocessing": "params:preprocessing",
         "evaluation": "params:evaluation",
         "seed": "params:seed",
@@ -160,7 +178,7 @@ def _learn(task: int, source: str) -> Node:
     )
 
 
-def _select(task: int, source: str, trained: str) -> Node:
+def _select(task: int, source: str, trained: str, config: Config) -> Node:
     inputs = {
         "images": source,
         "task_data": "task_data",
@@ -172,8 +190,11 @@ def _select(task: int, source: str, trained: str) -> Node:
     }
     if task > 0:
         inputs["exemplars"] = "previous_exemplars"
+    is_own = config.method.brings("choose") and config.memory.keep == "exemplars"
+    if is_own:
+        inputs |= _METHOD
     return node(
-        select_exemplars_node,
+        choose_by_method_node if is_own else select_exemplars_node,
         inputs=inputs,
         outputs="exemplars",
         name="select_exemplars",
@@ -210,8 +231,7 @@ def _finish(source: str, learned: str) -> Node:
             "images": source,
             "exemplars": "exemplars",
             "learned": learned,
-            "baseline": "params:baseline",
-            "baseline_settings": "params:baseline_settings",
+            **_METHOD,
             "evaluation": "params:evaluation",
             "device": "params:training.device",
         },

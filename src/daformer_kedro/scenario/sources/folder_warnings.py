@@ -19,16 +19,14 @@ _LOGGER = logging.getLogger(__name__)
 
 def report_splits(place: Path, splits: Splits) -> None:
     """Name the folders and what they are for; those that are not read, as a warning."""
-    uses = [f"{splits.train} to train", f"{splits.test} to test"]
+    uses = f"trains on {splits.train}, tests on {splits.test}"
     if splits.validation is not None:
-        uses.append(f"{splits.validation} to validate")
-    read = f"{', '.join(uses[:-1])} and {uses[-1]}"
+        uses += f", validates on {splits.validation}"
     if splits.others:
-        _LOGGER.warning(
-            "%s: read are %s; not read: %s", place, read, ", ".join(splits.others)
-        )
+        others = ", ".join(splits.others)
+        _LOGGER.warning("%s: %s; not read: %s", place, uses, others)
     else:
-        _LOGGER.info("%s: read are %s", place, read)
+        _LOGGER.info("%s: %s", place, uses)
 
 
 def warn_of_spellings(folders: Sequence[Path]) -> None:

@@ -38,6 +38,9 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost")
 MOST_MEBIBYTES = 64
 MOST_FILES = 24
 _AT_ONCE = 2  # each may hold an image of hundreds of megapixels
+_UPLOADS_AT_ONCE = 8  # of up to 64 MiB each
+_MOST_SECONDS = 60.0
+"""For an upload; a client that sends a byte a minute must not keep others out."""
 _LONGEST_NAME = 100
 _PARTS = {
     "page.css": "text/css",
@@ -59,8 +62,9 @@ def demo_app(classifier: Classifier, hosts: Sequence[str] = LOCAL_HOSTS) -> Star
     A POST is answered with the JSON values of an
     :class:`~daformer_kedro.serving.demo.answer.ImageAnswer`, or with ``error`` and
     status 400 (no image), 403 (see
-    :class:`~daformer_kedro.serving.demo.guard.Guard`), 404 (no such row), 413 (more
-    than 64 MiB) or 500 (a fault of ours, which the log explains).
+    :class:`~daformer_kedro.serving.demo.guard.Guard`), 404 (no such row), 408 (an
+    upload of more than a minute), 413 (more than 64 MiB) or 500 (a fault of ours, which
+    the log explains).
 
     Args:
         classifier: the model.
@@ -90,6 +94,7 @@ class _Demo:
         self._classifier = classifier
         self._page = _render(classifier)
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._uploads = asyncio.Semaphore(_UPLOADS_AT_ONCE)
 
     async def page(self, _: Request) -> Response:
         return HTMLResponse(self._page)
@@ -110,15 +115,19 @@ class _Demo:
 
     async def classify(self, request: Request) -> Response:
         name = _shown(request.query_params.get("name", ""))
-        async with self._slots:
+        async with self._uploads:
             try:
-                content = await _read(request)
+                async with asyncio.timeout(_MOST_SECONDS):
+                    content = await _read(request)
             except ClientDisconnect:
                 return Response(status_code=400)  # nobody reads it
+            except TimeoutError:
+                return _fault(f"the upload took over {_MOST_SECONDS:.0f} seconds", 408)
             if content is None:
                 return _fault(f"the file is larger than {MOST_MEBIBYTES} MiB", 413)
             answer = functools.partial(answer_file, self._classifier, content, name)
-            return await _answered(answer, name, 400)
+            async with self._slots:
+                return await _answered(answer, name, 400)
 
     async def classify_known(self, request: Request) -> Response:
         kind, row = request.path_params["kind"], request.path_params["row"]

@@ -85,7 +85,8 @@ def describe(classifier: Classifier) -> Knowledge:
     settings = model.metadata.get("settings")
     title = model.name
     if settings:
-        title = f"{method_label(settings)} on {settings['protocol']}"
+        label = method_label(settings)
+        title = f"{label[:1].upper()}{label[1:]} on {settings['protocol']}"
     return Knowledge(
         title=title,
         key=str(model.metadata.get("run_key", model.name)),
