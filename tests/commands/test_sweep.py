@@ -102,3 +102,12 @@ def test_make_hands_every_variable_on() -> None:
     options = "--orders 1,2 --seeds 0 --editions S,M --baselines none --jobs 2"
     said = " ".join(done.stdout.replace("\\\n", " ").split())
     assert f"sweep --protocol test {options}" in said
+
+
+def test_make_study_hands_every_variable_on() -> None:
+    words = ["make", "--dry-run", "--always-make", "study", "PROTOCOL=test"]
+    words += ["TRIALS=3", "JOBS=2", "PARAMS=seed=1,training.epochs=1"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    said = " ".join(done.stdout.replace("\\\n", " ").split())
+    options = "study.trials=3,study.jobs=2,seed=1,training.epochs=1"
+    assert f"kedro run --pipelines study --env test --params {options}" in said

@@ -56,12 +56,22 @@ def start(script: Path, task: int) -> subprocess.Popen[bytes]:
 
 def test_a_job_whose_time_is_up_stops_its_run_and_queues_it_again(script: Path) -> None:
     job = start(script, 2)
-    job.send_signal(signal.SIGTERM)
+    job.send_signal(signal.SIGUSR1)
     assert job.wait(10) == 0
     assert (script.parent / "said").read_text().splitlines() == [
         "began run --params source.path=a b,seed=1",
         "stopped run --params source.path=a b,seed=1",
         "scontrol requeue 12_2",
+    ]
+
+
+def test_a_cancelled_job_stops_its_run_and_is_not_queued_again(script: Path) -> None:
+    job = start(script, 1)
+    job.send_signal(signal.SIGTERM)
+    assert job.wait(10) == 143
+    assert (script.parent / "said").read_text().splitlines() == [
+        "began run --params seed=0",
+        "stopped run --params seed=0",
     ]
 
 
@@ -75,7 +85,7 @@ def test_a_job_ends_with_the_status_of_its_run(script: Path) -> None:
 def test_slurm_is_asked_for_a_signal_and_for_the_queue(script: Path) -> None:
     text = script.read_text()
     assert "#SBATCH --array=1-2\n" in text
-    assert "#SBATCH --requeue\n#SBATCH --signal=B:TERM@120\n" in text
+    assert "#SBATCH --requeue\n#SBATCH --signal=B:USR1@120\n" in text
 
 
 @pytest.mark.filterwarnings("ignore:register_new_resolver")
