@@ -22,21 +22,8 @@ from daformer_kedro.pipelines import (
     task,
 )
 from daformer_kedro.pipelines.naming import STUDY, task_name
-from daformer_kedro.run_state import RunState
+from daformer_kedro.run_state import RunState, state_of_pipelines
 from daformer_kedro.usage import UsageError
-
-_state: RunState | None = None
-"""State that pipelines are built for.
-
-The project's only variable of this kind: Kedro calls :func:`register_pipelines` without
-arguments, also where no session is.
-"""
-
-
-def set_state(state: RunState) -> None:
-    """Build the pipelines for ``state`` from now on."""
-    global _state
-    _state = state
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -54,7 +41,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         # of every name from another namespace; here it is meant.
         warnings.filterwarnings("ignore", message="One or more dataset names contain")
         try:
-            return _build_pipelines(_state or _state_without_session())
+            return _build_pipelines(state_of_pipelines() or _state_without_session())
         except InputError as error:
             raise UsageError(str(error)) from error
 

@@ -108,3 +108,20 @@ class StateHooks:
     def after_context_created(self, context: Any) -> None:
         """Take the state over from the project's context."""
         self.state = context.state
+
+
+_of_pipelines: RunState | None = None
+"""The package's only variable that holds the state of a run: Kedro calls
+``register_pipelines()`` without arguments, from any thread, with or without a session.
+"""
+
+
+def set_state_of_pipelines(state: RunState) -> None:
+    """Have pipelines built for ``state`` from now on."""
+    global _of_pipelines
+    _of_pipelines = state
+
+
+def state_of_pipelines() -> RunState | None:
+    """Return the state to build pipelines for; ``None`` where no session is."""
+    return _of_pipelines

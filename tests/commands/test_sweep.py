@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from daformer_kedro.commands import sweep
 from daformer_kedro.commands.sweep import main, make_specs
+from daformer_kedro.runs import project_run
 
 ROOT = Path(__file__).parents[2]
 SHORT = "training.schedule=short,training.epochs=1,finetuning.epochs=1"
@@ -54,8 +56,10 @@ def test_a_mistake_is_one_line(project: Any, capsys: pytest.CaptureFixture) -> N
 def test_an_interruption_says_how_to_go_on(
     project: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    stopped = subprocess.CompletedProcess([], 130, b"", b"")
-    monkeypatch.setattr(subprocess, "run", lambda *words, **options: stopped)
+    stopped = SimpleNamespace(returncode=130, communicate=lambda: (b"", b""))
+    monkeypatch.setattr(
+        project_run.subprocess, "Popen", lambda *words, **options: stopped
+    )
     assert main(["--protocol", "test"]) == 130
     assert "The same command resumes there." in capsys.readouterr().err
 
@@ -98,3 +102,12 @@ def test_make_hands_every_variable_on() -> None:
     options = "--orders 1,2 --seeds 0 --editions S,M --baselines none --jobs 2"
     said = " ".join(done.stdout.replace("\\\n", " ").split())
     assert f"sweep --protocol test {options}" in said
+
+
+def test_make_study_hands_every_variable_on() -> None:
+    words = ["make", "--dry-run", "--always-make", "study", "PROTOCOL=test"]
+    words += ["TRIALS=3", "JOBS=2", "PARAMS=seed=1,training.epochs=1"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    said = " ".join(done.stdout.replace("\\\n", " ").split())
+    options = "study.trials=3,study.jobs=2,seed=1,training.epochs=1"
+    assert f"kedro run --pipelines study --env test --params {options}" in said

@@ -27,6 +27,7 @@ COMMANDS = [
 NOT_HERE = {"make run", "make test", "make lint", "make format", "make lock"}
 NOT_HERE |= {"make docs"}  # test_site
 NOT_HERE |= {c for c in COMMANDS if c.startswith("make benchmark ")}  # test_benchmark
+NOT_HERE |= {c for c in COMMANDS if c.startswith("make study ")}  # test_killed_study
 SERVERS = {
     "kedro mlflow ui": 5000,
     "kedro viz run": 4141,

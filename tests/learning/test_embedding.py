@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from daformer_kedro.config import AugmentationConfig, ModelConfig, PreprocessingConfig
@@ -18,6 +19,7 @@ from daformer_kedro.learning.embedding import EncoderInUse, embed_images
 from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.model.encoders import Encoder
 from daformer_kedro.scenario.embedded_images import EmbeddedImages
+from daformer_kedro.scenario.image_files import ImageFiles
 from daformer_kedro.scenario.images import ImageArrays
 from daformer_kedro.storage.state_file import StateFile
 
@@ -47,6 +49,13 @@ class Quarters(Encoder):
         return halves.flatten(4).flatten(1, 3)
 
 
+class Grey(Quarters):
+    """The same of the first colour."""
+
+    def embed(self, images: Tensor) -> Tensor:
+        return super().embed(images[:, :1])
+
+
 def images(num_classes: int = 3, seed: int = 0) -> ImageArrays:
     generator = np.random.default_rng(seed)
     return ImageArrays(
@@ -62,7 +71,8 @@ def images(num_classes: int = 3, seed: int = 0) -> ImageArrays:
 
 
 def in_use(encoder: Encoder, *, pool: bool = False) -> EncoderInUse:
-    preprocessing = PreprocessingConfig(mean=(0.0,), std=(1.0,))
+    num = 3 if isinstance(encoder, Grey) else 1
+    preprocessing = PreprocessingConfig(mean=(0.0,) * num, std=(1.0,) * num)
     return EncoderInUse(encoder, preprocessing, pool, 4, torch.device("cpu"))
 
 
@@ -105,6 +115,25 @@ def test_an_interrupted_pass_goes_on_where_it_was(
     found = embed_images(source, in_use(encoder), state_in(tmp_path))
     assert encoder.seen - 1 <= sum(COUNTS.values()) - fails_after + 8
     whole = embed_images(source, in_use(Quarters()), state_in(tmp_path / "other"))
+    assert np.array_equal(found.train_tokens, whole.train_tokens)
+    assert np.array_equal(found.test_tokens, whole.test_tokens)
+
+
+def test_a_pass_over_files_goes_on_after_a_split_that_is_done(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (4, SIDE, SIDE), np.uint8)
+    for number, levels in enumerate(pixels):
+        Image.fromarray(levels).convert("RGB").save(tmp_path / f"{number}.png")
+    names = np.array([f"{number}.png" for number in range(4)])
+    zeros = np.zeros(2, dtype=np.int64)
+    source = ImageFiles(
+        tmp_path, names[:2], zeros, zeros, names[2:], zeros, zeros, ("a",), SIDE, SIDE
+    )
+    used, broken = in_use(Grey()), Grey()
+    whole = embed_images(source, used, state_in(tmp_path / "other"))
+    broken.fails_after = 3  # one finds the shape, two are training images
+    with pytest.raises(KeyboardInterrupt):
+        embed_images(source, in_use(broken), state_in(tmp_path))
+    found = embed_images(source, used, state_in(tmp_path))
     assert np.array_equal(found.train_tokens, whole.train_tokens)
     assert np.array_equal(found.test_tokens, whole.test_tokens)
 

@@ -23,7 +23,11 @@ from daformer_kedro.config import ModelConfig
 from daformer_kedro.errors import InputError
 from daformer_kedro.model import DAFormer, check_model
 from daformer_kedro.model.encoders import weights as weights_module
-from daformer_kedro.model.encoders.weights import read_state, read_weights
+from daformer_kedro.model.encoders.weights import (
+    check_weights,
+    read_state,
+    read_weights,
+)
 from daformer_kedro.scenario.image_decoding import eval_view
 from daformer_kedro.storage.checksum import checksum
 
@@ -124,6 +128,16 @@ def test_weights_from_a_file(name, save, vit, tmp_path):
         "licence": None,
         "sha256": checksum(path),
     }
+
+
+def test_a_file_in_the_home_folder(vit, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    torch.save(dict(vit), tmp_path / "w.pth")
+    check_weights(VIT, "~/w.pth")
+    weights = read_weights(VIT, "~/w.pth", vit)
+    assert weights.source == str(tmp_path / "w.pth")
+    assert weights.sha256 == checksum(tmp_path / "w.pth")
 
 
 def test_positions_are_resampled_for_images_of_another_size(vit, tmp_path) -> None:

@@ -46,6 +46,9 @@ def test_photographs_are_classified_without_training(
 ) -> None:
     photos = photographs(tmp_path / "photos", *COLOURS)
     project.run(env="image_folder", params=params(photos))
+    said_next = capsys.readouterr().out
+    assert "python -m daformer_kedro demo" in said_next
+    assert "model.edition" not in said_next
     results = pd.read_csv(project.folder("08_reporting") / "results.csv")
     assert results["num_classes_seen"].tolist() == [1, 2, 3]
     assert results["accuracy"].iloc[-1] == 1
@@ -57,7 +60,8 @@ def test_photographs_are_classified_without_training(
     assert metrics["num_parameters"][-1] > 3_000_000  # the encoder and the classifier
 
     capsys.readouterr()
-    changed = params(photos, baseline="prototypes", seed=3)
+    wider = {**SMALL["model"], "mlp_ratio": 2.0}  # behind the encoder
+    changed = params(photos, baseline="prototypes", seed=3, model=wider)
     project.run(env="image_folder", params=changed, only_missing_outputs=True)
     said = dict(LINE.findall(capsys.readouterr().out))
     assert said["embed_images"].startswith("reused")

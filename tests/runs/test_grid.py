@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -34,13 +34,15 @@ class Kedro:
     def __call__(self, command: list[str], **options: Any) -> Any:
         self.commands.append(command[1:])
         status = self.statuses.pop(0) if self.statuses else 0
-        return subprocess.CompletedProcess(command, status, b"what went wrong\n", b"")
+        return SimpleNamespace(
+            returncode=status, communicate=lambda: (b"what went wrong\n", None)
+        )
 
 
 @pytest.fixture
 def kedro(monkeypatch: pytest.MonkeyPatch) -> Kedro:
     kedro = Kedro()
-    monkeypatch.setattr(module.subprocess, "run", kedro)
+    monkeypatch.setattr(module.subprocess, "Popen", kedro)
     return kedro
 
 

@@ -174,6 +174,7 @@ class Mixing:
         own = 1 - rows[:, None] * columns
         weight = own.mean().to(torch.float32)
         own = own.to(images.dtype)
+        # exact where a share is 0 or 1, as within and without a pasted box
         mixed = torch.lerp(images.flip(0), images, own)
         return Mixed(mixed, torch.lerp(soft.flip(0), soft, weight), weight)
 

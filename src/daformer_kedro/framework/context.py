@@ -29,7 +29,7 @@ from daformer_kedro.config.run import (
 from daformer_kedro.datasets.local_path import local_path
 from daformer_kedro.errors import InputError, did_you_mean
 from daformer_kedro.model.encoders.defaults import fill_from_encoder
-from daformer_kedro.run_state import RunState
+from daformer_kedro.run_state import RunState, set_state_of_pipelines
 from daformer_kedro.runs.study import StudySearch
 from daformer_kedro.scenario.image_files import COPIES
 from daformer_kedro.scenario.sources import FILE_SOURCES, describe_source
@@ -100,7 +100,9 @@ class ProjectConfigLoader(OmegaConfigLoader):
         if key in ("catalog", "mlflow"):
             self._register_keys()
         if key == "mlflow":
-            return self._with_local_server(super().__getitem__(key))
+            return self._server()
+        if key == "credentials":
+            return self._credentials()
         if key == "catalog":
             return self._catalog(super().__getitem__(key))
         return super().__getitem__(key)
@@ -206,18 +208,29 @@ class ProjectConfigLoader(OmegaConfigLoader):
             name = layer.get(_PARENT)
         return layers
 
-    def _with_local_server(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """Lay ``conf/local/mlflow.yml`` over the settings, whatever the environment.
+    def _with_local(self, key: str, settings: dict[str, Any]) -> dict[str, Any]:
+        """Lay what ``conf/local`` says over settings, whatever the environment.
 
-        Kedro reads ``conf/local`` only where no environment is named, but the tracking
-        server belongs to the machine and not to the protocol.
+        Kedro reads ``conf/local`` only where no environment is named, but tracking
+        server and credentials belong to the machine and not to the protocol.
         """
         folder = self._get_conf_env_path(self.default_run_env)
-        if self.env not in (None, self.default_run_env) and self._fs.isdir(folder):
-            local = self.load_and_merge_dir_config(
-                folder, self.config_patterns["mlflow"], "mlflow", set()
-            )
-            settings = merge(settings, local)
+        if self.env in (None, self.default_run_env) or not self._fs.isdir(folder):
+            return settings
+        local = self.load_and_merge_dir_config(
+            folder, self.config_patterns[key], key, set()
+        )
+        return merge(settings, local)
+
+    def _credentials(self) -> dict[str, Any]:
+        try:
+            settings = super().__getitem__("credentials")
+        except MissingConfigException:
+            settings = {}
+        return self._with_local("credentials", settings)
+
+    def _server(self) -> dict[str, Any]:
+        settings = self._with_local("mlflow", super().__getitem__("mlflow"))
         server = settings.get("server", {}).get("mlflow_tracking_uri") or ""
         if server.startswith(("http:", "https:", "databricks")):
             # A server decides for itself where its artifacts lie.
@@ -289,7 +302,7 @@ def _build_pipelines_for(loader: ProjectConfigLoader) -> RunState:
         state.check()
     except InputError as error:
         raise UsageError(str(error)) from error
-    pipeline_registry.set_state(state)
+    set_state_of_pipelines(state)
     pipelines.configure(pipeline_registry.__name__)
     return state
 

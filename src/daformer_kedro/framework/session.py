@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from kedro.config import AbstractConfigLoader
@@ -12,7 +14,6 @@ from kedro.runner import AbstractRunner, SequentialRunner
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.framework.selection import check_runner, check_selection
-from daformer_kedro.learning.progress import observers_of_block
 from daformer_kedro.reuse.runner import CachingSequentialRunner
 from daformer_kedro.terminal import print_any_character
 from daformer_kedro.usage import UsageError
@@ -57,7 +58,7 @@ class ProjectSession(KedroSession):
                 runner = CachingSequentialRunner(
                     is_async=getattr(runner, "_is_async", False)
                 )
-            with observers_of_block():
-                return super().run(pipeline_name, runner=runner, **options)
+            run = partial(super().run, pipeline_name, runner=runner, **options)
+            return copy_context().run(run)  # observers of epochs end with the run
         finally:
             self._context = self._requested = None

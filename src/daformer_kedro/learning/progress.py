@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -75,47 +76,36 @@ class Observer(Protocol):
         """Called once at the end of each epoch."""
 
 
-_observers: list[Observer] = []
+_observers: ContextVar[tuple[Observer, ...]] = ContextVar("observers", default=())
+"""Of this thread and block of code: Kedro hands a node its data and nothing else."""
 
 
 @contextmanager
 def observed_by(observer: Observer) -> Iterator[None]:
     """Report to ``observer`` the epochs that pass inside the block."""
-    subscribe(observer)
+    token = _observers.set((*_observers.get(), observer))
     try:
         yield
     finally:
-        unsubscribe(observer)
-
-
-@contextmanager
-def observers_of_block() -> Iterator[None]:
-    """End all subscriptions made inside the block with it, however it ends.
-
-    A run interrupted outside its nodes reports nothing, so its observers would stay and
-    would hear of the next run in the same process too.
-    """
-    before = tuple(_observers)
-    try:
-        yield
-    finally:
-        _observers[:] = before
+        _observers.reset(token)
 
 
 def subscribe(observer: Observer) -> None:
-    """Report to ``observer`` every epoch from now on."""
-    _observers.append(observer)
+    """Report to ``observer`` every epoch of this context from now on.
+
+    A run has a context of its own, so that its observers hear of no other.
+    """
+    _observers.set((*_observers.get(), observer))
 
 
 def unsubscribe(observer: Observer) -> None:
     """Stop telling ``observer``; one that was never subscribed is ignored."""
-    if observer in _observers:
-        _observers.remove(observer)
+    _observers.set(tuple(o for o in _observers.get() if o is not observer))
 
 
 def announce(record: EpochRecord) -> None:
     """Report an epoch to all observers."""
-    for observer in tuple(_observers):
+    for observer in _observers.get():
         observer.on_epoch(record)
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from kedro.config import MissingConfigException
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
@@ -50,8 +48,7 @@ class ReuseHooks(StateHooks):
     def after_context_created(self, context: Any) -> None:
         """Take the state, and what the object store is opened with."""
         super().after_context_created(context)
-        with suppress(MissingConfigException):
-            self._credentials = context.config_loader["credentials"].get("store", {})
+        self._credentials = context.config_loader["credentials"].get("store", {})
 
     @hook_impl
     def before_pipeline_run(

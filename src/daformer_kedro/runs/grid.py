@@ -18,6 +18,7 @@ from daformer_kedro.runs.project_run import (
 )
 from daformer_kedro.runs.ray_tasks import finish_on_ray, ray_cluster
 from daformer_kedro.runs.slots import Slots
+from daformer_kedro.runs.termination import termination_stops
 
 __all__ = ["Grid", "RunSpec", "UnfinishedRunError", "parse_parameters"]
 
@@ -83,7 +84,13 @@ class Grid:
                 raise
 
         cluster = ray_cluster(jobs) if engine == "ray" else nullcontext()
-        with cluster, ThreadPoolExecutor(jobs) as pool:
+
+        def stop() -> None:
+            is_stopped.set()
+            for run in self.runs:
+                run.ask_to_stop()
+
+        with termination_stops(stop), cluster, ThreadPoolExecutor(jobs) as pool:
             futures = [pool.submit(finish, *run) for run in enumerate(self.runs, 1)]
             try:
                 for future in futures:

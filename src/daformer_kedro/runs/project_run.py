@@ -74,6 +74,8 @@ class ProjectRun:
     def __init__(self, project: Path, spec: RunSpec) -> None:
         self._project = project
         self.spec = spec
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_unwanted = False
 
     @cached_property
     def state(self) -> RunState:
@@ -144,20 +146,28 @@ class ProjectRun:
             return
         say(f"{place} {self.spec}")
         # Standard output is for the caller's table.
-        done = subprocess.run(
+        self._process = subprocess.Popen(
             self.command,
             cwd=self._project,
             env={**os.environ, **(environment or {})},
             stdout=_STDERR if is_shown else subprocess.PIPE,
             stderr=None if is_shown else subprocess.STDOUT,
-            check=False,
         )
-        if done.returncode:
-            said = (done.stdout or b"").decode(errors="replace")
+        if self._is_unwanted:  # since before it was known here
+            self._process.terminate()
+        said, _ = self._process.communicate()
+        status = self._process.returncode
+        if status:
+            text = (said or b"").decode(errors="replace")
             raise UnfinishedRunError(
-                f"{said}{self.spec} ended with status {done.returncode}",
-                done.returncode,
+                f"{text}{self.spec} ended with status {status}", status
             )
+
+    def ask_to_stop(self) -> None:
+        """Have the run end if it is under way here; it keeps what it has finished."""
+        self._is_unwanted = True
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
 
     @cached_property
     def _loader(self) -> Any:

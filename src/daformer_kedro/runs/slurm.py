@@ -18,26 +18,32 @@ _SCRIPT = """#!/bin/bash
 #SBATCH --output={project}/data/slurm/%A_%a.log
 #SBATCH --open-mode=append
 #SBATCH --requeue
-#SBATCH --signal=B:TERM@{seconds}
+#SBATCH --signal=B:USR1@{seconds}
 # Time, GPUs and partition are for the command line:
 #   sbatch --time=4:00:00 --gres=gpu:1 THIS_FILE
-# When a job's time is nearly up, or when it is preempted, its run stops, keeps what it
-# has finished, and is queued again; there it resumes.
+# When a job's time is nearly up, its run stops, keeps what it has finished, and the job
+# is queued again; there the run resumes. scancel stops it for good, and Slurm itself
+# queues it again where it is preempted or its machine fails.
 
 case "$SLURM_ARRAY_TASK_ID" in
 {cases}
 esac
 
-queue_again() {{
+stop() {{
   kill -TERM "$run"
   wait "$run"
+}}
+
+queue_again() {{
+  stop
   scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
   exit 0
 }}
 
 "$@" &
 run=$!
-trap queue_again TERM
+trap queue_again USR1
+trap 'stop; exit 143' TERM
 wait "$run"
 """
 

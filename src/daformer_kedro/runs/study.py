@@ -6,11 +6,10 @@ trials; it is imported only where a study runs.
 
 from __future__ import annotations
 
-import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -33,6 +32,7 @@ from daformer_kedro.runs.project_run import (
 )
 from daformer_kedro.runs.ray_tasks import check_ray, ray_cluster
 from daformer_kedro.runs.slots import Slots
+from daformer_kedro.runs.termination import termination_stops
 from daformer_kedro.runs.trial_run import TrialRun
 from daformer_kedro.runs.tuned_environment import check_environment, write_environment
 from daformer_kedro.storage.lock import Lock
@@ -96,6 +96,7 @@ class _Search:
         self._study: Any = None
         self._asking = threading.Lock()
         self._is_stopped = threading.Event()
+        self._under_way: set[TrialRun] = set()
 
     def run(self) -> StudyOutcome:
         """See :meth:`StudySearch.search`."""
@@ -178,7 +179,7 @@ class _Search:
 
         try:
             with (
-                _termination_interrupts(),
+                termination_stops(self._stop),
                 self._cluster(),
                 ThreadPoolExecutor(self._config.jobs) as pool,
             ):
@@ -195,6 +196,11 @@ class _Search:
             ) from error
         except UnfinishedRunError as error:
             raise UsageError(f"{error}\nThe same command resumes there.") from error
+
+    def _stop(self) -> None:
+        self._is_stopped.set()
+        for made in list(self._under_way):
+            made.ask_to_stop()
 
     def _cluster(self) -> AbstractContextManager[None]:
         if self._config.engine == "ray":
@@ -242,6 +248,7 @@ class _Search:
         place[TRIAL_VARIABLE] = str(trial.number)
         log = self._folder / f"trial_{trial.number:04d}.log"
         made = TrialRun(run, log, place, self._config.engine)
+        self._under_way.add(made)
         try:
             made.start(self._state.project)
             if self._watch(trial, made):
@@ -252,6 +259,8 @@ class _Search:
         except BaseException:
             made.stop()
             raise
+        finally:
+            self._under_way.discard(made)
         values = self._values(made.results())
         self._study.tell(trial, values)
         say(f"{title}: {100 * values[0]:.2f} %")
@@ -399,20 +408,3 @@ def _text(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value)
-
-
-@contextmanager
-def _termination_interrupts() -> Iterator[None]:
-    """Treat a termination signal, as schedulers send it, like Ctrl+C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -34,6 +34,7 @@ class TrialRun:
         self._engine = engine
         self._log = log
         self._environment = environment
+        self._is_unwanted = False
         self._process: subprocess.Popen[bytes] | RayProcess | None = None
 
     def start(self, project: Path) -> None:
@@ -46,6 +47,8 @@ class TrialRun:
             return
         start = RayProcess if self._engine == "ray" else start_here
         self._process = start(self._run, project, self._log, self._environment)
+        if self._is_unwanted:  # since before it was known here
+            self._process.terminate()
 
     def tasks(self) -> Iterator[dict[str, Any]]:
         """Iterate over the metrics of the tasks, each as soon as it is known.
@@ -69,10 +72,16 @@ class TrialRun:
                 found |= json.loads(path.read_text(encoding="utf-8"))
         return found
 
-    def stop(self) -> None:
-        """End the run, which keeps what it has finished."""
-        if self._process is not None:
+    def ask_to_stop(self) -> None:
+        """Have the run end, which keeps what it has finished."""
+        self._is_unwanted = True
+        if self._process is not None and self._process.poll() is None:
             self._process.terminate()
+
+    def stop(self) -> None:
+        """Have the run end, and wait until it has."""
+        self.ask_to_stop()
+        if self._process is not None:
             self._process.wait()
 
     def _is_known(self, path: Path) -> bool:

@@ -78,6 +78,9 @@ def _use_log_scale(axes: Axes, values: NDArray[np.float64], column: str) -> None
     if positive.size:
         axes.set_xlim(positive.min() / 3, positive.max() * 3)
     unit = _UNITS[column]
-    axes.xaxis.set_major_locator(LogLocator(numticks=4))
+    is_wide = positive.size > 0 and positive.max() > 10 * positive.min()
+    axes.xaxis.set_major_locator(
+        LogLocator(subs=(1,) if is_wide else (1, 3), numticks=4)
+    )
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: unit(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())

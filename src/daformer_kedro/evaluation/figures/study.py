@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from daformer_kedro.evaluation.figures import style
 
@@ -50,6 +51,7 @@ def study_figure(trials: pd.DataFrame, objective: str) -> Figure:
         label="pruned, or settings that exclude each other",
     )
     axes.set_ylim(bottom=low)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(
         loc="outside lower left", ncols=3, frameon=False, fontsize=style.TICK_SIZE
     )

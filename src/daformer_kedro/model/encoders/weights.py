@@ -77,7 +77,7 @@ def check_weights(encoder: str, weights: str) -> None:
                 f"{SETTING} = 'pretrained': timm has no weights of {encoder}; must be "
                 "none or a path, or the encoder one of timm.list_pretrained()"
             )
-    elif not Path(weights).is_file():
+    elif not Path(weights).expanduser().is_file():
         raise InputError(
             f"{SETTING} = {weights!r} is not a file; must be embedded, pretrained, "
             "none or the path of a file of weights"
@@ -100,7 +100,7 @@ def read_weights(encoder: str, weights: str, expected: Mapping[str, Tensor]) -> 
         return _embedded(expected)
     if weights == "pretrained":
         return _pretrained(encoder)
-    path = Path(weights)
+    path = Path(weights).expanduser()
     return Weights(read_state(path), str(path), None, checksum(path))
 
 

@@ -14,6 +14,7 @@ from daformer_kedro.config import (
     PreprocessingConfig,
     validated,
 )
+from daformer_kedro.learning.chunks import encoder_images_at_once
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.embedding import EncoderInUse, embed_images
 from daformer_kedro.learning.seeding import make_generator
@@ -28,7 +29,9 @@ _SEED = 0  # of what the pretrained weights replace
 
 def embed_images_node(
     images: Images,
-    model: dict[str, Any],
+    encoder: str,
+    encoder_settings: dict[str, Any],
+    decoder: str,
     preprocessing: dict[str, Any],
     evaluation: dict[str, Any],
     device: str,
@@ -38,22 +41,25 @@ def embed_images_node(
 ) -> EmbeddedImages:
     """Run the encoder, which no task changes, over every image.
 
+    No other setting of the network counts, so that another width or head embeds nothing
+    again: what maps the tokens to the decoder's width comes after them.
     ``augmentation`` is given where several versions of an image are wanted.
     """
-    config = validated(ModelConfig, model, "model")
+    config = ModelConfig(encoder=encoder, encoder_settings=encoder_settings)
     place = resolve_device(device)
-    encoder = encoder_class(config.encoder)(
+    network = encoder_class(encoder)(
         config,
         image_size=images.image_size,
         in_channels=images.num_channels,
         generator=make_generator(_SEED, 0, "weights"),
     )
-    encoder.load_weights()
+    network.load_weights()
+    batch_size = validated(EvaluationConfig, evaluation, "evaluation").batch_size
     used = EncoderInUse(
-        encoder.to(place).eval(),
+        network.to(place).eval(),
         validated(PreprocessingConfig, preprocessing, "preprocessing"),
-        pool=decoder_class(config.decoder).reads_mean,
-        batch_size=validated(EvaluationConfig, evaluation, "evaluation").batch_size,
+        pool=decoder_class(decoder).reads_mean,
+        batch_size=encoder_images_at_once(network, batch_size, place),
         device=place,
     )
     views = None

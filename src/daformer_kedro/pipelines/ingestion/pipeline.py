@@ -65,7 +65,9 @@ def _embed(num_tasks: int, config: Config) -> list[Node]:
 def _embed_images(task: str, before: str | None, config: Config) -> Node:
     inputs = {
         "images": f"{task}images",
-        "model": "params:model",
+        "encoder": "params:model.encoder",
+        "encoder_settings": "params:model.encoder_settings",
+        "decoder": "params:model.decoder",
         "preprocessing": "params:preprocessing",
         "evaluation": "params:evaluation",
         "device": "params:training.device",

@@ -1,4 +1,4 @@
-"""What nodes of a task that learn make of their inputs: settings, images, the model."""
+"""Preparation of what the nodes that learn a task read: settings, images, the model."""
 
 from __future__ import annotations
 
@@ -63,10 +63,14 @@ def task_images(
     rows: pd.DataFrame,
     device: torch.device,
     settings: LearningSettings,
+    *,
+    all_views: bool = True,
 ) -> TaskImages:
     """Select the images of some samples, to train on."""
     area = settings.augmentation.random_resized_crop
-    chosen = select_images(images, "train", sample_index(rows), area, all_views=True)
+    chosen = select_images(
+        images, "train", sample_index(rows), area, all_views=all_views
+    )
     return TaskImages(
         images=chosen.to(device) if isinstance(chosen, Tensor) else chosen,
         targets=targets_of(rows).to(device),
@@ -89,7 +93,7 @@ def validation_images(
             f"training.patience = {patience}: of the classes so far "
             f"({', '.join(class_names(samples))}) there is no validation image"
         )
-    return task_images(images, rows, device, settings)
+    return task_images(images, rows, device, settings, all_views=False)
 
 
 def checkpoint_of(
