@@ -1,4 +1,4 @@
-"""What methods cost: accuracy against time, parameters and stored bytes."""
+"""Costs of methods: accuracy against time, parameters and stored bytes."""
 
 from __future__ import annotations
 
