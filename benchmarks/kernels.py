@@ -46,7 +46,9 @@ _KERNELS = {
 """Operations of more than one kernel."""
 
 _SORTED_ACCUMULATION = 10  # kernels
-_FOREACH_BLOCK, _FOREACH_TENSORS, _FOREACH_BLOCKS = 65536, 48, 320
+# Numbers a block, blocks a kernel, and tensors a kernel by the lists that it goes over.
+_FOREACH_BLOCK, _FOREACH_BLOCKS = 65536, 320
+_FOREACH_TENSORS = {1: 110, 2: 64, 3: 48, 4: 36}
 
 
 @dataclass
@@ -124,7 +126,10 @@ def _num_kernels(name: str, args: Any) -> int:
         return _SORTED_ACCUMULATION if accumulates else 1
     if name.startswith("_foreach") and name not in _KERNELS:
         blocks = sum(-(-t.numel() // _FOREACH_BLOCK) for t in args[0])
-        return max(-(-len(args[0]) // _FOREACH_TENSORS), -(-blocks // _FOREACH_BLOCKS))
+        lists = sum(isinstance(argument, list | tuple) for argument in args)
+        lists += not name.endswith("_")  # what is made
+        most = _FOREACH_TENSORS[lists]
+        return max(-(-len(args[0]) // most), -(-blocks // _FOREACH_BLOCKS))
     return _KERNELS.get(name, 1)
 
 

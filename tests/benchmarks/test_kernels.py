@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
+
+PAGE = Path(__file__).parents[2] / "docs" / "results" / "gpu.md"
+_FIRST_STEP = 30  # kernels, in which the teacher prepares its weights; the mean has 2
 
 
 @pytest.fixture
@@ -44,3 +50,42 @@ def test_a_step_has_the_flop_that_pytorch_counts(
     assert half.product_bytes < step.product_bytes
     assert sum(half.kernels.values()) > sum(step.kernels.values())  # casts
     assert sum(epoch.kernels.values()) > sum(step.kernels.values())  # augmentation
+
+
+def stated(num_tasks: int, rho: int) -> tuple[int, float]:
+    """Kernels of a step and its GB outside products, as the page has them."""
+    row = rf"\| {num_tasks}, {rho} \| bfloat16 \| ([\d,]+) \| [\d.]+ \| ([\d.]+) \|"
+    (found,) = re.findall(row, PAGE.read_text(encoding="utf-8"))
+    return int(found[0].replace(",", "")), float(found[1])
+
+
+@pytest.mark.parametrize(
+    ("num_tasks", "rho"),
+    [
+        (1, 0),
+        (10, 3),
+        *(
+            pytest.param(num_tasks, rho, marks=pytest.mark.slow)
+            for num_tasks in (1, 2, 5, 10, 50)
+            for rho in (0, 3)
+            if (num_tasks, rho) not in ((1, 0), (10, 3))
+        ),
+    ],
+)
+def test_a_step_has_not_grown(kernels, num_tasks, rho):
+    most, most_bytes = stated(num_tasks, rho)
+    step, _ = kernels.count(kernels.Case(num_tasks, "bfloat16", float(rho)), 1)
+    num_kernels = sum(step.kernels.values())
+    assert most - 5 <= num_kernels <= most + _FIRST_STEP
+    assert most_bytes - 0.2 < step.other_bytes / 1e9 < most_bytes + 0.2
+
+
+@pytest.mark.parametrize(
+    "form", [{"edition": "M"}, {"decoder": "task_attention"}, {"decoder": "mean"}]
+)
+def test_backward_passes_read_no_value(kernels, form):
+    """Of every decoder: reading one of a meta tensor, or copying it, is an error."""
+    form = {"embed_dim": 24, "depth": 3, "num_heads": 4, **form}
+    for precision in ("float32", "bfloat16"):
+        step, _ = kernels.count(kernels.Case(2, precision, 3.0), 1, **form)
+        assert step.kernels["native_layer_norm_backward"] > 0

@@ -19,7 +19,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[2]
 # Each takes between a third of a second and several.
 UNUSED = {"continuum", "matplotlib", "onnx", "ray", "sklearn", "timm", "torchvision"}
-UNUSED |= {"torch._dynamo", "torch._inductor", "triton"}
+UNUSED |= {"sqlalchemy", "torch._dynamo", "torch._inductor", "triton"}
 # Kedro imports kedro-mlflow's commands, and with them MLflow, for its own commands.
 UNUSED_BY_PREDICT = UNUSED | {"kedro.framework.cli", "mlflow", "scipy"}
 

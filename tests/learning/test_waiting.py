@@ -3,9 +3,12 @@
 Epochs are traced with fake CUDA tensors, with a GPU or without: they have a device, a
 shape and a type, but no values. Reading one is an error, and so is an operation on
 tensors of two devices. A copy between host and device, which waits too, is one as well.
-The backward pass itself, which PyTorch derives, cannot run on fake tensors.
+The backward pass cannot run on fake tensors without a GPU; it runs on meta tensors,
+which have no values either, in ``tests/benchmarks/test_kernels.py``.
 """
 
+import itertools
+import random
 from dataclasses import replace
 
 import pytest
@@ -203,31 +206,92 @@ def data():
     return TaskImages(images, torch.zeros(24, dtype=torch.int64, device=GPU))
 
 
-def train(precision="float32", losses=None, **form):
-    chosen = settings(precision=precision, sharpness=SharpnessConfig(rho=0.5))
+def train(precision="float32", losses=None, augmentation=None, rho=0.5, **form):
+    chosen = settings(precision=precision, sharpness=SharpnessConfig(rho=rho))
+    teacher = model_of([2, 2], **form)
+    teacher.remove_divergence_head()
+    num_embeddings = len(teacher.eval()(torch.zeros(1, 3, 8, 8, device=GPU)).embeddings)
     train_task(
         model_of([2, 2, 2], **form),
         data(),
-        replace(chosen, losses=losses or chosen.losses),
-        teacher=model_of([2, 2], **form),
-        features=torch.zeros(24, 32, device=GPU),
+        replace(
+            chosen,
+            losses=losses or chosen.losses,
+            augmentation=replace(chosen.augmentation, **(augmentation or {})),
+        ),
+        teacher=teacher,
+        features=torch.zeros(24, 16 * num_embeddings, device=GPU),
         neighbours=torch.zeros(24, 3, dtype=torch.int64, device=GPU),
     )
 
 
-@pytest.mark.parametrize("form", [{"edition": "S"}, {"edition": "M"}])
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_training_reads_once_an_epoch(reads, form, precision):
-    train(precision, **form)
-    assert len(reads) == 2
+FACTORS = {
+    "form": (
+        {"edition": "S"},
+        {"edition": "M"},
+        {"attention": ("external",)},
+        {"attention": ("internal",)},
+        {"decoder": "task_attention"},
+        {"decoder": "mean"},
+    ),
+    "scope": ("batch", "dataset", None),
+    "pooled": (0.0, 0.1),
+    "memory": (2**30, 2**10),
+    "rho": (0.0, 0.5),
+    "mixing": ((0.0, 0.0), (0.8, 0.0), (0.0, 1.0), (0.8, 1.0)),
+    "erasing": (0.0, 0.3),
+    "affine": (None, RandomAffineConfig(degrees=5.0)),
+    "precision": ("float32", "bfloat16"),
+}
 
 
-def test_so_does_training_with_other_losses(reads):
-    losses = LossesConfig(
-        pooled_distillation=PooledDistillation(weight=0.1),
-        knn_distillation=KNNDistillation(scope="batch"),
+def covering(factors):
+    """Combinations such that every two values meet in one of them."""
+    sizes = [range(len(values)) for values in factors.values()]
+    numbers = range(len(sizes))
+    open_pairs = {
+        (a, x, b, y)
+        for a, b in itertools.combinations(numbers, 2)
+        for x, y in itertools.product(sizes[a], sizes[b])
+    }
+    draw, rows = random.Random(0), []
+    while open_pairs:
+        trials = []
+        for _ in range(30):
+            row = [draw.choice(size) for size in sizes]
+            a, x, b, y = draw.choice(sorted(open_pairs))
+            row[a], row[b] = x, y
+            met = {
+                (a, row[a], b, row[b]) for a, b in itertools.combinations(numbers, 2)
+            }
+            trials.append((len(met & open_pairs), row, met))
+        _, row, met = max(trials, key=lambda trial: trial[0])
+        open_pairs -= met
+        rows.append({n: v[c] for (n, v), c in zip(factors.items(), row, strict=True)})
+    return rows
+
+
+@pytest.mark.parametrize("case", covering(FACTORS), ids=lambda case: case["precision"])
+def test_no_combination_of_settings_waits(reads, monkeypatch, case):
+    """Every two values together; each combination reads once an epoch."""
+    monkeypatch.setattr(chunks, "_memory", lambda device: case["memory"])
+    knn = {"weight": 0.0} if case["scope"] is None else {"scope": case["scope"]}
+    mixup, cutmix = case["mixing"]
+    train(
+        case["precision"],
+        LossesConfig(
+            pooled_distillation=PooledDistillation(weight=case["pooled"]),
+            knn_distillation=KNNDistillation(**knn),
+        ),
+        {
+            "mixup_alpha": mixup,
+            "cutmix_alpha": cutmix,
+            "random_erasing": case["erasing"],
+            "random_affine": case["affine"],
+        },
+        case["rho"],
+        **case["form"],
     )
-    train(losses=losses, decoder="task_attention")
     assert len(reads) == 2
 
 

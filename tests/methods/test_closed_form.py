@@ -204,6 +204,31 @@ def test_twenty_held_out_images_of_a_class_are_kept() -> None:
     assert kept.tolist() == list(range(2, 1000, 50))
 
 
+@pytest.mark.parametrize("name", ["prototypes", "ridge"])
+def test_a_class_is_added_from_five_images(name) -> None:
+    """Two new classes beside four of 100 images; fresh images of all six."""
+    generator = torch.Generator().manual_seed(1)
+    centres = 2 * torch.randn(6, WIDTH, generator=generator)
+
+    def draw(labels: torch.Tensor) -> torch.Tensor:
+        return centres[labels] + torch.randn(len(labels), WIDTH, generator=generator)
+
+    old = torch.arange(4).repeat_interleave(100)
+    new = torch.arange(4, 6).repeat_interleave(5)
+    fresh = torch.arange(6).repeat_interleave(200)
+    method = METHODS[name]()
+    rows = torch.arange(len(old))
+    statistics = method.add_task(None, TaskFeatures(draw(old), old, rows, 4, SEED))
+    before = method.classifiers(statistics).final
+    task = TaskFeatures(draw(new), new, 400 + torch.arange(len(new)), 6, SEED)
+    after = method.classifiers(method.add_task(statistics, task)).final
+    features = draw(fresh)
+    right = after(features[None]).argmax(1) == fresh
+    known_before = before(features[None])[fresh < 4].argmax(1) == fresh[fresh < 4]
+    assert right[fresh >= 4].double().mean() > 0.9
+    assert right[fresh < 4].double().mean() > known_before.double().mean() - 0.05
+
+
 def test_settings_are_the_methods_own() -> None:
     with pytest.raises(InputError, match=r"baseline_settings\.lam is not a parameter"):
         METHODS["ridge"]({"lam": 1})

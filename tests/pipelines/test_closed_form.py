@@ -46,6 +46,9 @@ def test_photographs_are_classified_without_training(
 ) -> None:
     photos = photographs(tmp_path / "photos", *COLOURS)
     project.run(env="image_folder", params=params(photos))
+    said_next = capsys.readouterr().out
+    assert "python -m daformer_kedro demo" in said_next
+    assert "model.edition" not in said_next
     results = pd.read_csv(project.folder("08_reporting") / "results.csv")
     assert results["num_classes_seen"].tolist() == [1, 2, 3]
     assert results["accuracy"].iloc[-1] == 1

@@ -32,6 +32,7 @@ def test_pipelines_follow_the_settings(project: Any) -> None:
         "comparison",
         "export",
         "inference",
+        "study",
     }
     project.context(params={"scenario": {"increment": 1}})
     assert len([name for name in pipelines if name.startswith("task_")]) == 10

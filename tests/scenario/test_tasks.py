@@ -74,11 +74,6 @@ def scenario() -> Scenario:
 def test_classes_of_tasks(scenario: Scenario) -> None:
     assert scenario.num_tasks == 3
     assert scenario.num_classes == 5
-    assert [scenario.classes_of(task) for task in range(3)] == [
-        range(0, 2),
-        range(2, 3),
-        range(3, 5),
-    ]
     assert [scenario.num_seen(task) for task in range(3)] == [2, 3, 5]
 
 
@@ -87,8 +82,6 @@ def test_tasks_that_do_not_exist(scenario: Scenario, task: int) -> None:
     message = f"task = {task}; tasks are 0..2"
     with pytest.raises(InputError, match=message):
         scenario.num_seen(task)
-    with pytest.raises(InputError, match=message):
-        scenario.classes_of(task)
 
 
 def test_scenario_survives_json(scenario: Scenario) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+import torch
 from markdown_it import MarkdownIt
 
 from daformer_kedro.config import ModelConfig, PreprocessingConfig
@@ -33,6 +34,17 @@ def test_what_is_no_number_is_not_what_the_model_says() -> None:
     for found in ([sound, broken], [broken, sound]):
         with pytest.raises(InputError, match="differ by nan"):
             export._difference(found, (sound, sound), "ONNX")
+
+
+def test_a_program_takes_any_number_of_images(classifier: Classifier) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
+    network = export.ExportedNetwork(classifier).eval()
+    program = export._export_program(network, images[:1])
+    answers = classifier.answer(images)
+    with torch.no_grad():
+        probabilities, scores = program.module()(torch.from_numpy(images))
+    torch.testing.assert_close(probabilities, answers.probabilities)
+    torch.testing.assert_close(scores, answers.unknown_scores, atol=1e-5, rtol=1e-4)
 
 
 def test_a_missing_package_is_named_with_what_to_type(

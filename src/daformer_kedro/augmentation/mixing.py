@@ -25,9 +25,9 @@ def soft_targets(targets: Tensor, num_classes: int, smoothing: float) -> Tensor:
     Returns:
         (B, C) float32: s / C everywhere, and 1 - s more at the class.
     """
-    classes = torch.arange(num_classes, device=targets.device)
-    exact = (targets[:, None] == classes).to(torch.float32)
-    return exact * (1 - smoothing) + smoothing / num_classes
+    shape, share = (len(targets), num_classes), smoothing / num_classes
+    soft = torch.full(shape, share, dtype=torch.float32, device=targets.device)
+    return soft.scatter_(1, targets[:, None], 1 - smoothing + share)
 
 
 @dataclass(frozen=True)

@@ -92,11 +92,16 @@ class ResultHooks(StateHooks):
             return ""
         env = self.state.env
         command = f"kedro run --env {env}" if env else "kedro run"
+        other = f"  {command} --params model.edition=M\n"
+        if not self.state.config.method.has_editions:
+            other = (
+                "  python -m daformer_kedro demo       try the classifier on images\n"
+            )
         return (
             "\n\nNext:\n"
             "  kedro mlflow ui                     compare runs in the browser\n"
             "  kedro viz run                       look at the pipelines\n"
-            f"  {command} --params model.edition=M\n"
+            f"{other}"
             "  kedro run --env cifar100_mini --params source.path=DIR"
         )
 

@@ -14,6 +14,7 @@ import psutil
 import torch
 
 from daformer_kedro.model import DAFormer
+from daformer_kedro.model.encoders import Encoder
 from daformer_kedro.model.task_batch import ALL_AT_ONCE, TaskChunks
 
 _LOGGER = logging.getLogger(__name__)
@@ -25,6 +26,14 @@ _FEWEST_TASKS = 2  # a batched product of one task is computed twice
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
+def encoder_images_at_once(
+    encoder: Encoder, batch_size: int, device: torch.device
+) -> int:
+    """Return how many images to encode in one pass: on a CPU no more than it wants."""
+    own = encoder.images_at_once() if device.type == "cpu" else None
+    return min(batch_size, own or batch_size)
+
+
 def images_at_once(model: DAFormer, batch_size: int, device: torch.device) -> int:
     """Return how many images to embed in one pass, in float32 without gradients.
 
@@ -33,9 +42,9 @@ def images_at_once(model: DAFormer, batch_size: int, device: torch.device) -> in
         batch_size: most images at a time.
         device: where to compute.
     """
+    batch_size = encoder_images_at_once(model.encoder, batch_size, device)
     if device.type != "cpu":
         return batch_size
-    batch_size = min(batch_size, model.encoder.images_at_once() or batch_size)
     num_tasks = min(_FEWEST_TASKS, model.num_tasks)
     fitting = _room(device) // _bytes_per_task(model, torch.float32) // num_tasks
     return min(batch_size, max(1, fitting))

@@ -39,7 +39,7 @@ class EncoderInUse(NamedTuple):
         encoder: in evaluation mode, on its device.
         preprocessing: normalisation.
         pool: whether only the mean over an image's tokens is wanted.
-        batch_size: largest number of images at a time.
+        batch_size: images at a time.
         device: of the encoder.
     """
 
@@ -48,12 +48,6 @@ class EncoderInUse(NamedTuple):
     pool: bool
     batch_size: int
     device: torch.device
-
-    @property
-    def images_at_once(self) -> int:
-        """Images at a time: on a CPU no more than the encoder wants."""
-        own = self.encoder.images_at_once() if self.device.type == "cpu" else None
-        return min(self.batch_size, own or self.batch_size)
 
 
 def embed_images(
@@ -168,7 +162,7 @@ def _embed_views(
                     view + 1,
                     views,
                     used.preprocessing,
-                    used.images_at_once,
+                    used.batch_size,
                     used.device,
                 )
                 tokens = np.concatenate(list(_tokens(batches, used)))
@@ -196,7 +190,7 @@ def _batches(
     images: Images, split: Literal["train", "test"], rows: range, used: EncoderInUse
 ) -> Iterator[Tensor]:
     """Yield images as they are, normalised."""
-    size = used.images_at_once
+    size = used.batch_size
     batches: Iterable[Tensor]
     if isinstance(images, ImageFiles):  # decoded ahead, by workers that stay
         files = select_images(images, split, pd.Series(rows))

@@ -27,7 +27,7 @@ _WARM_UP = 3
 
 
 class StepInput(NamedTuple):
-    """Everything that differs from one step to the next.
+    """Inputs that differ from one step to the next.
 
     Attributes:
         rows: (B,) int64, positions of the images in the task's data.
@@ -153,7 +153,7 @@ class CudaRecorder:
     ) -> tuple[dict[str, Tensor], Replay]:
         """Record the work, in memory of its own.
 
-        Gradients are made anew by each replay, in that memory: the step leaves none.
+        Each replay makes its own gradients, in that memory: the step leaves none.
         """
         graph = torch.cuda.CUDAGraph()
         before = self._generator.clone_state()

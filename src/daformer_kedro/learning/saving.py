@@ -20,7 +20,7 @@ _under_way: set[Future[None]] = set()
 
 @dataclass(frozen=True)
 class SaveInterval:
-    """When a state is saved: after some epochs, or after some minutes.
+    """Interval between two saved states: some epochs, or some minutes.
 
     Attributes:
         epochs: between two savings; ``None`` to go by the clock.

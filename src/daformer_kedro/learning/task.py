@@ -28,7 +28,7 @@ from daformer_kedro.storage.state_file import StateFile
 
 @dataclass(frozen=True, eq=False)
 class LearningTask:
-    """What there is to learn a task from, and ways to go through it.
+    """Material to learn a task from, and ways to go through it.
 
     Attributes:
         model: grown for the task, on its device; to be changed in place.

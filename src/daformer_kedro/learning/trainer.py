@@ -136,6 +136,7 @@ class Trainer:
             self._teacher_chunks = inference_chunks(
                 teacher, batch_size, data.device, phase.precision
             )
+        self._follows_rows = objective.uses("neighbourhood")
         self._rate: float = optimiser.param_groups[0]["initial_lr"]
         self._graphed: GraphedStep | None = None
         if phase.as_graph:
@@ -271,7 +272,7 @@ class Trainer:
         batch = Batch(
             student=student,
             targets=mixed.targets,
-            rows=mixed.main_image(rows),
+            rows=mixed.main_image(rows) if self._follows_rows else rows,
             sources=mixed.sources(rows),
             own_share=mixed.weight,
             teacher=teacher_output,
@@ -293,7 +294,7 @@ class Trainer:
         right = student.logits.detach().argmax(1) == mixed.targets.argmax(1)
         measured = {name: value.detach() for name, value in terms.items()}
         measured["total"] = terms.total.detach()
-        return {**measured, "accuracy": right.float().mean()}
+        return {**measured, "accuracy": right.mean(dtype=torch.float32)}
 
     def _sharpness_aware_gradient(
         self, images: Tensor, batch: Batch, shard: Shard

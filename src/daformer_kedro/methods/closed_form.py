@@ -50,7 +50,7 @@ class TaskFeatures:
 
 
 class Classifiers(NamedTuple):
-    """What a method works out of its statistics.
+    """Classifiers that a method works out of its statistics.
 
     Attributes:
         final: of all images.

@@ -99,7 +99,9 @@ class DAFormer(nn.Module):
                 f"images of shape {tuple(images.shape)}: (B, {channels}, {side}, "
                 f"{side}) is expected"
             )
-        keep = self.stochastic_depth(len(images), self.num_tasks, generator, part)
+        # Not len(): exports would take the size of the batch to be fixed.
+        num = images.shape[0]
+        keep = self.stochastic_depth(num, self.num_tasks, generator, part)
         blocks = self.encoder(images, keep.blocks)  # (B, N, D) each
         embeddings = self.decoder(blocks[-1], keep.decoder, chunks)  # (T, B, D)
         heads, closed_form = self.heads, self.closed_form

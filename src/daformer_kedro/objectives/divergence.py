@@ -28,7 +28,7 @@ class Divergence(Term):
         return frozenset({"divergence_head"})
 
     def __call__(self, batch: Batch) -> Tensor:
-        """See :func:`divergence_loss`."""
+        """See :func:`divergence_loss`; the targets are found once a step."""
         logits = batch.student.divergence_logits
         assert logits is not None
         targets = batch.once(

@@ -157,12 +157,13 @@ class Neighbours(NamedTuple):
     Attributes:
         places: (B, K) int64, in the batch or in the bank.
         shares: (B, K) of each by the teacher's cosine.
-        absent: (B, K) bool, whether each may be no neighbour; ``None`` if none.
+        handicaps: (B, K), the least number where none may be a neighbour, else 0;
+            ``None`` if all may.
     """
 
     places: Tensor
     shares: Shares
-    absent: Tensor | None = None
+    handicaps: Tensor | None = None
 
 
 @torch.no_grad()
@@ -187,8 +188,12 @@ def batch_neighbours(
         candidates = no_image_in_common(rows[None])
     similarities = _cosine_matrix(teacher).masked_fill(~candidates, -torch.inf)
     best, places = similarities.topk(min(num_neighbours, num_samples - 1), dim=1)
+    # The least finite number: the logarithm of an absent share stays finite.
+    lowest = torch.finfo(best.dtype).min
     absent = best == -torch.inf
-    return Neighbours(places, shares_of(_scores(best, temperature, absent)), absent)
+    handicaps = torch.zeros_like(best).masked_fill(absent, lowest)
+    scores = _scores(best.masked_fill(absent, 0), temperature, handicaps)
+    return Neighbours(places, shares_of(scores), handicaps)
 
 
 def knn_distillation_loss(
@@ -210,7 +215,7 @@ def knn_distillation_loss(
     if len(student) < 2:
         return student.sum() * 0.0
     similarities = _cosine_matrix(student).gather(1, neighbours.places)
-    scores = _scores(similarities, temperature, neighbours.absent)
+    scores = _scores(similarities, temperature, neighbours.handicaps)
     return divergence(neighbours.shares, scores, 1 / len(student))
 
 
@@ -333,11 +338,9 @@ def _cosine(anchors: Tensor, neighbours: Tensor) -> Tensor:
 
 
 def _scores(
-    similarities: Tensor, temperature: float, absent: Tensor | None = None
+    similarities: Tensor, temperature: float, handicaps: Tensor | None = None
 ) -> Tensor:
-    """Similarities (B, K) over the temperature; who is absent gets no share."""
-    scores = similarities / temperature
-    if absent is None:
-        return scores
-    # The least finite number: the logarithm of an absent share stays finite.
-    return scores.masked_fill(absent, torch.finfo(scores.dtype).min)
+    """Similarities (B, K) over the temperature, and handicaps where there are any."""
+    if handicaps is None:
+        return similarities / temperature
+    return torch.add(handicaps, similarities, alpha=1 / temperature)

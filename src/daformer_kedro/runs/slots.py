@@ -11,7 +11,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 class Slots:
-    """Places for the runs that may be under way.
+    """Places of runs that may be under way together.
 
     The GPUs that this process sees are dealt out evenly; with fewer GPUs than places,
     several runs share one. A single place keeps all of them.

@@ -115,15 +115,6 @@ class Scenario:
         """Number of classes over all tasks."""
         return len(self.class_order)
 
-    def classes_of(self, task: int) -> range:
-        """Return the targets that are new in a task.
-
-        Raises:
-            InputError: there is no such task.
-        """
-        seen = self.num_seen(task)
-        return range(seen - self.task_sizes[task], seen)
-
     def num_seen(self, task: int) -> int:
         """Return the number of classes seen once a task has arrived, that task's too.
 

@@ -15,8 +15,6 @@ from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from pydantic import ValidationError
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.run_state import RunState
@@ -130,6 +128,9 @@ def _experiment(config: KedroMlflowConfig, context: Any) -> Experiment:
 
 def _lock_path(uri: str | None, state: RunState) -> Path:
     """Return the lock of a run log: next to a database file, else in the project."""
+    from sqlalchemy.engine import make_url  # not needed to list pipelines
+    from sqlalchemy.exc import ArgumentError
+
     try:
         url = make_url(uri or "")
     except ArgumentError:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Literal
 
 from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import OperationalError
 
 _LOGGER = logging.getLogger("daformer_kedro.tracking")
 _FIRST_PAUSE = 60.0  # seconds
@@ -108,6 +107,8 @@ class RetryQueue:
 
 def is_away(error: BaseException) -> bool:
     """Return whether an error of MLflow's means "not now" rather than "not so"."""
+    from sqlalchemy.exc import OperationalError  # not needed to list pipelines
+
     if isinstance(error, MlflowException):
         return error.get_http_status_code() >= 500
     return isinstance(error, ConnectionError | TimeoutError | OperationalError) or (

@@ -131,16 +131,7 @@ class DualAttentionDecoder(Decoder):
         keep: Tensor | None = None,
         chunks: TaskChunks = ALL_AT_ONCE,
     ) -> Tensor:
-        """Embed the images once for each task.
-
-        Args:
-            x: (B, N, D) the encoder's output.
-            keep: (2, T, B) factors of the two residuals, or ``None``.
-            chunks: how to go through the tasks.
-
-        Returns:
-            (T, B, D), or (1, B, D) where nothing depends on the task.
-        """
+        """Embed the images once for each task: (T, B, D), or (1, B, D)."""
         if x.shape[1] < _FEW_TOKENS:
             chunks = TaskChunks(1, chunks.recompute)
         dtype = compute_type(x)
@@ -176,7 +167,7 @@ class DualAttentionDecoder(Decoder):
 
 
 class EmbedTasks(nn.Module):
-    """From what all tasks share to the embedding of each; holds no weights.
+    """Way from what all tasks share to the embedding of each; holds no weights.
 
     A module of its own so that it can be compiled: the tasks are one axis of its
     inputs, and one graph serves any number of them but one.

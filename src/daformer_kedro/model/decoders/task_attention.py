@@ -72,16 +72,7 @@ class TaskAttentionDecoder(Decoder):
         keep: torch.Tensor | None = None,
         chunks: TaskChunks = ALL_AT_ONCE,
     ) -> torch.Tensor:
-        """Embed the images once for each task.
-
-        Args:
-            x: (B, N, D) the encoder's output.
-            keep: (2, T, B) factors of the two residuals, or ``None``.
-            chunks: how to go through the tasks.
-
-        Returns:
-            (T, B, D).
-        """
+        """Embed the images once for each task: (T, B, D)."""
         patches = self.norm1(x)
         shared = tuple(
             self._split_heads(layer(patches)) for layer in (self.key, self.value)

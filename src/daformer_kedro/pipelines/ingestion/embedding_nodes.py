@@ -14,6 +14,7 @@ from daformer_kedro.config import (
     PreprocessingConfig,
     validated,
 )
+from daformer_kedro.learning.chunks import encoder_images_at_once
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.embedding import EncoderInUse, embed_images
 from daformer_kedro.learning.seeding import make_generator
@@ -53,11 +54,12 @@ def embed_images_node(
         generator=make_generator(_SEED, 0, "weights"),
     )
     network.load_weights()
+    batch_size = validated(EvaluationConfig, evaluation, "evaluation").batch_size
     used = EncoderInUse(
         network.to(place).eval(),
         validated(PreprocessingConfig, preprocessing, "preprocessing"),
         pool=decoder_class(decoder).reads_mean,
-        batch_size=validated(EvaluationConfig, evaluation, "evaluation").batch_size,
+        batch_size=encoder_images_at_once(network, batch_size, place),
         device=place,
     )
     views = None

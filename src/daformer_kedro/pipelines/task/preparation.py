@@ -1,4 +1,4 @@
-"""What nodes of a task that learn make of their inputs: settings, images, the model."""
+"""Preparation of what the nodes that learn a task read: settings, images, the model."""
 
 from __future__ import annotations
 
