@@ -136,7 +136,8 @@ def test_hopeless_trials_are_pruned_by_the_median_after_the_same_task(
 def test_the_best_settings_are_an_environment_without_the_validation_share(
     project: Any, trials: Trials
 ) -> None:
-    outcome = search(project, {"source": {"validation_fraction": 0.3}})
+    given = {"source": {"validation_fraction": 0.3}, "seed": 7}
+    outcome = search(project, given)
     path = project.path / "conf" / "tuned" / "parameters.yml"
     assert outcome.environment == path
     text = path.read_text()
@@ -153,7 +154,9 @@ def test_the_best_settings_are_an_environment_without_the_validation_share(
     assert state.config.training.learning_rate == best["training.learning_rate"]
     assert "source.evaluate_on=validation" in trials.commands[0]
     assert "source.validation_fraction=0.3" in trials.commands[0]
-    search(project, {"source": {"validation_fraction": 0.3}})  # may be written again
+    assert state.config.seed == 0  # and not the study's
+    assert "seed=7" in trials.commands[0]
+    search(project, given)  # may be written again
 
 
 def test_an_environment_of_somebody_else_is_not_replaced(

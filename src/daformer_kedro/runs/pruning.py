@@ -15,6 +15,9 @@ _NUM_STARTUP = 4
 class TaskMedianPruner(BasePruner):
     """Prune a trial that is below the median of complete ones after the same task.
 
+    The first task prunes nothing: before there is anything to forget, differences are
+    those of a few images.
+
     Optuna's own compares the best value *so far*. Accuracy falls with every task, so
     that would be the first task's, where all settings are alike.
     """
@@ -23,7 +26,7 @@ class TaskMedianPruner(BasePruner):
         """Decide by the last value that was reported."""
         step = trial.last_step
         complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        if step is None or len(complete) < _NUM_STARTUP:
+        if not step or len(complete) < _NUM_STARTUP:
             return False
         others = [
             other.intermediate_values[step]

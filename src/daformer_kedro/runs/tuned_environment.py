@@ -56,6 +56,7 @@ def write_environment(
     """
     study = state.config.study
     given = result_overrides(state.overrides)
+    given.pop("seed", None)  # the study's; results are reported with others
     source = state.config.source
     if source.on_validation:  # of the study alone
         given = merge(given, {"source": {"evaluate_on": "test"}})
