@@ -141,7 +141,7 @@ class DualAttentionDecoder(Decoder):
             normalised = _norm(x, weights.norm1, weights.norm1_bias, self.norm1.eps)
             shared = self.attn.share(normalised, weights.attention)
             external = self.attn.external(shared)
-            num_tasks = self.attn.num_tasks if keep is None else keep.shape[1]
+            num_tasks = self.attn.num_tasks  # 1 where nothing depends on the task
 
             def of_tasks(tasks: slice) -> Tensor:
                 factors = (None, None) if keep is None else keep[:, tasks].unbind()
@@ -204,9 +204,7 @@ class EmbedTasks(nn.Module):
         internal = attend(shared, weights.attention)  # (B, H, N, T, d)
         if internal is None:
             assert external is not None  # the settings name at least one
-            num_tasks = 1 if of_attention is None else len(of_attention)
-            internal = external.unsqueeze(3).expand(-1, -1, -1, num_tasks, -1)
-            external = None
+            internal, external = external.unsqueeze(3), None
         y, mean = add_to_each_task(x, external, internal, of_attention)
         normalised = _norm(y, weights.norm2, weights.norm2_bias, self.eps)
         hidden = F.gelu(F.linear(normalised, weights.fc1, weights.fc1_bias))
