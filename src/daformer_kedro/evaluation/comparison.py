@@ -129,7 +129,8 @@ def as_compared(stored: pd.DataFrame) -> pd.DataFrame:
 
     A CSV file knows neither empty texts nor whole numbers of which some are missing.
     """
-    return stored.fillna({"differs": ""}).astype({"num_runs": "Int64"})
+    differs = ["" if pd.isna(text) else str(text) for text in stored["differs"]]
+    return stored.assign(differs=differs).astype({"num_runs": "Int64"})
 
 
 def mean_curves(runs: pd.DataFrame) -> pd.DataFrame:
