@@ -124,6 +124,15 @@ def compare(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(both, ignore_index=True).astype({"num_runs": "Int64"})
 
 
+def as_compared(stored: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of :func:`compare` that was stored as CSV as it was before.
+
+    A CSV file knows neither empty texts nor whole numbers of which some are missing.
+    """
+    differs = ["" if pd.isna(text) else str(text) for text in stored["differs"]]
+    return stored.assign(differs=differs).astype({"num_runs": "Int64"})
+
+
 def mean_curves(runs: pd.DataFrame) -> pd.DataFrame:
     """Average the accuracy after each task over repeats.
 

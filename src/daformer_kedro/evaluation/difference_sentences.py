@@ -48,7 +48,7 @@ def sentence(row: Mapping[Hashable, Any]) -> str:
         )
     rests_on = [f"{num_pairs} {'pair' if num_pairs == 1 else 'pairs'}"]
     if pd.notna(row["num_images"]):
-        rests_on.append(f"{row['num_images']} test images")
+        rests_on.append(f"{int(row['num_images'])} test images")
     parts = [f"{methods}: {_signed(row['difference'])} points"]
     if pd.notna(row["low"]):
         parts.append(f"95 % interval {_number(row['low'])} to {_number(row['high'])}")

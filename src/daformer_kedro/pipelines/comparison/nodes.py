@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from daformer_kedro.evaluation.comparison import compare, mean_curves
+from daformer_kedro.evaluation.comparison import as_compared, compare, mean_curves
 from daformer_kedro.evaluation.comparison_tables import to_latex, to_markdown
 from daformer_kedro.evaluation.costs import cost_table, costs_to_markdown
 from daformer_kedro.evaluation.difference_sentences import difference_sentences
@@ -41,7 +41,7 @@ def write_comparison_node(
 ) -> str:
     """Write the tables and a sentence per difference as Markdown."""
     sentences = difference_sentences(differences)
-    return to_markdown(table) + sentences + costs_to_markdown(costs)
+    return to_markdown(as_compared(table)) + sentences + costs_to_markdown(costs)
 
 
 def average_runs_node(runs: pd.DataFrame) -> pd.DataFrame:
@@ -53,6 +53,7 @@ def draw_comparison_node(curves: pd.DataFrame, table: pd.DataFrame) -> Figure:
     """Draw mean accuracy after each task with its deviation, and published results."""
     from daformer_kedro.evaluation import figures
 
+    table = as_compared(table)
     return figures.comparison_figure(curves, table[table["num_runs"].isna()])
 
 
