@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from daformer_kedro.learning.compilation import compile_encoder
+from daformer_kedro.learning.compilation import compile_parts
 from daformer_kedro.learning.devices import autocast
 from daformer_kedro.model import DAFormer
 from on_gpu.bench import Action, Bench
@@ -39,7 +39,7 @@ def encoder(bench: Bench) -> None:
     repetitions = 1 if bench.tiny else 20
     found = {"TFLOP": teraflop, "eager_ms": bench.milliseconds(action, repetitions)}
     context = autocast(bench.device, torch.bfloat16)
-    if bench.on_gpu and compile_encoder(model, bench.batch_size, context):
+    if bench.on_gpu and compile_parts(model, bench.batch_size, context):
         found["compiled_ms"] = bench.milliseconds(action, repetitions)
     best = min(value for name, value in found.items() if name.endswith("_ms"))
     found["TFLOPs"] = teraflop / best * 1e3

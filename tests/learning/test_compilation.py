@@ -24,7 +24,7 @@ from daformer_kedro.config.run import LossesConfig
 from daformer_kedro.errors import InputError
 from daformer_kedro.learning import compilation, training
 from daformer_kedro.learning.compilation import (
-    compile_encoder,
+    compile_parts,
     counted_compilations,
     is_compiled,
     wants_compilation,
@@ -64,7 +64,7 @@ def step(model: DAFormer) -> torch.Tensor:
 def test_compiled_blocks_compute_the_same() -> None:
     model = new_model()
     plain = copy.deepcopy(model)
-    assert compile_encoder(model, BATCH, nullcontext(), backend="aot_eager")
+    assert compile_parts(model, BATCH, nullcontext(), backend="aot_eager")
     assert is_compiled(model)
     assert not is_compiled(plain)
     torch.testing.assert_close(step(model), step(plain))
@@ -77,7 +77,7 @@ def test_an_encoder_without_blocks_is_left_alone() -> None:
     config = ModelConfig(encoder="test_efficientnet", embed_dim=16, num_heads=2)
     model = DAFormer(config, image_size=8, in_channels=1, task_sizes=[2])
     before = copy.deepcopy(model.state_dict())
-    assert not compile_encoder(model, BATCH, nullcontext(), backend="aot_eager")
+    assert not compile_parts(model, BATCH, nullcontext(), backend="aot_eager")
     assert not is_compiled(model)
     for name, value in model.state_dict().items():  # statistics of the batch too
         assert torch.equal(value, before[name]), name
@@ -86,21 +86,21 @@ def test_an_encoder_without_blocks_is_left_alone() -> None:
 def test_what_is_compiled_serves_every_block_and_task() -> None:
     for _ in range(3):
         model = new_model()
-        compile_encoder(model, BATCH, nullcontext(), backend="aot_eager")
+        compile_parts(model, BATCH, nullcontext(), backend="aot_eager")
         step(model)
         model.add_task(3)
         step(model)
-    assert dynamo.counters["stats"]["unique_graphs"] == 1
+    assert dynamo.counters["stats"]["unique_graphs"] == 2  # a block, the decoder
 
 
 def test_a_teacher_needs_no_gradients() -> None:
     teacher = new_model().eval()
-    assert compile_encoder(
+    assert compile_parts(
         teacher, BATCH, nullcontext(), trains=False, backend="aot_eager"
     )
     with torch.inference_mode():
         teacher(torch.zeros(BATCH, 1, 8, 8))
-    assert dynamo.counters["stats"]["unique_graphs"] == 1
+    assert dynamo.counters["stats"]["unique_graphs"] == 2
 
 
 def test_without_a_compiler_training_goes_on_and_it_is_said_once(
@@ -112,7 +112,7 @@ def test_without_a_compiler_training_goes_on_and_it_is_said_once(
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             model = new_model()
-            assert not compile_encoder(model, BATCH, nullcontext(), backend=broken)
+            assert not compile_parts(model, BATCH, nullcontext(), backend=broken)
             assert not is_compiled(model)
             step(model)
     assert caplog.text.count("torch.compile does not work here") == 1
@@ -152,7 +152,7 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> Counting:
     monkeypatch.setattr(training, "wants_compilation", lambda *_: True)
     monkeypatch.setattr(compilation, "_FEWEST_STEPS", 6)
     monkeypatch.setattr(
-        training, "compile_encoder", partial(compile_encoder, backend=counting)
+        training, "compile_parts", partial(compile_parts, backend=counting)
     )
     return counting
 
@@ -183,7 +183,7 @@ def train(teacher: DAFormer | None, num_images: int = 24, **changes: Any) -> lis
 def test_the_trial_is_the_pass_that_trains(
     backend: Counting, caplog: pytest.LogCaptureFixture
 ) -> None:
-    trial = compilation._try_encoder
+    trial = compilation._try_pass
     tried: list[int] = []
 
     def noted(model: DAFormer, batch_size: int) -> None:
@@ -191,17 +191,17 @@ def test_the_trial_is_the_pass_that_trains(
         tried.append(backend.num_asked)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compilation, "_try_encoder", noted)
+        patch.setattr(compilation, "_try_pass", noted)
         train(None)
         train(deep_model([2]), sharpness=SharpnessConfig(rho=0.5))
-    # One kind of input with gradients, for all blocks of both tasks, and the teacher's.
-    assert tried == [1, 1, 2]
-    assert backend.num_asked == 2
-    assert "compiled the encoder again" not in caplog.text
+    # A block and the decoder with gradients, for both tasks, and the teacher's.
+    assert tried == [2, 2, 4]
+    assert backend.num_asked == 4
+    assert "again while it trained" not in caplog.text
 
 
 def test_validation_does_not_compile(backend: Counting) -> None:
-    assert train(None, patience=5) == [1, 1]  # it takes all 24 images at a time
+    assert train(None, patience=5) == [2, 2]  # it takes all 24 images at a time
 
 
 def test_a_short_training_is_not_compiled(backend: Counting) -> None:
@@ -213,10 +213,10 @@ def test_a_short_training_is_not_compiled(backend: Counting) -> None:
 def test_compiling_while_training_is_counted_and_said(
     backend: Counting, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(compilation, "_try_encoder", lambda *_: None)
+    monkeypatch.setattr(compilation, "_try_pass", lambda *_: None)
     train(None)
     assert (
-        "task 0, train compiled the encoder again while it trained (times: 1)"
+        "task 0, train compiled the network again while it trained (times: 2)"
         in caplog.text
     )
 

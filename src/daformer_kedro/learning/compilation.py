@@ -1,7 +1,8 @@
-"""Compiled encoder blocks: the part of the network that repeats.
+"""Compiled parts of the network: those that repeat.
 
-All blocks, of student and teacher and of every task, run the same code on the same
-shapes, so the compiler makes one kernel sequence and uses it for all.
+All encoder blocks, of student and teacher and of every task, run the same code on the
+same shapes, and so do all tasks in the decoder, whose number is one of its sizes. So
+the compiler makes a few kernel sequences and uses them for all.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
+from torch import nn
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.model import DAFormer
@@ -23,7 +25,7 @@ _MOST_KINDS = 64  # of input: with and without gradients, a residual's factors, 
 _refused: set[str | Callable[..., Any]] = set()
 
 
-def compile_encoder(
+def compile_parts(
     model: DAFormer,
     batch_size: int,
     autocast: AbstractContextManager[Any],
@@ -31,10 +33,10 @@ def compile_encoder(
     trains: bool = True,
     backend: str | Callable[..., Any] = "inductor",
 ) -> bool:
-    """Compile a model's encoder blocks in place, and try them once.
+    """Compile the parts of a model that repeat, in place, and try them once.
 
     Where the compiler does not work (no compiler for the device, an operation that it
-    cannot translate), the blocks stay as they are, and a warning is logged once.
+    cannot translate), they stay as they are, and a warning is logged once.
 
     Args:
         model: on the device that it trains on.
@@ -44,24 +46,25 @@ def compile_encoder(
         backend: of ``torch.compile``.
 
     Returns:
-        Whether the blocks are compiled; false where the encoder has none.
+        Whether they are compiled; false where the encoder has none.
     """
     if backend in _refused:
         return False
-    blocks = model.encoder.repeated_modules()
-    if not blocks:
+    if not model.encoder.repeated_modules():
+        # A pass to try the decoder alone would change the statistics of its batches.
         return False
-    for block in blocks:
-        block.compile(backend=backend)
+    parts = _parts(model)
+    for part in parts:
+        part.compile(backend=backend)
     try:
         with warnings.catch_warnings(), torch.inference_mode(not trains), autocast:
             warnings.simplefilter("ignore")  # the compiler's own, of its inner workings
             with _in_mode(model, trains):
-                _try_encoder(model, batch_size)
+                _try_pass(model, batch_size)
     except Exception as error:
         _refused.add(backend)
-        for block in blocks:
-            block._compiled_call_impl = None
+        for part in parts:
+            part._compiled_call_impl = None
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         _LOGGER.warning(
             "torch.compile does not work here, training continues without it (to be "
@@ -85,21 +88,23 @@ def _in_mode(model: DAFormer, trains: bool) -> Iterator[None]:
         model.train(before)
 
 
-def _try_encoder(model: DAFormer, batch_size: int) -> None:
+def _parts(model: DAFormer) -> list[nn.Module]:
+    return [*model.encoder.repeated_modules(), *model.decoder.repeated_modules()]
+
+
+def _try_pass(model: DAFormer, batch_size: int) -> None:
     """Run the pass that trains, with stochastic depth, on black images."""
     device = model.device
     shape = (batch_size, model.in_channels, model.image_size, model.image_size)
     generator = torch.Generator(device).manual_seed(0)
-    keep = model.stochastic_depth(batch_size, model.num_tasks, generator)
-    tokens = model.encoder(torch.zeros(shape, device=device), keep.blocks)[-1]
-    if tokens.requires_grad:
-        tokens.float().sum().backward()
+    output = model(torch.zeros(shape, device=device), generator=generator)
+    if output.logits.requires_grad:
+        output.logits.float().sum().backward()
 
 
 def is_compiled(model: DAFormer) -> bool:
-    """Return whether the encoder's repeated blocks are compiled."""
-    blocks = model.encoder.repeated_modules()
-    compiled = [block._compiled_call_impl is not None for block in blocks]
+    """Return whether the parts that repeat are compiled."""
+    compiled = [part._compiled_call_impl is not None for part in _parts(model)]
     return bool(compiled) and all(compiled)
 
 
@@ -139,13 +144,13 @@ def counted_compilations(phase: str) -> Iterator[None]:
             yield
     except torch._dynamo.exc.FailOnRecompileLimitHit as error:
         raise InputError(
-            f"training.compile = auto: {phase} has compiled the encoder for more than "
+            f"training.compile = auto: {phase} has compiled the network for more than "
             f"{_MOST_KINDS} kinds of input; allowed here: off"
         ) from error
     number = _num_compiled() - before
     if number:
         _LOGGER.warning(
-            "%s compiled the encoder again while it trained (times: %d), which is "
+            "%s compiled the network again while it trained (times: %d), which is "
             "slow; TORCH_LOGS=recompiles says why, training.compile=off does without",
             phase,
             number,
@@ -157,7 +162,7 @@ def _num_compiled() -> int:
 
 
 def uncompiled(model: DAFormer) -> AbstractContextManager[Any]:
-    """Run a model's blocks as they are in the block, as for images of another batch."""
+    """Run a model's parts as they are in the block, as for images of another batch."""
     if not is_compiled(model):
         return nullcontext()
     return torch.compiler.set_stance("force_eager")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from daformer_kedro.config import (
 )
 from daformer_kedro.config.run import LossesConfig
 from daformer_kedro.learning.compilation import (
-    compile_encoder,
+    compile_parts,
     counted_compilations,
     pays_off,
     wants_compilation,
@@ -233,7 +234,10 @@ def _fit(
     """Run a phase: make the optimiser and all that draws at random, and train."""
     training = settings.training
     batch_size = phase.batch_size // group.count
-    is_compiled = _accelerate(phase, model, teacher, training, data, batch_size)
+    # The compiler counts how products are rounded among the kinds of input.
+    rounding = partial(rounding_to_tf32, training.precision == "tf32")
+    with rounding():
+        is_compiled = _accelerate(phase, model, teacher, training, data, batch_size)
     optimiser = make_optimiser(
         model.parameters(),
         scaled_learning_rate(learning_rate, phase.batch_size),
@@ -262,7 +266,7 @@ def _fit(
     interval = SaveInterval(training.save_every, training.save_minutes)
     name = f"task {phase.task}, {phase.name}"
     counted = counted_compilations(name) if is_compiled else nullcontext()
-    with counted, rounding_to_tf32(training.precision == "tf32"):
+    with counted, rounding():
         return trainer.run(state, interval)
 
 
@@ -297,10 +301,10 @@ def _accelerate(
     if not (wanted and pays_off(num_steps)):
         return False
     context = autocast(data.device, phase.precision)
-    if not compile_encoder(model, batch_size, context):
+    if not compile_parts(model, batch_size, context):
         return False
     if teacher is not None:
-        compile_encoder(teacher, batch_size, context, trains=False)
+        compile_parts(teacher, batch_size, context, trains=False)
     return True
 
 
