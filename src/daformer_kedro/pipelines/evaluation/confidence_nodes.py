@@ -46,13 +46,16 @@ def calibrate_node(
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Calibrate probabilities, and make the bank that images are compared with.
 
-    Both come of the rehearsal memory, or of what a method in closed form keeps. Test
-    images measure the calibration; nothing is fitted on them.
+    Both come of the rehearsal memory, or of what a method in closed form keeps; where
+    validation images are set aside, the calibration is fitted on those. Test images
+    measure it; nothing is fitted on them.
     """
     extractor = Extractor.of(checkpoint, evaluation, device)
     sizes = extractor.model.task_sizes
     best = None if exemplars is None else best_exemplars(exemplars)
-    known = references_of(extractor, embedded or images, best, held_out)
+    known = references_of(
+        extractor, embedded or images, best, held_out, of_split(samples, "validation")
+    )
     calibration = known.calibration(sizes)
     tests = of_split(samples, "test")
     _, logits = extractor.extract(embedded or images, "test", sample_index(tests))

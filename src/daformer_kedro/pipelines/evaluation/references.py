@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import pandas as pd
@@ -52,7 +52,7 @@ class References:
     embeddings: Tensor = field(default_factory=lambda: torch.empty(0, 0))
     targets: Tensor = field(default_factory=lambda: torch.empty(0))
     threshold: float | None = None
-    fitted_on: Literal["memory", "held_out"] = "memory"
+    fitted_on: Literal["memory", "held_out", "validation"] = "memory"
     logits: Tensor = field(default_factory=lambda: torch.empty(0, 0))
     logit_targets: Tensor = field(default_factory=lambda: torch.empty(0))
     shrinkage: Shrinkage = field(default_factory=Shrinkage)
@@ -77,6 +77,7 @@ def references_of(
     images: Images | EmbeddedImages,
     exemplars: pd.DataFrame | None,
     held_out: Mapping[str, Tensor] | None,
+    validation: pd.DataFrame | None = None,
 ) -> References:
     """Return the references of a model.
 
@@ -84,9 +85,31 @@ def references_of(
         extractor: of the model.
         images: the source.
         exemplars: the best of the rehearsal memory, where there is one.
+        validation: images that the model has not learnt, where they are set aside; a
+            calibration is then fitted on them.
         held_out: what a method in closed form keeps, see
             :func:`~daformer_kedro.pipelines.task.closed_form_nodes.learn_task_node`.
     """
+    known = _known(extractor, images, exemplars, held_out)
+    if validation is None or validation.empty:
+        return known
+    _, logits = extractor.extract(images, "train", sample_index(validation))
+    share = len(validation) / (len(validation) + _WEIGHT_OF_ONE)
+    return replace(
+        known,
+        fitted_on="validation",
+        logits=logits,
+        logit_targets=targets_of(validation),
+        shrinkage=Shrinkage(share, share),
+    )
+
+
+def _known(
+    extractor: Extractor,
+    images: Images | EmbeddedImages,
+    exemplars: pd.DataFrame | None,
+    held_out: Mapping[str, Tensor] | None,
+) -> References:
     if held_out is not None:
         return _class_means(held_out)
     if exemplars is None:
