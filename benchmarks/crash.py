@@ -112,7 +112,7 @@ class Sandbox:
         found = {}
         data = self.path / "data"
         for path in sorted(p for p in data.rglob("*") if p.is_file()):
-            if path.suffix in RECORDS:
+            if path.suffix in RECORDS or path.name == "costs.json":
                 continue
             name = path.relative_to(data).as_posix()
             if "history" in path.name:

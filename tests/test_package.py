@@ -52,10 +52,10 @@ class Installed:
             [self.python, "-m", "daformer_kedro", *words], self.place, environment
         )
 
-    def run(self, *words: Any, **environment: str) -> str:
+    def run(self, *words: Any, place: Path | None = None, **environment: str) -> str:
         """What a run in the environment ``test`` prints."""
         source = ("--conf-source", self.conf, "--env", "test")
-        return self(*source, *words, **environment)
+        return self(*source, *words, place=place, **environment)
 
 
 def _run(words: list[Any], folder: Path, more: dict[str, str] | None = None) -> str:
@@ -99,12 +99,13 @@ def test_a_wheel_runs_the_steps_in_processes_of_their_own_and_uses_the_model(
         found = rows.execute("select name, status from runs order by name").fetchall()
     tasks = [(f"task_{task:02}", "FINISHED") for task in range(3)]
     assert found[:-1] == tasks
-    # The same bytes as of one process, in a project.
+    # The same bytes as of one process.
+    installed.run(place=installed.elsewhere)
     key = finished.folder("06_models").name
     results = ("task_02/checkpoint.safetensors", "metrics.json")
     for layer, name in zip(("06_models", "08_reporting"), results, strict=True):
         path = Path("data", layer, key, name)
-        expected = (finished.path / path).read_bytes()
+        expected = (installed.elsewhere / path).read_bytes()
         assert (installed.place / path).read_bytes() == expected
 
     image = tmp_path / "digit.png"

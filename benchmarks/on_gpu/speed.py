@@ -58,7 +58,7 @@ def machine(bench: Bench) -> None:
             check=False,
         )
         found["smi"] = done.stdout.strip()
-        found["float32_products"] = torch.backends.cuda.matmul.fp32_precision
+        found["allow_tf32"] = torch.backends.cuda.matmul.allow_tf32
     bench.report.keep("machine", found)
     bench.report.row(str(found))
 

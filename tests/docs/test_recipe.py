@@ -64,7 +64,9 @@ def test_the_table_names_every_setting_of_its_sections(
         "training.compile",
         "training.graph",
     }
-    ours |= {"augmentation.random_resized_crop", "memory.per_class"}
+    ours |= {"augmentation.random_resized_crop", "augmentation.stored_views"}
+    ours |= {"memory.per_class", "memory.allocation"}
+    ours |= {"training.class_balance", "training.patience", "training.max_minutes"}
     ours |= {"training.save_minutes", "training.save_every", "training.schedule"}
     ours |= {"training.devices", "training.engine"}
     ours |= {"training.nnodes", "training.rendezvous"}

@@ -72,18 +72,17 @@ def test_auto_takes_bfloat16_on_cpus_where_it_gains(
     assert resolve_precision("bfloat16", cpu, embed_dim) == torch.bfloat16
 
 
-def tf32() -> list[str]:
-    backends = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
-    return [backend.fp32_precision for backend in backends]
+def tf32() -> list[bool]:
+    return [torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32]
 
 
 def test_float32_means_float32_unless_tf32_is_asked_for() -> None:
-    torch.backends.cudnn.conv.fp32_precision = "tf32"  # as PyTorch begins
+    torch.backends.cudnn.allow_tf32 = True  # as PyTorch begins
     resolve_device("cpu")
-    assert tf32() == ["ieee", "ieee"]
+    assert tf32() == [False, False]
     with rounding_to_tf32(True):
-        assert tf32() == ["tf32", "tf32"]
-    assert tf32() == ["ieee", "ieee"]
+        assert tf32() == [True, True]
+    assert tf32() == [False, False]
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,8 @@ def test_a_second_run_gives_the_same_bytes(finished: Any, project: Any) -> None:
     project.run()
     compared = 0
     for path in sorted(finished.files()):
+        if path.name == "costs.json":  # holds durations
+            continue
         if path.suffix in (".safetensors", ".json", ".parquet", ".npy"):
             one = (finished.path / "data" / path).read_bytes()
             assert (project.path / "data" / path).read_bytes() == one, path

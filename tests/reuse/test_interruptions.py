@@ -49,7 +49,7 @@ def crash() -> None:
 
 def assert_same_bytes(copy: Any, finished: Any) -> None:
     for path in finished.files():
-        if path.suffix in COMPARED:
+        if path.suffix in COMPARED and path.name != "costs.json":  # holds durations
             wanted = (finished.path / "data" / path).read_bytes()
             assert (copy.path / "data" / path).read_bytes() == wanted, path
 

@@ -246,8 +246,16 @@ def test_a_step_of_a_methods_own_depends_on_no_method_by_itself(
 @pytest.mark.parametrize(
     ("change", "training", "finetuning"),
     [
-        ("objectives/logit_distillation.py: .mean() → .sum()", True, True),
-        ("objectives/knn_distillation.py: .sum(1).mean() → .sum()", True, True),
+        (
+            "objectives/logit_distillation.py: ture**2 → ture**3",
+            True,
+            True,
+        ),
+        (
+            "objectives/knn_distillation.py: (student) < 2 → (student) < 3",
+            True,
+            True,
+        ),
         ("objectives/knn_distillation.py: = 0.1 → = 0.2", True, True),
         ("objectives/divergence.py: class Divergence → class Other", True, True),
         ("learning/training.py: def _fit( → def _fit(more, ", True, True),
@@ -277,7 +285,7 @@ def test_training_depends_on_what_it_uses(
 @pytest.mark.parametrize(
     "change",
     [
-        "objectives/logit_distillation.py: .mean() → .sum()",
+        "objectives/logit_distillation.py: ture**2 → ture**3",
         "objectives/__init__.py: def terms_of( → def terms_of(more, ",
         "methods/replay.py: class Replay → class Other",
     ],

@@ -109,7 +109,7 @@ def test_changed_code_runs_its_nodes_and_stops_where_the_same_comes_out(
     def changed(*things: Any) -> dict[str, str]:
         code = real(*things)
         metrics = "daformer_kedro.evaluation.metrics"
-        if metrics in code and "daformer_kedro.learning.extraction" in code:
+        if metrics in code and "daformer_kedro.pipelines.task.evaluation_nodes" in code:
             code[metrics] = "changed"
         return code
 

@@ -46,9 +46,10 @@ def resolve_device(device: str, name: str = "training.device") -> torch.device:
 
 
 def _set_tf32(is_on: bool) -> None:
-    kind = "tf32" if is_on else "ieee"
-    torch.backends.cuda.matmul.fp32_precision = kind
-    torch.backends.cudnn.conv.fp32_precision = kind  # type: ignore[attr-defined]
+    # By the older settings: exports ask for them, and may not where the newer ones
+    # were set.
+    torch.backends.cuda.matmul.allow_tf32 = is_on
+    torch.backends.cudnn.allow_tf32 = is_on
 
 
 @contextmanager
