@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import torch
 from torch import nn
 
 from daformer_kedro import methods
-from daformer_kedro.config import ModelConfig, PreprocessingConfig, TrainingConfig
+from daformer_kedro.config import (
+    MemoryConfig,
+    ModelConfig,
+    PreprocessingConfig,
+    TrainingConfig,
+)
 from daformer_kedro.config.run import Config, apply_overlays
-from daformer_kedro.config.sections import check_ranks
+from daformer_kedro.config.sections import check_own_steps
 from daformer_kedro.errors import InputError
 from daformer_kedro.learning.extraction import extract
 from daformer_kedro.methods import METHODS
@@ -24,6 +29,9 @@ from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from daformer_kedro.learning.candidates import Candidates
     from daformer_kedro.learning.task import LearningTask
 
 NOTHING = torch.empty(0)
@@ -165,10 +173,38 @@ def test_a_way_to_learn_that_knows_no_ranks_is_refused_on_several_devices(
     monkeypatch.setitem(cast("dict[str, type[Method]]", METHODS), "own", Own)
     training = TrainingConfig(devices=devices)
     if devices == 1 or supports_ranks or name == "replay":
-        check_ranks(name, training)
+        check_own_steps(name, training, MemoryConfig(total=100))
         return
     with pytest.raises(ValueError, match=r"own learns in its own way.*devices = 2"):
-        check_ranks(name, training)
+        check_own_steps(name, training, MemoryConfig(total=100))
+
+
+@pytest.mark.parametrize(
+    ("training", "memory", "message"),
+    [
+        ({"patience": 3}, {}, "training.patience = 3 does not end; allowed: null"),
+        ({"max_minutes": 0.5}, {}, r"training.max_minutes = 0\.5 does not end"),
+        ({}, {"allocation": "proportional"}, "memory.allocation = proportional"),
+    ],
+)
+def test_what_own_steps_would_ignore_is_refused(
+    training: Any, memory: Any, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Own(Method):
+        label = "own"
+
+        def learn(self, task: LearningTask) -> None:
+            """Do nothing."""
+
+        def choose(self, candidates: Candidates) -> pd.DataFrame:
+            """Choose nothing."""
+            return candidates.samples.head(0)
+
+    monkeypatch.setitem(cast("dict[str, type[Method]]", METHODS), "own", Own)
+    given = TrainingConfig(**training), MemoryConfig(total=100, **memory)
+    check_own_steps("replay", *given)
+    with pytest.raises(ValueError, match=message):
+        check_own_steps("own", *given)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -86,7 +86,7 @@ class Config:
                 f"baseline = {self.baseline} needs exemplars, and memory.keep = "
                 "nothing keeps none; allowed: memory.keep exemplars or everything"
             )
-        check_ranks(self.baseline, self.training)
+        check_own_steps(self.baseline, self.training, self.memory)
         for term in terms_of(self.losses).values():
             term.check(self)
         return self
@@ -120,8 +120,10 @@ class Config:
         return has_memory and task > 0 and self.finetuning.epochs > 0
 
 
-def check_ranks(baseline: str, training: TrainingConfig) -> None:
-    """Make sure that ranks are asked for only where the method learns on them."""
+def check_own_steps(
+    baseline: str, training: TrainingConfig, memory: MemoryConfig
+) -> None:
+    """Make sure that nothing is asked for that a method's own steps would ignore."""
     method = METHODS[baseline]
     learns_here = method.brings("learn") and not method.supports_ranks
     if training.starts_ranks and learns_here:
@@ -130,6 +132,19 @@ def check_ranks(baseline: str, training: TrainingConfig) -> None:
             f"device, and training.devices = {training.devices}, training.nnodes = "
             f"{training.nnodes}, training.engine = {training.engine} start ranks; "
             "allowed: 1, 1 and torch"
+        )
+    ends = {"patience": training.patience, "max_minutes": training.max_minutes}
+    for name, value in ends.items():
+        if learns_here and value is not None:
+            raise ValueError(
+                f"baseline = {baseline} learns in its own way, which "
+                f"training.{name} = {value} does not end; allowed: null"
+            )
+    if method.brings("choose") and memory.allocation != "equal":
+        raise ValueError(
+            f"baseline = {baseline} chooses its memory in its own way, and "
+            f"memory.allocation = {memory.allocation} does not share it out; allowed: "
+            "equal"
         )
 
 
