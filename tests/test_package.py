@@ -44,13 +44,16 @@ class Installed:
         )
         shutil.rmtree(checkout / "src")
         self.place = folder / "place"
+        self.elsewhere = folder / "elsewhere"
         self.place.mkdir()
+        self.elsewhere.mkdir()
 
-    def __call__(self, *words: Any, **environment: str) -> str:
+    def __call__(
+        self, *words: Any, place: Path | None = None, **environment: str
+    ) -> str:
         """What ``python -m daformer_kedro`` prints."""
-        return _run(
-            [self.python, "-m", "daformer_kedro", *words], self.place, environment
-        )
+        command = [self.python, "-m", "daformer_kedro", *words]
+        return _run(command, place or self.place, environment)
 
     def run(self, *words: Any, place: Path | None = None, **environment: str) -> str:
         """What a run in the environment ``test`` prints."""
