@@ -18,6 +18,7 @@ from daformer_kedro.storage.record import (
     parse_record,
     read_record,
     record_path,
+    write_record,
 )
 
 
@@ -96,9 +97,7 @@ class ObjectStore:
                     )
                 record_path(target).unlink(missing_ok=True)
                 replace_atomically(written, target)
-            with temporary_sibling(record_path(target)) as written:
-                self._fs.get_file(self._remote(record_path(target)), str(written))
-                replace_atomically(written, record_path(target))
+            write_record(target, theirs)
         except InputError:
             raise
         except Exception as error:
@@ -108,14 +107,14 @@ class ObjectStore:
     def _send(self, target: Path) -> None:
         record = record_path(target)
         files = [f for f in target.rglob("*") if f.is_file()] or [target]
-        names = [f.relative_to(target).as_posix() for f in files]
+        names = ["" if f == target else f.relative_to(target).as_posix() for f in files]
         try:
             if self._fs.exists(self._remote(record)):
                 self._fs.rm_file(self._remote(record))
             for name in set(self._names(target)) - set(names):
                 self._fs.rm_file(self._remote(target, name))
             for file, name in zip(files, names, strict=True):
-                remote = self._remote(target, "" if name == "." else name)
+                remote = self._remote(target, name)
                 self._fs.makedirs(self._fs._parent(remote), exist_ok=True)
                 self._fs.put_file(str(file), remote)
             self._fs.put_file(str(record), self._remote(record))
