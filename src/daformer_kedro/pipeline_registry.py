@@ -18,10 +18,11 @@ from daformer_kedro.pipelines import (
     export,
     inference,
     ingestion,
+    monitor,
     study,
     task,
 )
-from daformer_kedro.pipelines.naming import STUDY, task_name
+from daformer_kedro.pipelines.naming import MONITOR, STUDY, task_name
 from daformer_kedro.run_state import RunState, state_of_pipelines
 from daformer_kedro.usage import UsageError
 
@@ -51,6 +52,7 @@ def _build_pipelines(state: RunState) -> dict[str, Pipeline]:
         "comparison": comparison.create_pipeline(),
         "export": export.create_pipeline(),
         "inference": inference.create_pipeline(),
+        MONITOR: monitor.create_pipeline(),
         STUDY: study.create_pipeline(),
     }
     if not state.needs_source:
