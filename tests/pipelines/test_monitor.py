@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,9 +151,29 @@ def test_what_cannot_be_used_is_named(
     assert not (tmp_path / "days.csv").exists()
 
 
-def test_a_model_of_an_earlier_version_has_no_reference(here: Any) -> None:
-    from dataclasses import replace
+def test_a_model_without_a_threshold_gets_that_of_the_reference(here: Any) -> None:
+    model = replace(read_newest_run(here.path / "data"), threshold=None)
+    assert model.reference is not None
+    scores = model.reference.observed.unknown_scores
+    monitor = {**here.parameters()["monitor"], "images": "x"}
+    stream = pd.DataFrame(
+        {
+            "day": "2026-11-24",
+            "class_1": ["0", "1"],
+            "probability_1": [0.5, 0.5],
+            "unknown_score": [scores.min(), scores.max()],
+        }
+    )
+    days, _, summary, _ = compare_days_node(model, stream, {}, monitor)
+    # Five per cent of the reference's 360 images are above it.
+    assert (scores > summary["unknown_threshold"]).sum() == 18
+    assert days["share_unknown"].tolist() == [0.5]
+    assert (
+        summary["sentence"] == "No day could be tested; 1 day has fewer than 20 images"
+    )
 
+
+def test_a_model_of_an_earlier_version_has_no_reference(here: Any) -> None:
     model = replace(read_newest_run(here.path / "data"), reference=None)
     monitor = {**here.parameters()["monitor"], "images": "x"}
     stream = pd.DataFrame({"day": ["2026-11-24"]})

@@ -56,7 +56,7 @@ def compare_days_node(
     config = validated(MonitorConfig, monitor, "monitor")
     names: list[str] = list(model.checkpoint.description["class_names"])
     baseline, origin = _baseline(model, config, names)
-    days = observed_days(stream, names, str(config.images))
+    days = observed_days(stream, names, config.images or "the stored images")
     table = measure_days(days, baseline, config, np.random.default_rng(_SEED))
     about = {
         "model": model.name,
