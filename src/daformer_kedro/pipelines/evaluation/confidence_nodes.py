@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from daformer_kedro.config import EvaluationConfig
 from daformer_kedro.config.run import Config, result_settings, run_key, run_name
 from daformer_kedro.evaluation.calibration import (
     Calibration,
@@ -31,14 +32,12 @@ from daformer_kedro.serving.exemplar_bank import (
     choose_examples,
 )
 
-Parameters = dict[str, Any]
-
 
 def calibrate_node(
     images: Images,
     samples: pd.DataFrame,
     checkpoint: Checkpoint,
-    evaluation: Parameters,
+    evaluation: EvaluationConfig,
     device: str,
     exemplars: pd.DataFrame | None = None,
     embedded: EmbeddedImages | None = None,
@@ -86,7 +85,7 @@ def measure_unknown_node(
     images: Images,
     samples: pd.DataFrame,
     checkpoint: Checkpoint,
-    evaluation: Parameters,
+    evaluation: EvaluationConfig,
     device: str,
     exemplars: pd.DataFrame | None = None,
     embedded: EmbeddedImages | None = None,
