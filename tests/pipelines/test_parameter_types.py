@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 import pytest
 
 from daformer_kedro.config.run import Config
+from daformer_kedro.methods import METHODS
 from daformer_kedro.pipelines import evaluation, inference, ingestion, study, task
 from daformer_kedro.reuse.fingerprint import bound_inputs
 
@@ -18,7 +19,9 @@ _SECTIONS = {
 
 
 def _pipelines(baseline: str) -> list[Any]:
-    config = Config(baseline=baseline)
+    config = Config.from_parameters(
+        {"baseline": baseline, **METHODS[baseline]().overlay(), "model": {}}
+    )
     return [
         ingestion.create_pipeline(2, config),
         task.create_pipeline(0, config),
@@ -29,6 +32,7 @@ def _pipelines(baseline: str) -> list[Any]:
     ]
 
 
+@pytest.mark.filterwarnings("ignore:One or more dataset names contain")
 @pytest.mark.parametrize("baseline", ["none", "nearest_mean", "ridge"])
 def test_a_section_is_taken_as_its_own_type(baseline: str) -> None:
     seen = 0
@@ -48,8 +52,6 @@ def test_a_section_is_taken_as_its_own_type(baseline: str) -> None:
 
 
 def test_kedro_hands_nodes_their_sections(project: Any) -> None:
-    catalog = project.context().catalog
-    training = catalog.load("params:training")
-    assert type(training) is _SECTIONS["training"]
-    assert catalog.load("params:training.batch_size") == training.batch_size
-    assert type(catalog.load("params:losses")) is _SECTIONS["losses"]
+    parameters = project.parameters()
+    for name in ("training", "losses", "memory", "source", "inference"):
+        assert type(parameters[name]) is _SECTIONS[name]

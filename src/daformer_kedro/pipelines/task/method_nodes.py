@@ -22,10 +22,10 @@ from daformer_kedro.config import (
 )
 from daformer_kedro.errors import InputError
 from daformer_kedro.learning.candidates import Candidates
+from daformer_kedro.learning.phase import LearningSettings
 from daformer_kedro.learning.progress import history_table
 from daformer_kedro.learning.seeding import make_generator
 from daformer_kedro.learning.task import LearningTask
-from daformer_kedro.learning.training import LearningSettings
 from daformer_kedro.methods import METHODS
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.objectives import LossesConfig, is_needed

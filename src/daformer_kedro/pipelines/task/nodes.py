@@ -25,13 +25,10 @@ from daformer_kedro.learning.memory import (
     update_memory,
     with_class_sizes,
 )
+from daformer_kedro.learning.phase import LearningSettings
 from daformer_kedro.learning.progress import history_table
 from daformer_kedro.learning.seeding import make_generator
-from daformer_kedro.learning.training import (
-    LearningSettings,
-    finetune_on_memory,
-    train_task,
-)
+from daformer_kedro.learning.training import finetune_on_memory, train_task
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.objectives import LossesConfig, is_needed
 from daformer_kedro.objectives.neighbourhood import find_neighbours
@@ -45,10 +42,7 @@ from daformer_kedro.pipelines.task.preparation import (
 )
 from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
-from daformer_kedro.scenario.samples import (
-    assemble_task_data,
-    sample_index,
-)
+from daformer_kedro.scenario.samples import assemble_task_data, sample_index
 from daformer_kedro.storage.state_file import StateFile
 
 

@@ -6,15 +6,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from daformer_kedro.config import (
-    ModelConfig,
-    TrainingConfig,
-)
+from daformer_kedro.config import ModelConfig, TrainingConfig
 from daformer_kedro.errors import InputError
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.growth import expand_model
+from daformer_kedro.learning.phase import LearningSettings
 from daformer_kedro.learning.task_images import TaskImages, select_images
-from daformer_kedro.learning.training import LearningSettings
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.pipelines.extraction import targets_of
