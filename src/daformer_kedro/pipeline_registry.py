@@ -6,6 +6,7 @@ import os
 import warnings
 from pathlib import Path
 
+from kedro.framework import project as kedro_project
 from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Pipeline
@@ -68,7 +69,8 @@ def _build_pipelines(state: RunState) -> dict[str, Pipeline]:
 
 def _state_without_session() -> RunState:
     project = find_kedro_project(Path.cwd()) or Path.cwd()
-    bootstrap_project(project)
+    if kedro_project.PACKAGE_NAME is None:  # a command of Kedro's has done it
+        bootstrap_project(project)
     loader = settings.CONFIG_LOADER_CLASS(
         conf_source=str(project / settings.CONF_SOURCE),
         env=os.environ.get("KEDRO_ENV"),

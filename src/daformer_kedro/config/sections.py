@@ -1,7 +1,7 @@
 """Settings as frozen dataclasses, made from Kedro's parameters and validated once.
 
-Each top-level key of ``conf/*/parameters*.yml`` is one class here. Node functions
-build only the sections they read, so that a stored result depends on those alone.
+Each top-level key of ``conf/*/parameters*.yml`` is one class here. Node functions name
+it as the type of an argument, and Kedro hands them the section as that.
 """
 
 from __future__ import annotations

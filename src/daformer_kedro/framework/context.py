@@ -121,6 +121,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
         return RunState(
             config,
             self._find_project(),
+            parameters=parameters,
             env=self.env,
             overrides=self.runtime_params or {},
             requested=self.requested,

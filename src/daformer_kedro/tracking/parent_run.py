@@ -7,6 +7,7 @@ from typing import Any
 
 import mlflow
 from kedro.framework.hooks import hook_impl
+from kedro.pipeline.node import Node
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
@@ -86,14 +87,13 @@ class ParentRunHooks(StateHooks):
             plan.recorder.mlflow_runs = self._client.runs
 
     @hook_impl
-    def before_node_run(self, inputs: dict[str, Any]) -> None:
-        """Log the parameters that the node reads."""
-        given = {
-            name.removeprefix(_PARAMS): value
-            for name, value in inputs.items()
-            if name.startswith(_PARAMS) or name == "parameters"
-        }
-        self._client.log_params(dict(leaves(given)))
+    def before_node_run(self, node: Node) -> None:
+        """Log the parameters that the node reads, as they were given."""
+        read = tuple(f"{i[len(_PARAMS) :]}." for i in node.inputs if _PARAMS in i)
+        given = leaves(self.state.parameters)
+        self._client.log_params(
+            {name: value for name, value in given if f"{name}.".startswith(read)}
+        )
 
     @hook_impl
     def after_pipeline_run(self) -> None:

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from daformer_kedro.config import EvaluationConfig
 from daformer_kedro.config.run import Config, result_settings, run_key, run_name
 from daformer_kedro.evaluation.calibration import (
     Calibration,
@@ -35,14 +36,12 @@ from daformer_kedro.serving.exemplar_bank import (
 )
 from daformer_kedro.serving.reference import Reference
 
-Parameters = dict[str, Any]
-
 
 def calibrate_node(
     images: Images,
     samples: pd.DataFrame,
     checkpoint: Checkpoint,
-    evaluation: Parameters,
+    evaluation: EvaluationConfig,
     device: str,
     exemplars: pd.DataFrame | None = None,
     embedded: EmbeddedImages | None = None,
@@ -103,7 +102,7 @@ def measure_unknown_node(
     images: Images,
     samples: pd.DataFrame,
     checkpoint: Checkpoint,
-    evaluation: Parameters,
+    evaluation: EvaluationConfig,
     device: str,
     exemplars: pd.DataFrame | None = None,
     embedded: EmbeddedImages | None = None,
