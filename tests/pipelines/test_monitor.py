@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -114,19 +115,21 @@ def test_a_table_of_predictions_and_a_reference_of_ones_own(
     table["time"] = table["image"].map(lambda path: Path(path).parts[-3])
     table.to_csv(tmp_path / "timed.csv", index=False)
     monitor = here.parameters()["monitor"]
-    quiet = {**monitor, "images": str(tmp_path / "timed.csv"), "until": "2026-11-24"}
+    timed = str(tmp_path / "timed.csv")
+    quiet = replace(monitor, images=timed, until=date(2026, 11, 24))
     stream, left_out = read_stream_node(model, quiet)
     days, _, summary, differs = compare_days_node(model, stream, left_out, quiet)
     assert days["p_embeddings"].isna().all()
     assert days["p_unknown"].notna().all()
     assert not differs
     assert summary["sentence"] == "None of 2 days differs from the reference"
-    # Noise beside digits: now the digits are compared with noise, by their folder.
-    other = {**quiet, "images": str(photos), "reference": str(photos / "2026-11-24")}
+    # Compared with the second day's images in place of the stored answers.
+    reference = str(photos / "2026-11-24")
+    other = replace(quiet, images=str(photos), reference=reference)
     stream, left_out = read_stream_node(model, other)
     _, _, summary, _ = compare_days_node(model, stream, left_out, other)
     assert summary["reference"] == {
-        "origin": str(photos / "2026-11-24"),
+        "origin": reference,
         "num_images": 30,
     }
 
@@ -155,7 +158,7 @@ def test_a_model_without_a_threshold_gets_that_of_the_reference(here: Any) -> No
     model = replace(read_newest_run(here.path / "data"), threshold=None)
     assert model.reference is not None
     scores = model.reference.observed.unknown_scores
-    monitor = {**here.parameters()["monitor"], "images": "x"}
+    monitor = here.parameters()["monitor"]
     stream = pd.DataFrame(
         {
             "day": "2026-11-24",
@@ -175,7 +178,7 @@ def test_a_model_without_a_threshold_gets_that_of_the_reference(here: Any) -> No
 
 def test_a_model_of_an_earlier_version_has_no_reference(here: Any) -> None:
     model = replace(read_newest_run(here.path / "data"), reference=None)
-    monitor = {**here.parameters()["monitor"], "images": "x"}
+    monitor = here.parameters()["monitor"]
     stream = pd.DataFrame({"day": ["2026-11-24"]})
     with pytest.raises(
         InputError, match="only-missing-outputs adds it; or name images"

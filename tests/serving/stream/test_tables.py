@@ -173,5 +173,7 @@ def test_logs_of_a_folder_and_what_is_damaged_in_them(tmp_path: Path) -> None:
     some = MonitorConfig(until="2026-11-25")
     assert len(stream_of_table(tmp_path, some, "m").table) == 2
     late = MonitorConfig(since="2026-12-01")
-    with pytest.raises(InputError, match=r"^\S+: has no image to report: monitor\.since"):
+    with pytest.raises(
+        InputError, match=r"^\S+: has no image to report: monitor\.since"
+    ):
         stream_of_table(tmp_path, late, "m")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from daformer_kedro.config import MonitorConfig, validated
+from daformer_kedro.config import MonitorConfig
 from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.monitoring.days import classes_by_day, measure_days
 from daformer_kedro.evaluation.monitoring.observations import Baseline
@@ -33,16 +33,15 @@ _SEED = 0  # of permutations: the same stream gets the same report
 
 
 def read_stream_node(
-    model: ServedModel, monitor: dict[str, Any]
+    model: ServedModel, monitor: MonitorConfig
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Read the answers for each image, by day; images of a folder are classified."""
-    config = validated(MonitorConfig, monitor, "monitor")
-    if config.images is None:
+    if monitor.images is None:
         raise InputError(
             "monitor.images is not set: a folder of images, a table of predictions or "
             "a request log, such as --params monitor.images=photos"
         )
-    stream = _stream(config.images, model, config)
+    stream = _stream(monitor.images, model, monitor)
     return stream.table, dict(stream.left_out)
 
 
@@ -50,32 +49,30 @@ def compare_days_node(
     model: ServedModel,
     stream: pd.DataFrame,
     left_out: dict[str, int],
-    monitor: dict[str, Any],
+    monitor: MonitorConfig,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], bool]:
     """Compare each day with the reference, and say whether any differs."""
-    config = validated(MonitorConfig, monitor, "monitor")
     names: list[str] = list(model.checkpoint.description["class_names"])
-    baseline, origin = _baseline(model, config, names)
-    days = observed_days(stream, names, config.images or "the stored images")
-    table = measure_days(days, baseline, config, np.random.default_rng(_SEED))
+    baseline, origin = _baseline(model, monitor, names)
+    days = observed_days(stream, names, monitor.images or "the stored images")
+    table = measure_days(days, baseline, monitor, np.random.default_rng(_SEED))
     about = {
         "model": model.name,
-        "images": config.images,
-        "tests": list(config.tests),
+        "images": monitor.images,
+        "tests": list(monitor.tests),
         "unknown_threshold": baseline.threshold,
         "reference": {"origin": origin, "num_images": len(baseline.reference)},
         "left_out": left_out,
     }
-    summary = summarise_days(table, config, about, labels_not_learnt(stream, names))
+    summary = summarise_days(table, monitor, about, labels_not_learnt(stream, names))
     return table, classes_by_day(days, baseline, names), summary, summary["differs"]
 
 
-def draw_days_node(days: pd.DataFrame, monitor: dict[str, Any]) -> Figure:
+def draw_days_node(days: pd.DataFrame, monitor: MonitorConfig) -> Figure:
     """Draw unknown images, confidence, class mix and accuracy by day."""
     from daformer_kedro.evaluation import figures
 
-    period = validated(MonitorConfig, monitor, "monitor").period
-    return figures.monitoring_figure(days, period)
+    return figures.monitoring_figure(days, monitor.period)
 
 
 def _stream(given: str, model: ServedModel, config: MonitorConfig) -> Stream:
