@@ -142,7 +142,7 @@ def test_a_table_of_predictions_and_a_reference_of_ones_own(
         ({"images": "conf/base"}, "conf/base: has no image"),
         ({"images": "pyproject.toml"}, "pyproject.toml: is not a folder of images"),
         ({"model": "nothing"}, "no finished run of that key"),
-        ({"reference": "absent"}, "absent: does not exist"),
+        ({"reference": "absent"}, "monitor.reference = absent: does not exist"),
     ],
 )
 def test_what_cannot_be_used_is_named(
@@ -151,7 +151,7 @@ def test_what_cannot_be_used_is_named(
     given = {"images": str(photos / "2026-11-23"), "output": str(tmp_path), **settings}
     with pytest.raises(InputError, match=message):
         here.run("monitor", params={"monitor": given})
-    assert not (tmp_path / "days.csv").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_model_without_a_threshold_gets_that_of_the_reference(here: Any) -> None:
@@ -178,12 +178,28 @@ def test_a_model_without_a_threshold_gets_that_of_the_reference(here: Any) -> No
 
 def test_a_model_of_an_earlier_version_has_no_reference(here: Any) -> None:
     model = replace(read_newest_run(here.path / "data"), reference=None)
-    monitor = here.parameters()["monitor"]
-    stream = pd.DataFrame({"day": ["2026-11-24"]})
+    monitor = replace(here.parameters()["monitor"], images="conf")
     with pytest.raises(
         InputError, match="only-missing-outputs adds it; or name images"
     ):
-        compare_days_node(model, stream, {}, monitor)
+        read_stream_node(model, monitor)
+
+
+def test_predictions_of_another_model_are_not_stored(here: Any, tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {
+            "time": ["2026-11-24"],
+            "class_1": ["zebra"],
+            "probability_1": [0.5],
+            "unknown_score": [0.1],
+        }
+    )
+    table.to_csv(tmp_path / "other.csv")
+    output = tmp_path / "report"
+    given = {"images": str(tmp_path / "other.csv"), "output": str(output)}
+    with pytest.raises(InputError, match="'zebra' is not a class of the model"):
+        here.run("monitor", params={"monitor": given})
+    assert not output.exists()
 
 
 @pytest.mark.parametrize(
