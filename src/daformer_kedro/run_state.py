@@ -20,6 +20,7 @@ from daformer_kedro.model import check_model
 from daformer_kedro.pipelines.ingestion.embedding_checks import check_embedding
 from daformer_kedro.pipelines.naming import STANDALONE
 from daformer_kedro.scenario.plan import TaskPlan, make_plan
+from daformer_kedro.storage.scratch import scratch_of
 from daformer_kedro.usage import run_command
 
 
@@ -73,6 +74,15 @@ class RunState:
         return self.project / "data" / "journal"
 
     @property
+    def scratch(self) -> Path | None:
+        """Folder on this machine's own disk, ``cache.scratch``.
+
+        Raises:
+            InputError: see :func:`daformer_kedro.storage.scratch.scratch_of`.
+        """
+        return scratch_of(self.project, self.config.cache.scratch)
+
+    @property
     def needs_source(self) -> bool:
         """Return whether the images must be known; not to use finished runs alone."""
         return self.requested is None or not STANDALONE.issuperset(self.requested)
@@ -84,9 +94,10 @@ class RunState:
         whoever asks for the pipelines that need them.
 
         Raises:
-            InputError: see :attr:`tasks`; or the model, the devices or the augmentation
-                cannot be used as they are set.
+            InputError: see :attr:`tasks` and :attr:`scratch`; or the model, the devices
+                or the augmentation cannot be used as they are set.
         """
+        scratch_of(self.project, self.config.cache.scratch)
         if not self.needs_source:
             return
         try:

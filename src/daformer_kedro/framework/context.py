@@ -55,7 +55,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
     Resolvers for the catalog and for ``mlflow.yml``: ``${run_key:}``,
     ``${joint_run_key:}``, ``${source_key:}``, ``${embedding_key:}``,
-    ``${folder_of_copies:}``,
+    ``${folder_of_copies:}``, ``${scratch:}``, ``${copies_in:}``,
     ``${run_name:}``, ``${run_command:}``, ``${comparison_filter:}``,
     ``${comparison_run_keys:}``, ``${comparison_experiment:}``, ``${inference_model:}``,
     ``${inference_output:}``, ``${export_model:}``, ``${study_name:}``,
@@ -256,7 +256,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
         # Resolvers are global to the process: set again before each use, under
         # _RESOLVERS, so that two loaders in one process do not mix up their keys.
         state, config = self.state, self.state.config
-        project = state.project.as_posix()
+        project, scratch = state.project.as_posix(), state.scratch
         given = os.environ.get("MLFLOW_TRACKING_URI")
         values = {
             "run_key": state.run_key,
@@ -266,6 +266,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
             "folder_of_copies": (
                 f"{project}/data/02_intermediate/{source_key(config)}/{COPIES}"
             ),
+            "scratch": (scratch or Path("data")).as_posix(),
+            "copies_in": scratch and scratch.as_posix(),
             "run_name": run_name(config),
             "run_command": state.command,
             "comparison_filter": config.comparison.filter,
