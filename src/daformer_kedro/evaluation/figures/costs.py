@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from daformer_kedro.evaluation.costs import in_bytes, in_time
 from daformer_kedro.evaluation.figures import style
 from daformer_kedro.evaluation.figures.plain_text import as_lines
 
+_MEASURE = "average_incremental_accuracy"
 _PANELS = {
     "learning_seconds": "Time to learn",
     "num_parameters": "Parameters",
@@ -32,8 +34,8 @@ def costs_figure(table: pd.DataFrame) -> Figure:
     """Draw average incremental accuracy against time, parameters and stored bytes.
 
     Args:
-        table: see :func:`daformer_kedro.evaluation.costs.cost_table`; bars are one
-            sample deviation either way, and what is missing is left out.
+        table: see :func:`daformer_kedro.evaluation.costs.cost_table`; bars are its
+            intervals, and what is missing is left out.
     """
     figure = style.new_figure(10.2, 3.6 + 0.2 * ((len(table) + 1) // 2))
     axes = figure.subplots(1, len(_PANELS), sharey=True)
@@ -46,8 +48,8 @@ def costs_figure(table: pd.DataFrame) -> Figure:
         handles = [
             panel.errorbar(
                 row[column],
-                row["average_incremental_accuracy"],
-                yerr=row["average_incremental_accuracy_deviation"],
+                row[_MEASURE],
+                yerr=_reach(row),
                 color=style.COLOURS[index % len(style.COLOURS)],
                 marker=style.MARKERS[index % len(style.MARKERS)],
                 linestyle="none",
@@ -60,7 +62,9 @@ def costs_figure(table: pd.DataFrame) -> Figure:
     axes[0].set_ylabel(
         "Average incremental accuracy (%)", fontsize=style.LABEL_SIZE, color=style.INK
     )
-    figure.legend(
+    bottom, top = axes[0].get_ylim()
+    axes[0].set_ylim(max(bottom, 0), min(top, 100))
+    legend = figure.legend(
         handles,
         labels,
         loc="outside lower left",
@@ -68,7 +72,15 @@ def costs_figure(table: pd.DataFrame) -> Figure:
         frameon=False,
         fontsize=style.TICK_SIZE,
     )
+    if table[f"{_MEASURE}_low"].notna().any():
+        style.head_legend(legend, [f"Bars: {style.INTERVALS_OF_MEANS}."])
     return figure
+
+
+def _reach(row: Mapping[Hashable, Any]) -> list[list[float]]:
+    """Return how far the interval reaches to either side of the mean."""
+    mean = row[_MEASURE]
+    return [[mean - row[f"{_MEASURE}_low"]], [row[f"{_MEASURE}_high"] - mean]]
 
 
 def _use_log_scale(axes: Axes, values: NDArray[np.float64], column: str) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 
 from daformer_kedro.config.run import Config, run_name
-from daformer_kedro.evaluation.comparison import method_name
 from daformer_kedro.evaluation.metrics import summarise
 from daformer_kedro.evaluation.published import published_for
+from daformer_kedro.evaluation.repeats import method_name
 from daformer_kedro.evaluation.report import render_report
 from daformer_kedro.evaluation.split import is_on_validation
 from daformer_kedro.evaluation.summary import summary_table
