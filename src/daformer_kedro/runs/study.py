@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from daformer_kedro.config.keys import study_key
-from daformer_kedro.config.run import result_overrides
+from daformer_kedro.config.run import result_overrides, result_settings
 from daformer_kedro.config.study_section import Dimension
 from daformer_kedro.errors import InputError
 from daformer_kedro.reuse.runner import RunInterrupted, this_command
@@ -164,8 +164,9 @@ class _Search:
         run_id = parent.info.run_id if parent is not None else ""
         # Ray deals out GPUs by itself.
         slots = Slots(self._config.jobs, deals_gpus=self._config.engine == "local")
-        unfinished = [t._trial_id for t in self._trials() if not t.state.is_finished()]
-        missing = max(0, self._config.trials - len(self._trials()))
+        trials = self._trials()
+        unfinished = [t._trial_id for t in trials if not t.state.is_finished()]
+        missing = max(0, self._config.trials - len(trials))
 
         def make(trial_id: int | None) -> None:
             if self._is_stopped.is_set():
@@ -221,6 +222,9 @@ class _Search:
                 number = self._study._storage.get_trial(trial_id).number
             seed = np.random.SeedSequence([self._config.seed, number])
             self._study.sampler = TPESampler(seed=int(seed.generate_state(1)[0]))
+            present = self._present_settings
+            if number == 0 and trial_id is None and present is not None:
+                self._study.enqueue_trial(present)
             trial = (
                 self._study.ask() if trial_id is None else Trial(self._study, trial_id)
             )
@@ -321,9 +325,29 @@ class _Search:
         pairs = dotted(result_overrides(self._state.overrides))
         return {name: value for name, _, value in (p.partition("=") for p in pairs)}
 
-    def _trials(self) -> list[Any]:
-        found: list[Any] = self._study.get_trials(deepcopy=False)
+    @property
+    def _present_settings(self) -> dict[str, Any] | None:
+        """The session's own values, if the space holds all of them."""
+        config = self._state.config
+        own_of_method = {"baseline_settings": asdict(config.method.settings)}
+        found: dict[str, Any] = {}
+        for dimension in self._config.dimensions:
+            value: Any = result_settings(config) | own_of_method
+            for part in dimension.name.split("."):
+                if not isinstance(value, Mapping) or part not in value:
+                    return None  # of an encoder, and left to it
+                value = value[part]
+            if not dimension.holds(value):
+                return None
+            found[dimension.name] = value
         return found
+
+    def _trials(self) -> list[Any]:
+        """Trials that have begun; one that only waits is there after a kill."""
+        from optuna.trial import TrialState
+
+        found: list[Any] = self._study.get_trials(deepcopy=False)
+        return [trial for trial in found if trial.state != TrialState.WAITING]
 
     def _project_run(self, settings: Mapping[str, Any]) -> ProjectRun:
         given = self._given | self._measured
