@@ -87,6 +87,24 @@ def test_units() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("stored", "labels"),
+    [
+        ((30_900, 32_900), ["20 kB", "50 kB"]),  # 10.3 to 98.7 kB
+        ((1_200, 1_500), ["500 B", "1 kB", "2 kB"]),  # 0.4 to 4.5 kB
+        ((1_200, 60_000), ["1 kB", "10 kB", "100 kB"]),
+        ((1e3, 1e8), ["1 kB", "100 kB", "10 MB"]),  # every second of 1 kB to 100 MB
+    ],
+)
+def test_ticks_are_few_and_round(
+    overlaps: Any, stored: tuple[float, float], labels: list[str]
+) -> None:
+    figure = costs_figure(cost_table(RUNS.iloc[1:].assign(stored_bytes=stored)))
+    assert overlaps(figure) == []
+    texts = [text.get_text() for text in figure.axes[2].get_xticklabels()]
+    assert texts == labels
+
+
 def test_a_method_is_where_its_costs_are(overlaps: Any) -> None:
     figure = costs_figure(cost_table(RUNS))
     time, _, stored = figure.axes

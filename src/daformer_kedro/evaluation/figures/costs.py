@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
 from daformer_kedro.evaluation.costs import in_bytes, in_time
@@ -28,6 +29,7 @@ _UNITS: dict[str, Callable[[float], str]] = {
     "stored_bytes": in_bytes,
 }
 _LONGEST_LABEL = 60  # characters
+_MOST_TICKS = 4
 
 
 def costs_figure(table: pd.DataFrame) -> Figure:
@@ -86,13 +88,25 @@ def _reach(row: Mapping[Hashable, Any]) -> list[list[float]]:
 def _use_log_scale(axes: Axes, values: NDArray[np.float64], column: str) -> None:
     """Leave half a decade on either side, so that there is a tick on the axis."""
     axes.set_xscale("log")
+    unit = _UNITS[column]
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: unit(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     positive = values[values > 0]
     if positive.size:
         axes.set_xlim(positive.min() / 3, positive.max() * 3)
-    unit = _UNITS[column]
-    is_wide = positive.size > 0 and positive.max() > 10 * positive.min()
-    axes.xaxis.set_major_locator(
-        LogLocator(subs=(1,) if is_wide else (1, 3), numticks=4)
-    )
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: unit(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_locator(FixedLocator(_ticks(*axes.get_xlim())))
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Return two to four round numbers between two that are a decade or more apart.
+
+    Matplotlib's own locator writes a label at every tenth of so short an axis.
+    """
+    ticks: list[float] = []
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
+    for steps in ((1,), (1, 3), (1, 2, 5)):
+        ticks = [step * 10.0**decade for decade in decades for step in steps]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) > 2:
+            break
+    return ticks[:: math.ceil(len(ticks) / _MOST_TICKS)]
