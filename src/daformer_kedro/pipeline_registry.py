@@ -21,10 +21,11 @@ from daformer_kedro.pipelines import (
     export,
     inference,
     ingestion,
+    monitor,
     study,
     task,
 )
-from daformer_kedro.pipelines.naming import STUDY, task_name
+from daformer_kedro.pipelines.naming import MONITOR, STUDY, task_name
 from daformer_kedro.run_state import RunState, state_of_pipelines
 from daformer_kedro.usage import UsageError
 
@@ -32,6 +33,7 @@ _STANDALONE: Mapping[str, Callable[[], Pipeline]] = {
     "comparison": comparison.create_pipeline,
     "export": export.create_pipeline,
     "inference": inference.create_pipeline,
+    MONITOR: monitor.create_pipeline,
     STUDY: study.create_pipeline,
 }
 

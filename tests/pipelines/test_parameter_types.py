@@ -10,7 +10,14 @@ import pytest
 
 from daformer_kedro.config.run import Config
 from daformer_kedro.methods import METHODS
-from daformer_kedro.pipelines import evaluation, inference, ingestion, study, task
+from daformer_kedro.pipelines import (
+    evaluation,
+    inference,
+    ingestion,
+    monitor,
+    study,
+    task,
+)
 from daformer_kedro.reuse.fingerprint import bound_inputs
 
 _SECTIONS = {
@@ -28,6 +35,7 @@ def _pipelines(baseline: str) -> list[Any]:
         task.create_pipeline(1, config),
         evaluation.create_pipeline(2, config),
         inference.create_pipeline(),
+        monitor.create_pipeline(),
         study.create_pipeline(),
     ]
 
