@@ -12,9 +12,9 @@ import pandas as pd
 from pydantic_core import to_jsonable_python
 
 from daformer_kedro.config.run import Config, plain_settings, run_name
-from daformer_kedro.evaluation.comparison import method_name
 from daformer_kedro.evaluation.metrics import summarise
 from daformer_kedro.evaluation.published import published_for
+from daformer_kedro.evaluation.repeats import method_name
 from daformer_kedro.evaluation.report import render_report
 from daformer_kedro.evaluation.split import is_on_validation
 from daformer_kedro.evaluation.summary import summary_table
