@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.runs import study as module
@@ -221,6 +222,36 @@ def test_settings_that_exclude_each_other_cost_one_trial_alone(
     }
     assert states.get((18, 4), "fail") == "fail"
     assert "complete" in states.values()
+
+
+def test_the_first_trial_has_the_present_settings_if_the_space_holds_them(
+    project: Any, trials: Trials, tmp_path: Path
+) -> None:
+    present = {
+        "augmentation.mixup_alpha": [0.2, 0.8],
+        "training.learning_rate": {"log_range": [0.01, 0.1]},
+        "finetuning.epochs": {"range": [1, 9], "step": 2},
+    }
+    (row,) = search(project, trials=1, space=present, name="in").trials
+    found = {name: row[name] for name in present}
+    assert list(found.values()) == [0.8, 0.04, 1]  # conf/base, conf/test
+    for name, values in (
+        ("augmentation.mixup_alpha", [0.1, 0.2]),
+        ("training.learning_rate", {"range": [0.041, 0.1]}),
+        ("finetuning.epochs", {"range": [2, 8], "step": 2}),
+    ):
+        outcome = search(project, trials=1, space=present | {name: values}, name=name)
+        (row,) = outcome.trials
+        assert {name: row[name] for name in present} != found
+    photos = tmp_path / "photos"
+    for name in ("cat/0.png", "cat/1.png", "dog/0.png", "dog/1.png"):
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(photos / name)
+    ridge = {"baseline_settings.num_random_features": [100, 0]}
+    given = {"study": {"trials": 1, "space": ridge}, "source": {"path": str(photos)}}
+    state = project.context(env="image_folder", params=given).state
+    (row,) = StudySearch(state).search().trials
+    assert row["baseline_settings.num_random_features"] == 0  # the method's default
 
 
 @pytest.mark.parametrize("jobs", [2, 3])
