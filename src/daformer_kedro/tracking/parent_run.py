@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
@@ -35,6 +36,7 @@ STUDY_TAG = "study"
 
 _PARAMS = "params:"
 _LONGEST_TAG = 500
+_OBJECT = re.compile(r"^<(.+) object at \w+>$")  # as Kedro names a runner
 
 
 class ParentRunHooks(StateHooks):
@@ -76,6 +78,7 @@ class ParentRunHooks(StateHooks):
         name = self._tracking.run.name or "+".join(names)
         tags = settings_tags(self.state) | metadata_tags(self.state.config)
         given = {**run_params, "kedro_command": this_command()}
+        given["runner"] = _OBJECT.sub(r"\1", str(run_params.get("runner")))
         tags |= {name: str(v)[:_LONGEST_TAG] for name, v in given.items() if v}
         tags |= _place_of_trial()
         run_id = self._tracking.run.id
