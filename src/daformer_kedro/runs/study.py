@@ -200,7 +200,8 @@ class _Search:
             if self._is_stopped.is_set():
                 raise KeyboardInterrupt
             values.append(metrics[_OF_TASK[self._config.objective]])
-            if self._trials.report(trial, values):
+            is_hopeless = self._trials.report(trial, values)
+            if is_hopeless and len(values) < self._state.tasks.num_tasks:
                 return True
         return False
 
