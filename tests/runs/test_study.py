@@ -129,6 +129,7 @@ def test_hopeless_trials_are_pruned_by_the_median_after_the_same_task(
     pruned = [row for row in outcome.trials if row["state"] == "pruned"]
     assert pruned
     assert {row["tasks"] for row in pruned} == {2}  # the first tells nothing
+    assert {row["value"] for row in pruned} == {None}
     assert trials.tasks_made == 3 * 12 - len(pruned)
     trials.tasks_made = 0
     whole = search(project, name="whole", prune=False)

@@ -36,8 +36,9 @@ class StudyOutcome:
     """Trials of a study and the best of them.
 
     Attributes:
-        trials: one row per trial: ``trial``, ``state``, ``value``, with processor time
-            ``processor_seconds``, ``run_key`` and a column per setting.
+        trials: one row per trial: ``trial``, ``state``, ``value`` (of a complete one),
+            with processor time ``processor_seconds``, ``run_key`` and a column per
+            setting.
         best: number of the best trial.
         value: its objective, a fraction of 1.
         settings: its settings, by dotted name.
