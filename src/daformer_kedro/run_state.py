@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,29 +14,34 @@ from kedro.framework.hooks import hook_impl
 from daformer_kedro.augmentation.transform import Augmentation
 from daformer_kedro.config.run import Config, result_overrides, run_key
 from daformer_kedro.datasets.images import index_in
+from daformer_kedro.errors import InputError
 from daformer_kedro.learning.distributed.launch import check_launch
 from daformer_kedro.model import check_model
 from daformer_kedro.pipelines.ingestion.embedding_checks import check_embedding
 from daformer_kedro.pipelines.naming import STANDALONE
 from daformer_kedro.scenario.plan import TaskPlan, make_plan
+from daformer_kedro.storage.scratch import scratch_of
 from daformer_kedro.usage import run_command
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RunState:
     """Settings of a session, made by its context and handed to everything else.
 
     Attributes:
         config: all settings, validated.
         project: root of the project.
+        parameters: what the settings were made from, merged; as Kedro has them.
         env: the Kedro environment; ``None`` for the default one.
         overrides: parameters given for this session, nested.
         requested: names of the pipelines that the project's session was asked to run;
-            ``None`` where nothing is run, or by a session of another class.
+            ``None`` where nothing is run, or by one of Kedro's own sessions, which do
+            not say so.
     """
 
     config: Config
     project: Path
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     env: str | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
     requested: tuple[str, ...] | None = None
@@ -70,6 +76,15 @@ class RunState:
         return self.project / "data" / "journal"
 
     @property
+    def scratch(self) -> Path | None:
+        """Folder on this machine's own disk, ``cache.scratch``.
+
+        Raises:
+            InputError: see :func:`daformer_kedro.storage.scratch.scratch_of`.
+        """
+        return scratch_of(self.project, self.config.cache.scratch)
+
+    @property
     def needs_source(self) -> bool:
         """Return whether the images must be known; not to use finished runs alone."""
         return self.requested is None or not STANDALONE.issuperset(self.requested)
@@ -77,13 +92,22 @@ class RunState:
     def check(self) -> None:
         """Find out before anything runs what would fail after hours.
 
+        Where nobody has said what will run, images that are not there are left to
+        whoever asks for the pipelines that need them.
+
         Raises:
-            InputError: see :attr:`tasks`; or the model, the devices or the augmentation
-                cannot be used as they are set.
+            InputError: see :attr:`tasks` and :attr:`scratch`; or the model, the devices
+                or the augmentation cannot be used as they are set.
         """
+        scratch_of(self.project, self.config.cache.scratch)
         if not self.needs_source:
             return
-        image_size = self.tasks.source.image_size
+        try:
+            image_size = self.tasks.source.image_size
+        except InputError:
+            if self.requested is None:
+                return
+            raise
         check_model(self.config.model, image_size)
         check_embedding(self.config)
         check_launch(self.config.training)
@@ -110,18 +134,24 @@ class StateHooks:
         self.state = context.state
 
 
-_of_pipelines: RunState | None = None
-"""The package's only variable that holds the state of a run: Kedro calls
+_own: ContextVar[RunState | None] = ContextVar("state_of_pipelines", default=None)
+"""Of this thread or request: a server answers several at once."""
+
+_newest: RunState | None = None
+"""For threads and cells of notebooks that come after the one that made a context.
+
+The package's only variable that holds the state of a run: Kedro calls
 ``register_pipelines()`` without arguments, from any thread, with or without a session.
 """
 
 
 def set_state_of_pipelines(state: RunState) -> None:
     """Have pipelines built for ``state`` from now on."""
-    global _of_pipelines
-    _of_pipelines = state
+    global _newest
+    _newest = state
+    _own.set(state)
 
 
 def state_of_pipelines() -> RunState | None:
     """Return the state to build pipelines for; ``None`` where no session is."""
-    return _of_pipelines
+    return _own.get() or _newest

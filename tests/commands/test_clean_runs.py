@@ -9,6 +9,8 @@ import pytest
 
 from daformer_kedro.commands.clean_runs import bytes_freed, main, stored_runs
 from daformer_kedro.storage.lock import Lock
+from daformer_kedro.storage.record import Record, write_record
+from daformer_kedro.storage.scratch import open_scratch
 
 
 @pytest.fixture
@@ -70,3 +72,19 @@ def test_it_removes_nothing_unasked(data: Path) -> None:
     with pytest.raises(SystemExit, match="--keep"):
         main(["--data", str(data)])
     assert len(stored_runs(data)) == 3
+
+
+def test_what_lies_on_another_disk_goes_with_the_run(
+    data: Path, tmp_path: Path
+) -> None:
+    scratch = tmp_path / "disk" / "project"
+    open_scratch(scratch, data / "journal")
+    for name in ("new", "old"):
+        (scratch / "06_models" / name).mkdir(parents=True)
+        (scratch / "06_models" / name / "training.state").touch()
+    for sha256 in ("a" * 64, "b" * 64):
+        (scratch / "copies" / sha256[:16] / "images").mkdir(parents=True)
+    write_record(data / "02_intermediate" / "digits" / "images", Record("a" * 64, 0))
+    assert main(["--data", str(data), "--keep", "1"]) == 0
+    assert [f.parent.name for f in scratch.rglob("*.state")] == ["new"]
+    assert [folder.name for folder in (scratch / "copies").iterdir()] == ["a" * 16]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kedro.framework.session import KedroServiceSession
 from kedro.framework.startup import bootstrap_project
 from kedro.inspection import get_project_snapshot
 
@@ -36,15 +37,27 @@ def test_a_snapshot_has_the_tasks_and_paths_of_its_settings(
     assert f"task_{num_tasks:02d}.metrics" not in found.datasets
 
 
-def test_a_run_by_another_session_is_refused_before_anything_is_written(
-    project: Any,
+def test_snapshots_at_once_have_each_their_own_tasks_and_paths(
+    untouched: Any,
 ) -> None:
-    bootstrap_project(project.path)
-    session = KedroServiceSession.create(project_path=project.path, env="test")
-    project.context()  # makes MLflow's database
-    with pytest.raises(UsageError, match=r"its own session alone.*kedro run"):
-        session.run(pipeline_names=["ingestion"])
-    assert project.files() == set()
+    asked = [(1, 10), (2, 5), (5, 2), (10, 1)]
+    metadata = bootstrap_project(untouched.path)  # once, as Kedro's server does
+    begin = threading.Barrier(len(asked))
+
+    def tasks_and_key(increment: int) -> tuple[int, str]:
+        begin.wait()
+        params = {"scenario": {"increment": increment}, "seed": increment}
+        found = get_project_snapshot(
+            metadata=metadata, env="test", runtime_params=params
+        )
+        tasks = [p.name for p in found.pipelines if p.name.startswith("task_")]
+        return len(tasks), str(found.datasets["task_00.metrics"].filepath)
+
+    with ThreadPoolExecutor(len(asked)) as threads:
+        found = list(threads.map(tasks_and_key, [increment for increment, _ in asked]))
+    for (num_tasks, path), (increment, expected) in zip(found, asked, strict=True):
+        assert num_tasks == expected
+        assert f"_seed{increment}_" in path
 
 
 def override(project: Any, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import shutil
 import sqlite3
 import subprocess
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import pandas as pd
 import pytest
+import torch
 from mlflow.tracking import MlflowClient
 
 from daformer_kedro.datasets import stored
@@ -102,6 +105,31 @@ def test_a_crash_is_gone_on_from_unless_asked_otherwise(
         fresh.plain(params={"cache": {"resume": False}})
     assert (0, "train") in seen.epochs
     assert_same_bytes(fresh, finished)
+
+
+def test_a_crash_is_gone_on_from_on_a_disk_of_this_machine(
+    fresh: Any, finished: Any, tmp_path: Path
+) -> None:
+    steps = ["ingestion", "task_00"]
+    # Like every setting of the cache it is none of the run key.
+    params = {"cache": {"scratch": "../disk"}, "training": {"save_every": 1}}
+    with pytest.raises(MemoryError), observed_by(At(0, "train", crash)):
+        fresh.plain(*steps, params=params)
+    (project,) = (tmp_path / "disk").iterdir()
+    assert project.name.startswith("copy-")
+    (state,) = project.rglob("*.state")
+    assert state.name == "training.state"
+    assert not list((fresh.path / "data").rglob("*.state"))
+    assert len(list(project.glob("copies/*/images/train_images.npy"))) == 1
+    _, _, body = state.read_bytes().partition(b"\n")
+    (epoch,) = torch.load(io.BytesIO(body), weights_only=True)["history"]
+    assert "read_images" not in fresh.plain(*steps, params=params)
+    assert not list(project.rglob("*.state"))
+    history = pd.read_csv(fresh.file("task_00/training_history.csv"))
+    assert history["seconds"][0] == epoch["seconds"]  # not trained again
+    checkpoint = "task_00/checkpoint.safetensors"
+    (wanted,) = (finished.path / "data").glob(f"*/*/{checkpoint}")
+    assert fresh.file(checkpoint).read_bytes() == wanted.read_bytes()
 
 
 def test_only_missing_outputs_also_goes_on_within_a_training(

@@ -13,9 +13,13 @@ from pathlib import Path
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.storage.lock import Lock
+from daformer_kedro.storage.record import SUFFIX, Record, read_record
+from daformer_kedro.storage.scratch import noted_scratch, remove_copies
 from daformer_kedro.terminal import print_any_character
 
-_RAW, _SOURCES = "01_raw", "02_intermediate"
+_RAW, _SOURCES, _JOURNAL = "01_raw", "02_intermediate", "journal"
+_MAPPED = ("images", "tokens")
+"""Stored folders that are copied to ``cache.scratch`` and mapped from there."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,17 @@ def stored_runs(data: Path, *, sources: bool = False) -> list[StoredRun]:
     """Return all runs below the folder ``data``, the newest first.
 
     Args:
-        data: with Kedro's data layers in it.
+        data: with Kedro's data layers in it; what runs keep on this machine's own
+            disk (``cache.scratch``) is theirs too.
         sources: look for ingested images instead.
     """
-    layers = [layer for layer in sorted(data.glob("[0-9][0-9]_*")) if layer.is_dir()]
+    roots = [data, *noted_scratch(data / _JOURNAL)]
+    layers = [
+        layer
+        for root in roots
+        for layer in sorted(root.glob("[0-9][0-9]_*"))
+        if layer.is_dir()
+    ]
     folders: dict[str, list[Path]] = {}
     for layer in layers:
         if layer.name != _RAW and (layer.name == _SOURCES) == sources:
@@ -78,15 +89,25 @@ def remove(run: StoredRun, data: Path) -> None:
     Raises:
         InputError: a process is writing it.
     """
-    lock = Lock(data / "journal" / f"{run.name}.lock", f"The folder {run.name}")
+    lock = Lock(data / _JOURNAL / f"{run.name}.lock", f"The folder {run.name}")
     lock.acquire()
     try:
         for folder in run.folders:
             shutil.rmtree(folder)
-        for attempt in (data / "journal").glob(f"{run.name}.*.attempt"):
+        for attempt in (data / _JOURNAL).glob(f"{run.name}.*.attempt"):
             attempt.unlink(missing_ok=True)
     finally:
         lock.release()
+
+
+def remove_unused_copies(data: Path) -> None:
+    """Remove copies on this machine's own disk of what is not in ``data`` any more."""
+    places = [f"[0-9][0-9]_*/**/{name}{SUFFIX}" for name in _MAPPED]
+    files = [file for place in places for file in data.glob(place)]
+    records = [read_record(file.with_suffix("")) for file in files]
+    stored = [record.sha256 for record in records if isinstance(record, Record)]
+    for scratch in noted_scratch(data / _JOURNAL):
+        remove_copies(scratch, but=stored)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -119,6 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except InputError as error:
             freed, kept = freed - bytes_freed([run]), kept + 1
             _say(f"Kept: {error}")
+    remove_unused_copies(options.data)
     _say(f"Removed {len(old) - kept} of {len(runs)}, which freed {_show(freed)}.")
     return 0
 

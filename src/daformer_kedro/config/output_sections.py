@@ -84,8 +84,12 @@ class CacheConfig:
             again; false starts from scratch.
         store: where copies of all results lie that other machines read and write, as
             ``s3://bucket/prefix`` or another URL of fsspec; ``None`` for none.
+        scratch: folder on this machine's own disk for states of unfinished trainings
+            and copies of what is memory-mapped, where ``data`` is a network share; a
+            relative path starts at the project; ``None`` for ``data`` itself.
     """
 
     strict: bool = False
     resume: bool = True
     store: Annotated[str, Field(pattern="://")] | None = None
+    scratch: Annotated[str, Field(min_length=1)] | None = None

@@ -22,7 +22,7 @@ _ABOUT = "images.json"
 class EmbeddedImagesDataset(AbstractDataset[EmbeddedImages, EmbeddedImages]):
     """Stores tokens as ``.npy`` files, which loading maps.
 
-    A map that lies on the same disk is moved, not copied.
+    A map is moved; on another disk it is copied and removed.
 
     Args:
         filepath: local path of the folder.
@@ -67,11 +67,12 @@ class EmbeddedImagesDataset(AbstractDataset[EmbeddedImages, EmbeddedImages]):
 
 def _store(array: NDArray[np.float16], target: Path) -> None:
     source = getattr(array, "filename", None)
+    try:
+        if source is None:
+            raise OSError("in memory")
+        os.link(source, target)
+    except OSError:  # also another disk, or one without links
+        target.unlink(missing_ok=True)
+        np.save(target, array)
     if source is not None:
-        try:
-            os.link(source, target)
-            Path(source).unlink()
-            return
-        except OSError:  # another disk, or one without links
-            target.unlink(missing_ok=True)
-    np.save(target, array)
+        Path(source).unlink()

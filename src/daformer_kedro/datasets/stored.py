@@ -21,6 +21,7 @@ from daformer_kedro.storage.record import (
     record_path,
     write_record,
 )
+from daformer_kedro.storage.scratch import local_copy
 
 
 class StoredDataset(AbstractDataset[Any, Any]):
@@ -40,6 +41,8 @@ class StoredDataset(AbstractDataset[Any, Any]):
         dataset: the dataset that knows the format: its type, or a mapping with
             ``type`` and arguments other than ``filepath``.
         metadata: for plugins such as Kedro-Viz.
+        scratch: folder on this machine's own disk: arrays are copied there at first
+            use, and mapped from there; ``None`` maps them where they are.
 
     Attributes:
         filepath: where the file or folder is.
@@ -56,8 +59,10 @@ class StoredDataset(AbstractDataset[Any, Any]):
         filepath: str,
         dataset: str | dict[str, Any],
         metadata: dict[str, Any] | None = None,
+        scratch: str | None = None,
     ) -> None:
         self.filepath = local_path(filepath)
+        self._scratch = None if scratch is None else local_path(scratch)
         self.format = {"type": dataset} if isinstance(dataset, str) else dataset
         self.format_class, self._arguments = parse_dataset_definition(
             deepcopy(self.format)
@@ -85,7 +90,19 @@ class StoredDataset(AbstractDataset[Any, Any]):
                 "was stored. Compute it again with kedro run --only-missing-outputs, "
                 "or by running the step that makes it."
             )
-        return self._inner(self.filepath).load()
+        if record is None or self._scratch is None or not self._is_mapped():
+            return self._inner(self.filepath).load()
+        try:
+            copy = local_copy(self.filepath, record.sha256, self._scratch)
+        except OSError as error:
+            raise DatasetError(
+                f"cannot copy {self.filepath} to {self._scratch}: {error}"
+            ) from error
+        return self._inner(copy).load()
+
+    def _is_mapped(self) -> bool:
+        # Of images that stay files an index is stored, which says where they are.
+        return next(self.filepath.glob("*.npy"), None) is not None
 
     def save(self, data: Any) -> None:
         """Write a temporary sibling, flush it to disk, rename it over, then record it.

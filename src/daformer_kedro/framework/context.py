@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -10,11 +11,9 @@ from typing import Any
 
 from kedro.config import MissingConfigException, OmegaConfigLoader
 from kedro.framework.context import KedroContext
-from kedro.framework.project import pipelines
 from kedro.utils import find_kedro_project, is_kedro_project
 from omegaconf import OmegaConf
 
-from daformer_kedro import pipeline_registry
 from daformer_kedro.config import SourceConfig
 from daformer_kedro.config.run import (
     Config,
@@ -42,6 +41,10 @@ _PARENT = "extends"
 
 _OWN_DATASETS = "daformer_kedro.datasets."
 
+_RESOLVERS = threading.RLock()
+"""Held while configuration is read: OmegaConf's resolvers, Kedro's ``runtime_params``
+among them, belong to the process, and a server has many threads."""
+
 
 class ProjectConfigLoader(OmegaConfigLoader):
     """Puts the parameters together and offers keys to the other files.
@@ -52,12 +55,12 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
     Resolvers for the catalog and for ``mlflow.yml``: ``${run_key:}``,
     ``${joint_run_key:}``, ``${source_key:}``, ``${embedding_key:}``,
-    ``${folder_of_copies:}``,
+    ``${folder_of_copies:}``, ``${scratch:}``, ``${copies_in:}``,
     ``${run_name:}``, ``${run_command:}``, ``${comparison_filter:}``,
     ``${comparison_run_keys:}``, ``${comparison_experiment:}``, ``${inference_model:}``,
-    ``${inference_output:}``, ``${export_model:}``, ``${study_name:}``,
-    ``${study_search:}``, ``${tracking_uri:}`` and
-    ``${artifact_location:}``.
+    ``${inference_output:}``, ``${export_model:}``, ``${monitor_model:}``,
+    ``${monitor_output:}``, ``${study_name:}``, ``${study_search:}``,
+    ``${tracking_uri:}`` and ``${artifact_location:}``.
 
     Attributes:
         project: root of the project, which the configuration may lie outside of;
@@ -68,6 +71,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
     project: Path | None = None
     requested: tuple[str, ...] | None = None
+    _state: RunState | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -95,6 +99,10 @@ class ProjectConfigLoader(OmegaConfigLoader):
         )
 
     def __getitem__(self, key: str) -> dict[str, Any]:
+        with _RESOLVERS:
+            return self._load(key)
+
+    def _load(self, key: str) -> dict[str, Any]:
         if key == "parameters":
             return self._parameters(super().__getitem__(key))
         if key in ("catalog", "mlflow"):
@@ -107,7 +115,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
             return self._catalog(super().__getitem__(key))
         return super().__getitem__(key)
 
-    @cached_property
+    @property
     def state(self) -> RunState:
         """The parameters, validated once, with what follows from them.
 
@@ -115,12 +123,19 @@ class ProjectConfigLoader(OmegaConfigLoader):
             InputError: a setting is left out, or see
                 :meth:`daformer_kedro.config.run.Config.from_parameters`.
         """
+        with _RESOLVERS:
+            if self._state is None:
+                self._state = self._make_state()
+            return self._state
+
+    def _make_state(self) -> RunState:
         parameters = self["parameters"]
         config = Config.from_parameters(parameters)
         require_every_setting(Config, parameters, optional="losses")
         return RunState(
             config,
             self._find_project(),
+            parameters=parameters,
             env=self.env,
             overrides=self.runtime_params or {},
             requested=self.requested,
@@ -239,10 +254,10 @@ class ProjectConfigLoader(OmegaConfigLoader):
         return settings
 
     def _register_keys(self) -> None:
-        # Resolvers are global to the process: set again before each use, so that two
-        # loaders in one process do not mix up their keys.
+        # Resolvers are global to the process: set again before each use, under
+        # _RESOLVERS, so that two loaders in one process do not mix up their keys.
         state, config = self.state, self.state.config
-        project = state.project.as_posix()
+        project, scratch = state.project.as_posix(), state.scratch
         given = os.environ.get("MLFLOW_TRACKING_URI")
         values = {
             "run_key": state.run_key,
@@ -252,6 +267,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
             "folder_of_copies": (
                 f"{project}/data/02_intermediate/{source_key(config)}/{COPIES}"
             ),
+            "scratch": (scratch or Path("data")).as_posix(),
+            "copies_in": scratch and scratch.as_posix(),
             "run_name": run_name(config),
             "run_command": state.command,
             "comparison_filter": config.comparison.filter,
@@ -260,6 +277,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
             "inference_model": config.inference.model,
             "inference_output": config.inference.output,
             "export_model": config.export.model,
+            "monitor_model": config.monitor.model,
+            "monitor_output": config.monitor.output,
             "study_name": config.study.name,
             "study_search": StudySearch(state),
             "tracking_uri": given or sqlite_uri(f"{project}/mlflow.db"),
@@ -296,14 +315,13 @@ class ProjectContext(KedroContext):
 
 
 def _build_pipelines_for(loader: ProjectConfigLoader) -> RunState:
-    """Check settings, and drop pipelines that were built for others in this process."""
+    """Check settings, and have this thread or request find their pipelines."""
     try:
         state = loader.state
         state.check()
     except InputError as error:
         raise UsageError(str(error)) from error
     set_state_of_pipelines(state)
-    pipelines.configure(pipeline_registry.__name__)
     return state
 
 

@@ -1,4 +1,4 @@
-"""A Kedro session whose runs reuse results node by node."""
+"""A Kedro session that checks what a command asks for."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from kedro.config import AbstractConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
-from kedro.runner import AbstractRunner, SequentialRunner
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.framework.selection import check_runner, check_selection
-from daformer_kedro.reuse.runner import CachingSequentialRunner
 from daformer_kedro.terminal import print_any_character
 from daformer_kedro.usage import UsageError
 
 
 class ProjectSession(KedroSession):
-    """Runs with :class:`CachingSequentialRunner` where Kedro would run sequentially."""
+    """Says at once what does not exist or is not needed.
+
+    Kedro's own sessions run the pipelines as well, with Kedro's messages.
+    """
 
     _context: KedroContext | None = None
     _requested: tuple[str, ...] | None = None
@@ -46,19 +47,14 @@ class ProjectSession(KedroSession):
         print_any_character()
         names = options.get("pipeline_names") or [pipeline_name or "__default__"]
         self._requested = tuple(names)
-        runner: AbstractRunner | None = options.pop("runner", None)
         try:
             try:
-                check_runner(runner)
+                check_runner(options.get("runner"))
                 self._context = self.load_context()
                 check_selection(pipelines, {**options, "pipeline_names": names})
             except InputError as error:
                 raise UsageError(str(error)) from error
-            if runner is None or type(runner) is SequentialRunner:
-                runner = CachingSequentialRunner(
-                    is_async=getattr(runner, "_is_async", False)
-                )
-            run = partial(super().run, pipeline_name, runner=runner, **options)
+            run = partial(super().run, pipeline_name, **options)
             return copy_context().run(run)  # observers of epochs end with the run
         finally:
             self._context = self._requested = None

@@ -24,6 +24,7 @@ from daformer_kedro.run_state import StateHooks
 from daformer_kedro.storage.atomic_files import remove_leftovers, write_text
 from daformer_kedro.storage.lock import Lock
 from daformer_kedro.storage.object_store import ObjectStore
+from daformer_kedro.storage.scratch import open_scratch
 from daformer_kedro.usage import UsageError
 
 _LOGGER = logging.getLogger(__name__)
@@ -68,6 +69,8 @@ class ReuseHooks(StateHooks):
         try:
             self._lock.acquire()
             self._catalog = catalog
+            if self.state.scratch is not None:
+                open_scratch(self.state.scratch, self.state.journal)
             self._store = self._open_store()
             if self._store is not None:
                 self._store.fetch(self._stored(pipeline.datasets()))

@@ -15,7 +15,7 @@ from typing import Any
 
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
-from kedro.runner import SequentialRunner
+from kedro.runner import AbstractRunner, SequentialRunner
 from kedro.runner.task import Task
 from pluggy import PluginManager
 
@@ -92,6 +92,30 @@ class CachingSequentialRunner(SequentialRunner):
                 f"Stopped in {name}. What was finished is kept. To resume from here: "
                 f"{this_command()}"
             ) from error
+
+
+def reuse_in_every_session() -> None:
+    """Have Kedro's sequential runner reuse results where a plan has been made.
+
+    Kedro has a setting for the class of sessions and none for the runner, and its
+    server and many scripts make sessions of Kedro's own classes: this one method is
+    added to Kedro's class so that they reuse and resume as ``kedro run`` does.
+    """
+    SequentialRunner.run = _run_sequentially  # type: ignore[assignment]
+
+
+def _run_sequentially(
+    self: SequentialRunner,
+    pipeline: Pipeline,
+    catalog: CatalogProtocol,
+    hook_manager: PluginManager | None = None,
+    *rest: Any,
+    **options: Any,
+) -> dict[str, Any]:
+    if type(self) is SequentialRunner and _plan_of(hook_manager) is not None:
+        reusing = CachingSequentialRunner(is_async=self._is_async)
+        return reusing.run(pipeline, catalog, hook_manager, *rest, **options)
+    return AbstractRunner.run(self, pipeline, catalog, hook_manager, *rest, **options)
 
 
 def _plan_of(hook_manager: PluginManager | None) -> RunPlan | None:
