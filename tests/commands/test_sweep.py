@@ -20,6 +20,7 @@ from daformer_kedro.runs.project_run import nested, parse_parameters
 
 ROOT = Path(__file__).parents[2]
 SHORT = "training.schedule=short,training.epochs=1,finetuning.epochs=1"
+TIMED_METRICS = ("seconds", "images_per_second")
 TIMED = ("costs.json", "history.csv", "training_history.csv", "finetuning_history.csv")
 
 
@@ -78,15 +79,18 @@ def results(project: Path, run: str) -> dict[str, bytes]:
     }
 
 
-def logged(project: Path, run: str) -> tuple[dict[str, str], dict[str, float]]:
-    """Parameters and metrics of a run in MLflow, but for times."""
+def logged(project: Path, run: str) -> dict[str, tuple[Any, dict[str, float]]]:
+    """Parameters and metrics of a run and its tasks in MLflow, but for times."""
     client = MlflowClient(f"sqlite:///{project}/mlflow.db")
-    (found,) = client.search_runs(["1"], f"tags.run_key = '{run}'")
-    metrics = found.data.metrics.items()
-    kept = {
-        k: v for k, v in metrics if not k.endswith("seconds") and "system/" not in k
-    }
-    return found.data.params, kept
+    found = {}
+    for part in client.search_runs(["1"], f"tags.run_key = '{run}'"):
+        metrics = {
+            name: value
+            for name, value in part.data.metrics.items()
+            if "system/" not in name and not name.endswith(TIMED_METRICS)
+        }
+        found[part.info.run_name] = (part.data.params, metrics)
+    return found
 
 
 @pytest.mark.slow
@@ -124,6 +128,7 @@ def test_a_grid_of_two_jobs_resumes_and_compares_its_own_runs_alone(
     assert len(in_grid) > 30
     assert by_itself.keys() == in_grid.keys()
     assert [name for name in in_grid if in_grid[name] != by_itself[name]] == []
+    assert len(logged(project.path, run)) == 1 + 3  # and its tasks
     assert logged(alone.path, run) == logged(project.path, run)
 
     titles = [report.read_text().partition("<h1>")[2] for report in reports]

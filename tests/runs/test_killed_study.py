@@ -79,9 +79,13 @@ def test_a_study_killed_twice_goes_on_and_opens_no_test_prediction(
         assert "Resuming the run that was begun" in log
 
     read = {Path(line) for line in opened.read_text().splitlines()}
-    for file in ("predictions.parquet", "metrics.json"):
-        folders = {path.parents[1].name for path in read if path.name == file}
-        assert folders - set(RESULTS) == set(trials["run_key"])
+    for layer, file in zip(
+        RESULTS, ("predictions.parquet", "metrics.json"), strict=True
+    ):
+        paths = {path for path in read if path.name == file}
+        inside = [p for p in paths if p.is_relative_to(data / layer)]
+        folders = {p.relative_to(data / layer).parts[0] for p in inside}
+        assert folders == set(trials["run_key"])
 
     client = MlflowClient(f"sqlite:///{project.path}/mlflow.db")
     runs = client.search_runs(["1"])

@@ -33,12 +33,14 @@ class Trials:
     Attributes:
         commands: what was run.
         stops_after: trials until somebody stops the study.
+        falls_at: task before which all are alike, as real ones are after the first.
     """
 
     def __init__(self) -> None:
         self.commands: list[str] = []
         self.stops_after = math.inf
         self.tasks_made = 0
+        self.falls_at = 1
 
     def __call__(self, run: Any, log: Path, environment: Any, engine: str) -> Any:
         config = run.state.config
@@ -56,8 +58,8 @@ class Trials:
             def tasks(self) -> Iterator[dict[str, Any]]:
                 for task in range(3):
                     trials.tasks_made += 1
-                    # All alike after the first task, as real ones are.
-                    value = 1.0 if task == 0 else 0.9 - 0.2 * error
+                    is_early = task < trials.falls_at
+                    value = 1.0 if is_early else 0.9 - 0.2 * error
                     yield {"accuracy": value, "balanced_accuracy": value / 2}
 
             def results(self) -> dict[str, Any]:
@@ -127,11 +129,21 @@ def test_hopeless_trials_are_pruned_by_the_median_after_the_same_task(
     pruned = [row for row in outcome.trials if row["state"] == "pruned"]
     assert pruned
     assert {row["tasks"] for row in pruned} == {2}  # the first tells nothing
+    assert {row["value"] for row in pruned} == {None}
     assert trials.tasks_made == 3 * 12 - len(pruned)
     trials.tasks_made = 0
     whole = search(project, name="whole", prune=False)
     assert {row["state"] for row in whole.trials} == {"complete"}
     assert trials.tasks_made == 3 * 12
+
+
+def test_a_trial_that_has_learnt_its_last_task_is_not_pruned(
+    project: Any, trials: Trials
+) -> None:
+    trials.falls_at = 2
+    outcome = search(project)
+    assert {row["state"] for row in outcome.trials} == {"complete"}
+    assert {row["tasks"] for row in outcome.trials} == {3}
 
 
 def test_the_best_settings_are_an_environment_without_the_validation_share(

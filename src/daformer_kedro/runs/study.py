@@ -36,8 +36,9 @@ class StudyOutcome:
     """Trials of a study and the best of them.
 
     Attributes:
-        trials: one row per trial: ``trial``, ``state``, ``value``, with processor time
-            ``processor_seconds``, ``run_key`` and a column per setting.
+        trials: one row per trial: ``trial``, ``state``, ``value`` (of a complete one),
+            with processor time ``processor_seconds``, ``run_key`` and a column per
+            setting.
         best: number of the best trial.
         value: its objective, a fraction of 1.
         settings: its settings, by dotted name.
@@ -200,7 +201,8 @@ class _Search:
             if self._is_stopped.is_set():
                 raise KeyboardInterrupt
             values.append(metrics[_OF_TASK[self._config.objective]])
-            if self._trials.report(trial, values):
+            is_hopeless = self._trials.report(trial, values)
+            if is_hopeless and len(values) < self._state.tasks.num_tasks:
                 return True
         return False
 

@@ -135,9 +135,12 @@ class Trials:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row per trial, see ``StudyOutcome.trials``."""
+        from optuna.trial import TrialState
+
         rows = []
         for trial in self._begun():
-            values = trial.values or [None, None]
+            is_complete = trial.state == TrialState.COMPLETE  # or Optuna has the last
+            values = trial.values if is_complete else [None, None]
             row = {
                 "trial": trial.number,
                 "state": trial.state.name.lower(),
