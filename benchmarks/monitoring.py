@@ -1,4 +1,4 @@
-"""How often the pipeline ``monitor`` is wrong, and from how many new images on it sees.
+"""False alarms of the pipeline ``monitor``, and new images that it finds.
 
     python benchmarks/monitoring.py --project DIR --new digits
     python benchmarks/monitoring.py --project DIR --new cifar100=DIR
@@ -132,7 +132,7 @@ def known(model: ServedModel) -> Observations:
 
 
 def baseline_of(model: ServedModel, reference: Observations) -> Baseline:
-    """What the pipeline would compare with."""
+    """Baseline as the pipeline would make it."""
     assert model.threshold is not None
     names = model.checkpoint.description["class_names"]
     return Baseline(reference, model.threshold, len(names))

@@ -23,7 +23,7 @@ from torch import Tensor
 VARIABLE = "DAFORMER_REQUEST_LOG"
 """Variable of the environment that names the folder; without it nothing is logged."""
 MOST_BYTES = 64 << 20
-"""Of one day's file; what comes after is answered and not logged."""
+"""Size of one day's file, at most; later requests are answered and not logged."""
 
 _LOGGED = ("class_1", "probability_1", "unknown_score", "is_unknown")
 _LOGGER = logging.getLogger(__name__)
@@ -32,7 +32,8 @@ _LOGGER = logging.getLogger(__name__)
 class RequestLog:
     """Appends to ``requests-YYYY-MM-DD.jsonl``, a file for each day in UTC.
 
-    A log that cannot be written costs no answer: that is said once and left at that.
+    A log that cannot be written costs no answer: a warning is logged, one for each
+    reason.
 
     Args:
         folder: is made if it is not there.

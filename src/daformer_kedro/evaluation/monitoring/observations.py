@@ -56,7 +56,7 @@ class Observations:
 
     @property
     def is_right(self) -> NDArray[np.bool_]:
-        """Whether each of such images (N,) was predicted as its true class."""
+        """Answers (N,) of such images: whether the prediction is the true class."""
         right: NDArray[np.bool_] = self.predicted == self.target
         return right
 
