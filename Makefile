@@ -6,12 +6,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
+PIP_AUDIT_VERSION := 2.10.1
 # Kedro's own settings for a run: make run ARGS="--params model.edition=M"
 ARGS ?=
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run benchmark study bench mlflow viz test lint format docs lock clean-runs
+.PHONY: help install install-dev run benchmark study bench mlflow viz test image-test lint format docs audit lock clean-runs
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -75,6 +76,11 @@ clean-runs: install ## remove results of older settings, and say how much that f
 test: install-dev ## run every test, in two processes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
+# Needs root, debootstrap and bubblewrap, and 15 GB in that folder.
+image-test: install-dev ## follow the Dockerfile in a file system of its own, and use it
+	DAFORMER_IMAGE=$(or $(FOLDER),/var/tmp/daformer-image) OMP_NUM_THREADS=1 \
+	  $(BIN)/python -m pytest tests/container $(ARGS)
+
 lint: install-dev ## style, types and the import contract
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -89,8 +95,15 @@ docs: install-dev ## build docs/ and the API pages as a site in site/, which nee
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "Look at it with: $(BIN)/python -m http.server --directory site"
 
+# Fails where PyPI's list of vulnerabilities does not answer, so it is no part of CI.
+audit: | $(VENV)/bin/uv ## look the pinned packages up among known vulnerabilities
+	for lock in requirements.lock requirements-dev.lock; do \
+	  $(BIN)/uv tool run pip-audit==$(PIP_AUDIT_VERSION) --strict --no-deps --disable-pip \
+	    --requirement $$lock || exit 1; \
+	done
+
 lock: | $(VENV)/bin/uv ## pin the newest versions that fit pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --universal --python-version 3.11 \
 	  --no-header --no-annotate --output-file requirements.lock
-	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra dev --extra docs --extra export --extra heif --extra ray --extra s3 --extra study --universal --python-version 3.11 \
+	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra dev --extra docs --extra export --extra heif --extra ray --extra s3 --extra server --extra study --universal --python-version 3.11 \
 	  --no-header --no-annotate --constraint requirements.lock --output-file requirements-dev.lock

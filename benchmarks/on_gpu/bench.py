@@ -14,9 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 from daformer_kedro.config import ModelConfig
 from daformer_kedro.learning.graph import StepInput
 from daformer_kedro.learning.task_images import TaskImages
-from daformer_kedro.learning.trainer import (
-    Trainer,
-)
+from daformer_kedro.learning.trainer import Trainer
 from daformer_kedro.model import DAFormer
 from on_gpu.recipe import configuration, learning_settings
 from on_gpu.report import Report, listed

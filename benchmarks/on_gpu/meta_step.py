@@ -16,9 +16,7 @@ from torch.utils._pytree import tree_map
 from daformer_kedro.learning import chunks, trainer, training
 from daformer_kedro.learning.graph import StepInput
 from daformer_kedro.learning.task_images import TaskImages
-from daformer_kedro.learning.trainer import (
-    Trainer,
-)
+from daformer_kedro.learning.trainer import Trainer
 from daformer_kedro.learning.training import finetune_on_memory, train_task
 from daformer_kedro.model import DAFormer
 from on_gpu.recipe import configuration, learning_settings

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from daformer_kedro.config.run import Config, apply_overlays, lay_over, merge
-from daformer_kedro.learning.training import LearningSettings
+from daformer_kedro.learning.phase import LearningSettings
 
 PROTOCOL = "cifar100_10-10"
 _CONF = Path(__file__).parents[2] / "conf"

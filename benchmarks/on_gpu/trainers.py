@@ -6,12 +6,11 @@ from typing import Any
 from unittest import mock
 
 from daformer_kedro.learning import training
+from daformer_kedro.learning.phase import LearningSettings
 from daformer_kedro.learning.progress import EpochRecord
 from daformer_kedro.learning.task_images import TaskImages
-from daformer_kedro.learning.trainer import (
-    Trainer,
-)
-from daformer_kedro.learning.training import LearningSettings, train_task
+from daformer_kedro.learning.trainer import Trainer
+from daformer_kedro.learning.training import train_task
 from daformer_kedro.model import DAFormer
 
 

@@ -1,4 +1,7 @@
-"""``kedro run`` as Kedro has it; a runner that cannot be used is one message."""
+"""``kedro run`` as Kedro has it, with an exit status of what a stream of images says.
+
+A runner that cannot be used is one message.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,11 @@ from kedro.framework.cli.project import run as kedro_run
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.framework.selection import check_runner
+from daformer_kedro.pipelines.naming import DAYS_DIFFER
 from daformer_kedro.usage import UsageError
+
+DIFFERS_STATUS = 3
+"""Exit status where the pipeline ``monitor`` finds days that differ: not a failure."""
 
 
 @click.group(name=__file__)
@@ -26,7 +33,15 @@ def _run(**options: Any) -> Any:
             raise InputError(f"--runner-params {unknown[0]}: allowed: is_async")
     except InputError as error:
         raise UsageError(str(error)) from error
-    return _kedros(**options)
+    result = _kedros(**options)
+    if _loaded(result.get(DAYS_DIFFER)):
+        raise click.exceptions.Exit(DIFFERS_STATUS)
+    return result
+
+
+def _loaded(output: Any) -> Any:
+    """Return a free output; Kedro's runners give it as a dataset."""
+    return output.load() if hasattr(output, "load") else output
 
 
 _kedros: Any = kedro_run.callback

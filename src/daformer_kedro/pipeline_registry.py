@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from kedro.framework import project as kedro_project
 from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Pipeline
@@ -20,10 +21,11 @@ from daformer_kedro.pipelines import (
     export,
     inference,
     ingestion,
+    monitor,
     study,
     task,
 )
-from daformer_kedro.pipelines.naming import STUDY, task_name
+from daformer_kedro.pipelines.naming import MONITOR, STUDY, task_name
 from daformer_kedro.run_state import RunState, state_of_pipelines
 from daformer_kedro.usage import UsageError
 
@@ -31,6 +33,7 @@ _STANDALONE: Mapping[str, Callable[[], Pipeline]] = {
     "comparison": comparison.create_pipeline,
     "export": export.create_pipeline,
     "inference": inference.create_pipeline,
+    MONITOR: monitor.create_pipeline,
     STUDY: study.create_pipeline,
 }
 
@@ -105,7 +108,8 @@ def _build_pipelines(state: RunState) -> dict[str, Pipeline]:
 
 def _state_without_session() -> RunState:
     project = find_kedro_project(Path.cwd()) or Path.cwd()
-    bootstrap_project(project)
+    if kedro_project.PACKAGE_NAME is None:  # a command of Kedro's has done it
+        bootstrap_project(project)
     loader = settings.CONFIG_LOADER_CLASS(
         conf_source=str(project / settings.CONF_SOURCE),
         env=os.environ.get("KEDRO_ENV"),

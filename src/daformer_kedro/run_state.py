@@ -32,6 +32,7 @@ class RunState:
     Attributes:
         config: all settings, validated.
         project: root of the project.
+        parameters: what the settings were made from, merged; as Kedro has them.
         env: the Kedro environment; ``None`` for the default one.
         overrides: parameters given for this session, nested.
         requested: names of the pipelines that the project's session was asked to run;
@@ -41,6 +42,7 @@ class RunState:
 
     config: Config
     project: Path
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     env: str | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
     requested: tuple[str, ...] | None = None

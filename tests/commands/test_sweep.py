@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,13 +11,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from mlflow.tracking import MlflowClient
 
 from daformer_kedro.commands import sweep
 from daformer_kedro.commands.sweep import main, make_specs
 from daformer_kedro.runs import project_run
+from daformer_kedro.runs.project_run import nested, parse_parameters
 
 ROOT = Path(__file__).parents[2]
 SHORT = "training.schedule=short,training.epochs=1,finetuning.epochs=1"
+TIMED_METRICS = ("seconds", "images_per_second")
+TIMED = ("costs.json", "history.csv", "training_history.csv", "finetuning_history.csv")
 
 
 def test_every_combination_is_a_run_and_methods_come_first() -> None:
@@ -64,11 +70,37 @@ def test_an_interruption_says_how_to_go_on(
     assert "The same command resumes there." in capsys.readouterr().err
 
 
+def results(project: Path, run: str) -> dict[str, bytes]:
+    """Files of a run by name, but for those that hold times."""
+    return {
+        str(file.relative_to(project)): file.read_bytes()
+        for file in project.glob(f"data/*/{run}/**/*.*")
+        if file.suffix != ".meta" and file.name not in TIMED
+    }
+
+
+def logged(project: Path, run: str) -> dict[str, tuple[Any, dict[str, float]]]:
+    """Parameters and metrics of a run and its tasks in MLflow, but for times."""
+    client = MlflowClient(f"sqlite:///{project}/mlflow.db")
+    found = {}
+    for part in client.search_runs(["1"], f"tags.run_key = '{run}'"):
+        metrics = {
+            name: value
+            for name, value in part.data.metrics.items()
+            if "system/" not in name and not name.endswith(TIMED_METRICS)
+        }
+        found[part.info.run_name] = (part.data.params, metrics)
+    return found
+
+
 @pytest.mark.slow
-def test_a_grid_resumes_and_compares_its_own_runs_alone(project: Any) -> None:
-    project.run(params={"seed": 5})  # the same protocol, but not of the grid
+def test_a_grid_of_two_jobs_resumes_and_compares_its_own_runs_alone(
+    project: Any, finished: Any, tmp_path: Path
+) -> None:
+    # The same protocol, but not of the grid.
+    shutil.copy(finished.path / "mlflow.db", project.path)
     words = [sys.executable, "-m", sweep.__name__, "--protocol", "test"]
-    words += ["--seeds", "0,1", "--params", SHORT]
+    words += ["--seeds", "0,1", "--params", SHORT, "--jobs", "2"]
 
     def make() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -88,6 +120,17 @@ def test_a_grid_resumes_and_compares_its_own_runs_alone(project: Any) -> None:
     reports = (project.path / "data" / "08_reporting").glob(
         "test_S_short_*/report.html"
     )
+    alone = type(project)(tmp_path / "alone")
+    os.chdir(alone.path)
+    alone.run(params=nested(parse_parameters(f"{SHORT},seed=0,model.edition=S")))
+    run = alone.folder("08_reporting").name  # seed 0
+    by_itself, in_grid = results(alone.path, run), results(project.path, run)
+    assert len(in_grid) > 30
+    assert by_itself.keys() == in_grid.keys()
+    assert [name for name in in_grid if in_grid[name] != by_itself[name]] == []
+    assert len(logged(project.path, run)) == 1 + 3  # and its tasks
+    assert logged(alone.path, run) == logged(project.path, run)
+
     titles = [report.read_text().partition("<h1>")[2] for report in reports]
     assert len(titles) == 2
     assert all("short schedule, not the published one" in text for text in titles)

@@ -113,7 +113,9 @@ def test_command(
     command = command.replace("predict IMAGE", f"predict {photos}/cat/0.jpg")
     with process(started, command, lived_in.path) as running:
         status = running.process.wait(400)
-        assert status == 0, running.log.read_text()
+        # Noise is not what the model was tested on, and monitor says so.
+        allowed = (0, 3) if "monitor" in command else (0,)
+        assert status in allowed, running.log.read_text()
 
 
 @pytest.mark.parametrize("command", sorted(SERVERS))

@@ -12,7 +12,6 @@ from daformer_kedro.evaluation.comparison import (
     as_compared,
     compare,
     mean_curves,
-    method_labels,
 )
 from daformer_kedro.evaluation.comparison_tables import to_latex, to_markdown
 
@@ -80,30 +79,9 @@ def test_other_settings_are_another_method_named_by_what_differs() -> None:
     assert compared["num_runs"].tolist() == [1, 1]
 
 
-def test_editions_and_baselines_have_names_of_their_own() -> None:
-    runs = table(
-        run(edition="M", settings_key="m"),
-        run(baseline="replay", settings_key="r"),
-        run(baseline="dytox", settings_key="d"),
-        run(baseline="dytox_plus", settings_key="p"),
-        run(baseline="dytox_plusplus", settings_key="q"),
-        run(settings_key="t", settings={"model.decoder": "task_attention"}),
-        run(settings_key="v", settings={"source.validation_fraction": "0.2"}),
-    )
-    assert set(method_labels(runs).values()) == {
-        "DAFormer-M",
-        "replay (S)",
-        "DyTox (ours)",
-        "DyTox+ (ours)",
-        "DyTox++ (ours)",
-        "DyTox's decoder with DAFormer's recipe",
-        "DAFormer-S, on validation images",
-    }
-
-
 def test_a_short_schedule_is_never_taken_for_the_published_one() -> None:
-    alone = table(run(schedule="short"))
-    assert list(method_labels(alone).values()) == ["DAFormer-S, short schedule"]
+    alone = compare(table(run(schedule="short", protocol="digits")))
+    assert alone["method"].tolist() == ["DAFormer-S, short schedule"]
     settings = {"training.schedule": "short", "training.epochs": "9"}
     runs = table(
         run(0.5),
@@ -119,11 +97,6 @@ def test_a_short_schedule_is_never_taken_for_the_published_one() -> None:
         "DAFormer-S",
     ]
     assert set(mean_curves(runs)["method"]) == set(compared["method"])
-
-
-def test_groups_that_cannot_be_told_apart_keep_their_keys() -> None:
-    runs = table(run(settings_key="a", settings={}), run(settings_key="b", settings={}))
-    assert set(method_labels(runs).values()) == {"DAFormer-S (a)", "DAFormer-S (b)"}
 
 
 def test_protocols_are_never_mixed() -> None:
@@ -176,7 +149,15 @@ def test_curves_are_means_after_each_task() -> None:
     assert curves["num_classes_seen"].tolist() == [10, 20]
     assert curves["accuracy"].tolist() == pytest.approx([1.0, 0.6])
     assert curves["deviation"].tolist() == pytest.approx([0.0, 0.02**0.5])
+    # t quantile with one degree of freedom: 12.7062; standard error 0.1.
+    assert curves["low"].tolist() == pytest.approx([1.0, 0.6 - 1.27062])
+    assert curves["high"].tolist() == pytest.approx([1.0, 0.6 + 1.27062])
     assert set(curves["num_runs"]) == {2}
+
+
+def test_a_single_run_has_no_interval() -> None:
+    curves = mean_curves(table(run()))
+    assert curves[["deviation", "low", "high"]].isna().all(axis=None)
 
 
 def test_markdown() -> None:

@@ -59,7 +59,10 @@ def test_repeats_are_averaged_and_the_smallest_comes_first() -> None:
     assert row["num_runs"] == 2
     assert row["learning_seconds"] == 120.0
     assert row["average_incremental_accuracy"] == pytest.approx(60)
-    assert row["average_incremental_accuracy_deviation"] == pytest.approx(200**0.5)
+    # t quantile with one degree of freedom: 12.7062; standard error 10.
+    assert row["average_incremental_accuracy_low"] == pytest.approx(60 - 127.062)
+    assert row["average_incremental_accuracy_high"] == pytest.approx(60 + 127.062)
+    assert pd.isna(table.iloc[0]["average_incremental_accuracy_low"])
 
 
 def test_the_table_has_units_and_dashes() -> None:
@@ -84,6 +87,24 @@ def test_units() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("stored", "labels"),
+    [
+        ((30_900, 32_900), ["20 kB", "50 kB"]),  # 10.3 to 98.7 kB
+        ((1_200, 1_500), ["500 B", "1 kB", "2 kB"]),  # 0.4 to 4.5 kB
+        ((1_200, 60_000), ["1 kB", "10 kB", "100 kB"]),
+        ((1e3, 1e8), ["1 kB", "100 kB", "10 MB"]),  # every second of 1 kB to 100 MB
+    ],
+)
+def test_ticks_are_few_and_round(
+    overlaps: Any, stored: tuple[float, float], labels: list[str]
+) -> None:
+    figure = costs_figure(cost_table(RUNS.iloc[1:].assign(stored_bytes=stored)))
+    assert overlaps(figure) == []
+    texts = [text.get_text() for text in figure.axes[2].get_xticklabels()]
+    assert texts == labels
+
+
 def test_a_method_is_where_its_costs_are(overlaps: Any) -> None:
     figure = costs_figure(cost_table(RUNS))
     time, _, stored = figure.axes
@@ -91,7 +112,14 @@ def test_a_method_is_where_its_costs_are(overlaps: Any) -> None:
     assert line.get_xydata().tolist() == [[120.0, 60.0]]
     (line,) = stored.containers[1].get_children()[:1]
     assert line.get_xydata().tolist() == [[1500.0, 60.0]]
+    (bar,) = stored.containers[1].get_children()[-1].get_segments()
+    assert bar[:, 1].tolist() == pytest.approx([60 - 127.062, 60 + 127.062])
+    assert time.get_ylim() == (0, 100)
+    title = figure.legends[0].get_title().get_text()
+    assert title == "Bars: 95 % intervals of the mean over the runs (Student's t)."
     assert overlaps(figure) == []
+    single = costs_figure(cost_table(RUNS.iloc[1:]))
+    assert single.legends[0].get_title().get_text() == ""
     unknown = RUNS.assign(learning_seconds=None)
     figure = costs_figure(cost_table(unknown))
     assert [text.get_text() for text in figure.axes[0].texts] == ["not recorded"]

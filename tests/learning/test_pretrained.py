@@ -18,12 +18,9 @@ from daformer_kedro.config import (
     TrainingConfig,
 )
 from daformer_kedro.config.run import LossesConfig
+from daformer_kedro.learning.phase import LearningSettings
 from daformer_kedro.learning.task_images import TaskImages
-from daformer_kedro.learning.training import (
-    LearningSettings,
-    finetune_on_memory,
-    train_task,
-)
+from daformer_kedro.learning.training import finetune_on_memory, train_task
 from daformer_kedro.model import DAFormer
 
 SETTINGS = LearningSettings(

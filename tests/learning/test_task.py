@@ -16,11 +16,12 @@ from daformer_kedro.config import (
     TrainingConfig,
 )
 from daformer_kedro.config.run import LossesConfig
+from daformer_kedro.learning.epoch_totals import DivergenceError
+from daformer_kedro.learning.phase import LearningSettings
 from daformer_kedro.learning.progress import EpochRecord, observed_by
 from daformer_kedro.learning.task import LearningTask
 from daformer_kedro.learning.task_images import TaskImages
-from daformer_kedro.learning.trainer import DivergenceError
-from daformer_kedro.learning.training import LearningSettings, train_task
+from daformer_kedro.learning.training import train_task
 from daformer_kedro.model import DAFormer
 from daformer_kedro.storage.state_file import StateFile
 

@@ -21,13 +21,10 @@ from daformer_kedro.config import (
 )
 from daformer_kedro.config.run import LossesConfig
 from daformer_kedro.learning.growth import expand_model
+from daformer_kedro.learning.phase import LearningSettings
 from daformer_kedro.learning.progress import EpochRecord, observed_by
 from daformer_kedro.learning.task_images import TaskImages
-from daformer_kedro.learning.training import (
-    LearningSettings,
-    finetune_on_memory,
-    train_task,
-)
+from daformer_kedro.learning.training import finetune_on_memory, train_task
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.objectives.neighbourhood import find_neighbours

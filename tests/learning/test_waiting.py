@@ -42,15 +42,10 @@ from daformer_kedro.config import (
 )
 from daformer_kedro.config.run import LossesConfig
 from daformer_kedro.learning import chunks, training
+from daformer_kedro.learning.phase import LearningSettings
 from daformer_kedro.learning.task_images import TaskImages
-from daformer_kedro.learning.trainer import (
-    Trainer,
-)
-from daformer_kedro.learning.training import (
-    LearningSettings,
-    finetune_on_memory,
-    train_task,
-)
+from daformer_kedro.learning.trainer import Trainer
+from daformer_kedro.learning.training import finetune_on_memory, train_task
 from daformer_kedro.model import DAFormer
 from daformer_kedro.objectives.knn_distillation import KNNDistillation
 from daformer_kedro.objectives.pooled_distillation import PooledDistillation
@@ -140,11 +135,10 @@ def reads(monkeypatch):
             return run_epoch(self, epoch)
 
     monkeypatch.setattr(FakeTensor, "tolist", tolist)
-    monkeypatch.setattr(Trainer, "_check_finite", lambda self, record: None)
     monkeypatch.setattr(torch.Tensor, "backward", backward)
     monkeypatch.setattr(torch, "tensor", tensor)
     monkeypatch.setattr(Trainer, "_run_epoch", watched)
-    monkeypatch.setattr(training, "_generator", lambda *args: FakeGenerator())
+    monkeypatch.setattr(training, "phase_generator", lambda *args: FakeGenerator())
     monkeypatch.setattr(RandAugment, "__call__", on_real_draws)
     monkeypatch.setattr(rand_augment_operations, "group_by_operation", grouped)
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)

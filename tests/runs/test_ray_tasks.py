@@ -30,26 +30,46 @@ def kill_worker_and_its_run(leader: int) -> None:
                     member.kill()
 
 
+SHORT = "training.epochs=1,finetuning.epochs=1"
+STUDY = "study.trials=1,study.engine=ray,study.space.training.weight_decay=[0.1]"
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "log_of_run", "result"),
+    [
+        (
+            ["-m", "daformer_kedro", "sweep", "--protocol", "test", "--ray"],
+            "journal/*.log",
+            "| DAFormer-S |",
+        ),
+        (
+            ["-m", "kedro", "run", "--env", "test", "--pipelines", "study"],
+            "studies/tuned/trial_0000.log",
+            "Best of 1 trials: 0,",
+        ),
+    ],
+)
 def test_a_dead_worker_s_run_is_begun_again_from_its_saved_state(
-    project: Any, started: Any
+    project: Any, started: Any, words: list[str], log_of_run: str, result: str
 ) -> None:
     pytest.importorskip("ray")
     project.context()  # for the database, which takes seconds to make
-    words = [sys.executable, "-m", "daformer_kedro", "sweep", "--protocol", "test"]
-    words += ["--ray", "--params", "training.epochs=1,finetuning.epochs=1"]
-    reporting = project.path / "data" / "08_reporting"
+    given = SHORT if "sweep" in words else f"{SHORT},{STUDY}"
+    words = [sys.executable, *words, "--params", given]
+    data = project.path / "data"
+    reporting = data / "08_reporting"
     with started(words, cwd=project.path) as sweep:
         end = time.monotonic() + 300
         while not list(reporting.glob("*/task_00/metrics.json")):
             assert time.monotonic() < end, sweep.log.read_text()
             time.sleep(0.1)
-        (log,) = (project.path / "data" / "journal").glob("*.log")
+        (log,) = data.glob(log_of_run)
         kill_worker_and_its_run(sweep.process.pid)
         while "Resuming the run that was begun" not in log.read_text():
             assert time.monotonic() < end, sweep.log.read_text()
             time.sleep(0.1)
         assert sweep.process.wait(400) == 0, sweep.log.read_text()
         said = sweep.log.read_text()
-    assert "| DAFormer-S |" in said
-    assert not log.exists()
+    assert result in said
+    assert log.exists() == ("study" in words)

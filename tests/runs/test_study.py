@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.runs import study as module
@@ -32,12 +33,14 @@ class Trials:
     Attributes:
         commands: what was run.
         stops_after: trials until somebody stops the study.
+        falls_at: task before which all are alike, as real ones are after the first.
     """
 
     def __init__(self) -> None:
         self.commands: list[str] = []
         self.stops_after = math.inf
         self.tasks_made = 0
+        self.falls_at = 1
 
     def __call__(self, run: Any, log: Path, environment: Any, engine: str) -> Any:
         config = run.state.config
@@ -55,8 +58,8 @@ class Trials:
             def tasks(self) -> Iterator[dict[str, Any]]:
                 for task in range(3):
                     trials.tasks_made += 1
-                    # All alike after the first task, as real ones are.
-                    value = 1.0 if task == 0 else 0.9 - 0.2 * error
+                    is_early = task < trials.falls_at
+                    value = 1.0 if is_early else 0.9 - 0.2 * error
                     yield {"accuracy": value, "balanced_accuracy": value / 2}
 
             def results(self) -> dict[str, Any]:
@@ -126,11 +129,21 @@ def test_hopeless_trials_are_pruned_by_the_median_after_the_same_task(
     pruned = [row for row in outcome.trials if row["state"] == "pruned"]
     assert pruned
     assert {row["tasks"] for row in pruned} == {2}  # the first tells nothing
+    assert {row["value"] for row in pruned} == {None}
     assert trials.tasks_made == 3 * 12 - len(pruned)
     trials.tasks_made = 0
     whole = search(project, name="whole", prune=False)
     assert {row["state"] for row in whole.trials} == {"complete"}
     assert trials.tasks_made == 3 * 12
+
+
+def test_a_trial_that_has_learnt_its_last_task_is_not_pruned(
+    project: Any, trials: Trials
+) -> None:
+    trials.falls_at = 2
+    outcome = search(project)
+    assert {row["state"] for row in outcome.trials} == {"complete"}
+    assert {row["tasks"] for row in outcome.trials} == {3}
 
 
 def test_the_best_settings_are_an_environment_without_the_validation_share(
@@ -221,6 +234,36 @@ def test_settings_that_exclude_each_other_cost_one_trial_alone(
     }
     assert states.get((18, 4), "fail") == "fail"
     assert "complete" in states.values()
+
+
+def test_the_first_trial_has_the_present_settings_if_the_space_holds_them(
+    project: Any, trials: Trials, tmp_path: Path
+) -> None:
+    present = {
+        "augmentation.mixup_alpha": [0.2, 0.8],
+        "training.learning_rate": {"log_range": [0.01, 0.1]},
+        "finetuning.epochs": {"range": [1, 9], "step": 2},
+    }
+    (row,) = search(project, trials=1, space=present, name="in").trials
+    found = {name: row[name] for name in present}
+    assert list(found.values()) == [0.8, 0.04, 1]  # conf/base, conf/test
+    for name, values in (
+        ("augmentation.mixup_alpha", [0.1, 0.2]),
+        ("training.learning_rate", {"range": [0.041, 0.1]}),
+        ("finetuning.epochs", {"range": [2, 8], "step": 2}),
+    ):
+        outcome = search(project, trials=1, space=present | {name: values}, name=name)
+        (row,) = outcome.trials
+        assert {name: row[name] for name in present} != found
+    photos = tmp_path / "photos"
+    for name in ("cat/0.png", "cat/1.png", "dog/0.png", "dog/1.png"):
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(photos / name)
+    ridge = {"baseline_settings.num_random_features": [100, 0]}
+    given = {"study": {"trials": 1, "space": ridge}, "source": {"path": str(photos)}}
+    state = project.context(env="image_folder", params=given).state
+    (row,) = StudySearch(state).search().trials
+    assert row["baseline_settings.num_random_features"] == 0  # the method's default
 
 
 @pytest.mark.parametrize("jobs", [2, 3])

@@ -19,11 +19,22 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from daformer_kedro.config import MonitorConfig
+from daformer_kedro.serving import Classifier
+from daformer_kedro.serving.finished_runs import read_newest_run
+from daformer_kedro.serving.stream import observed_days, stream_of_table
+
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def address(finished: Any, started: Any, free_port: Any) -> Iterator[str]:
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the server's request log."""
+    return tmp_path_factory.mktemp("served") / "log"
+
+
+@pytest.fixture(scope="module")
+def address(finished: Any, started: Any, free_port: Any, log: Path) -> Iterator[str]:
     """``mlflow models serve`` with the model that the run has logged."""
     (model,) = (finished.path / "mlartifacts" / "models").iterdir()
     port = free_port()
@@ -33,7 +44,7 @@ def address(finished: Any, started: Any, free_port: Any) -> Iterator[str]:
     ]
     # The server starts programs by their names, as in an activated environment.
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path}
+    environment = {**os.environ, "PATH": path, "DAFORMER_REQUEST_LOG": str(log)}
     with started(words, cwd=finished.path, env=environment) as server:
         server.answer(f"http://127.0.0.1:{port}/ping")
         yield f"http://127.0.0.1:{port}/invocations"
@@ -119,3 +130,28 @@ def test_requests_at_the_same_time_do_not_mix(address: str, digits: np.ndarray) 
     with ThreadPoolExecutor(12) as pool:
         together = list(pool.map(classes, range(12)))
     assert together == alone
+
+
+def test_the_log_of_requests_is_a_stream_to_watch(
+    address: str, digits: np.ndarray, finished: Any, log: Path
+) -> None:
+    def lines() -> int:
+        return sum(len(f.read_bytes().splitlines()) for f in log.glob("*.jsonl"))
+
+    before = lines()
+    status, answer = ask(address, {"inputs": [encoded(pixels) for pixels in digits]})
+    assert status == 200
+    status, _ = ask(address, {"inputs": ["no image"]})
+    assert status == 400
+    assert lines() == before + len(digits)  # bad requests are none of it
+    key = finished.folder("06_models").name
+    stream = stream_of_table(log, MonitorConfig(), key)
+    assert stream.left_out == {}
+    days = observed_days(stream.table, [str(digit) for digit in range(10)], "log")
+    day = days[max(days)]
+    told = [row["class_name"] for row in answer["predictions"]]
+    assert day.predicted[-len(digits) :].tolist() == [int(name) for name in told]
+    model = read_newest_run(finished.path / "data")
+    known = Classifier(model).answer(digits).embeddings
+    assert day.embeddings is not None
+    assert day.embeddings[-len(digits) :] == pytest.approx(known.numpy(), abs=1e-2)

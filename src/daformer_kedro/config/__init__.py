@@ -15,6 +15,7 @@ from daformer_kedro.config.learning_sections import (
     SharpnessConfig,
     TrainingConfig,
 )
+from daformer_kedro.config.monitor_section import MonitorConfig
 from daformer_kedro.config.output_sections import (
     CacheConfig,
     ComparisonConfig,
@@ -35,6 +36,7 @@ __all__ = [
     "MemoryConfig",
     "MlflowConfig",
     "ModelConfig",
+    "MonitorConfig",
     "PreprocessingConfig",
     "RandomAffineConfig",
     "ScenarioConfig",

@@ -45,14 +45,19 @@ def embedding_key(config: Config) -> str:
     return f"{config.source.name}_{encoder}_{_digest(parts)}"
 
 
+def plain_settings(config: Config) -> dict[str, Any]:
+    """Every setting of the sections that shape a result, as plain values."""
+    sections = asdict(config)
+    return {name: sections[name] for name in SETTINGS}
+
+
 def result_settings(config: Config) -> dict[str, Any]:
     """Every setting that can change a result, as plain values.
 
     Devices and machines are left out: they are where, not what. So is what only says
     how to keep results and states.
     """
-    sections = asdict(config)
-    settings = {name: sections[name] for name in SETTINGS}
+    settings = plain_settings(config)
     for name in _NO_RESULT:
         settings["training"].pop(name)
     return settings

@@ -6,6 +6,7 @@ half second and the memory of PyTorch: the terms of the loss bring their setting
 
 from daformer_kedro.config.keys import (
     embedding_key,
+    plain_settings,
     result_overrides,
     result_settings,
     run_key,
@@ -28,6 +29,7 @@ __all__ = [
     "embedding_key",
     "lay_over",
     "merge",
+    "plain_settings",
     "result_overrides",
     "result_settings",
     "run_key",

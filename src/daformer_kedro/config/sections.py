@@ -1,7 +1,7 @@
 """Settings as frozen dataclasses, made from Kedro's parameters and validated once.
 
-Each top-level key of ``conf/*/parameters*.yml`` is one class here. Node functions
-build only the sections they read, so that a stored result depends on those alone.
+Each top-level key of ``conf/*/parameters*.yml`` is one class here. Node functions name
+it as the type of an argument, and Kedro hands them the section as that.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from daformer_kedro.config.learning_sections import (
     TrainingConfig,
     check_batch_size,
 )
+from daformer_kedro.config.monitor_section import MonitorConfig
 from daformer_kedro.config.output_sections import (
     CacheConfig,
     ComparisonConfig,
@@ -74,6 +75,7 @@ class Config:
     export: ExportConfig = Field(default_factory=ExportConfig)
     cache: CacheConfig = Field(default_factory=CacheConfig)
     study: StudyConfig = Field(default_factory=StudyConfig)
+    monitor: MonitorConfig = Field(default_factory=MonitorConfig)
 
     @model_validator(mode="after")
     def _check(self) -> Config:
@@ -152,6 +154,6 @@ SETTINGS = tuple(
     field.name
     for field in fields(Config)
     if field.name
-    not in ("cache", "comparison", "export", "inference", "mlflow", "study")
+    not in ("cache", "comparison", "export", "inference", "mlflow", "monitor", "study")
 )
 """The sections that shape a result; the others say what is done with results."""

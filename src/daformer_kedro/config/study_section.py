@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -60,6 +61,16 @@ class Dimension:
     def extremes(self) -> tuple[Any, ...]:
         """Return values that must all be possible: the listed ones, or both ends."""
         return self.choices or (self.low, self.high)
+
+    def holds(self, value: Any) -> bool:
+        """Return whether ``value`` is one that can be drawn."""
+        if self.choices:
+            return value in self.choices
+        if not _is_number(value) or not self.low <= value <= self.high:
+            return False
+        steps = 0.0 if self.step is None else (value - self.low) / self.step
+        is_on_step = math.isclose(steps, round(steps), abs_tol=1e-9)
+        return is_on_step and (isinstance(value, int) or not self.is_whole)
 
 
 @dataclass(frozen=True, config=STRICT)

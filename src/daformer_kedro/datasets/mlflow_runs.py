@@ -35,7 +35,7 @@ _LOGGER = logging.getLogger(__name__)
 class MlflowRunsDataset(AbstractDataset[None, pd.DataFrame]):
     """Parent runs that are finished and have results; read only.
 
-    Loads a table as :mod:`daformer_kedro.evaluation.comparison` describes it.
+    Loads a table as :mod:`daformer_kedro.evaluation.repeats` describes it.
 
     Args:
         experiment: name of the experiment.

@@ -7,12 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from daformer_kedro.evaluation.comparison import (
-    GROUP,
-    check_runs,
-    latest_of_each,
-    method_labels,
-)
+from daformer_kedro.evaluation.intervals import t_interval
+from daformer_kedro.evaluation.repeats import repeats_by_method
 
 COSTS = (
     "learning_seconds",
@@ -47,26 +43,26 @@ def cost_table(runs: pd.DataFrame) -> pd.DataFrame:
     """Tabulate means over repeats, the cheapest in stored bytes first.
 
     Args:
-        runs: see :mod:`daformer_kedro.evaluation.comparison`, with ``device`` and
+        runs: see :mod:`~daformer_kedro.evaluation.repeats`, with ``device`` and
             :data:`COSTS`, of which any may be missing; of one protocol.
 
     Returns:
         One row per method: ``method``, ``num_runs``,
         ``average_incremental_accuracy`` and ``last_accuracy`` (in percent) with
-        ``…_deviation`` (missing for a single run), ``device`` and :data:`COSTS`.
+        ``…_low`` and ``…_high`` (Student's interval of the mean; missing for a single
+        run), ``device`` and :data:`COSTS`.
 
     Raises:
-        InputError: see :func:`~daformer_kedro.evaluation.comparison.check_runs`.
+        InputError: see :func:`~daformer_kedro.evaluation.repeats.repeats_by_method`.
     """
-    check_runs(runs)
-    runs = latest_of_each(runs)
-    labels = method_labels(runs)
     rows = []
-    for key, group in runs.groupby(GROUP, sort=True, dropna=False):
-        row: dict[str, Any] = {"method": labels[key], "num_runs": len(group)}
+    for method, group in repeats_by_method(runs).items():
+        row: dict[str, Any] = {"method": method, "num_runs": len(group)}
         for measure in ("average_incremental_accuracy", "last_accuracy"):
-            row[measure] = 100 * group[measure].mean()
-            row[f"{measure}_deviation"] = 100 * group[measure].std(ddof=1)
+            values = 100 * group[measure].to_numpy(dtype=float)
+            row[measure] = values.mean()
+            ends = map(float, t_interval(values))
+            row[f"{measure}_low"], row[f"{measure}_high"] = ends
         row["device"] = ", ".join(sorted(set(group["device"])))
         rows.append(row | {cost: group[cost].mean() for cost in COSTS})
     table = pd.DataFrame(rows).astype(dict.fromkeys(COSTS, "float64"))

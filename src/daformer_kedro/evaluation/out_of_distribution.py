@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 _CHUNK = 1024
-_SHARE_KEPT = 0.95
+SHARE_KEPT = 0.95
+"""Of known images, that a threshold lets pass."""
 
 
 def distance_to_bank(embeddings: Tensor, bank: Tensor) -> Tensor:
@@ -79,7 +80,7 @@ def quantile_kept(scores: Tensor) -> float | None:
     """Return the score that 95 % of known images (N,) stay below; ``None`` for none."""
     if not len(scores):
         return None
-    return float(torch.quantile(scores.double(), _SHARE_KEPT))
+    return float(torch.quantile(scores.double(), SHARE_KEPT))
 
 
 def measure_detection(

@@ -7,7 +7,6 @@ images the test set holds. Intervals are of a bootstrap over both.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -16,26 +15,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from daformer_kedro.evaluation.comparison import (
-    GROUP,
-    check_runs,
+from daformer_kedro.evaluation.intervals import (
+    bootstrap_interval,
+    pairs_needed,
+    t_interval,
+)
+from daformer_kedro.evaluation.repeats import (
     is_on_validation_images,
-    latest_of_each,
-    method_labels,
+    repeats_by_method,
 )
 
 COMPARED = ("average_incremental_accuracy", "last_accuracy")
 """Measures that are differences of sums over test images."""
 
-LEVEL = 0.95
-"""Confidence level of all intervals."""
-
-POWER = 0.8
-"""Chance to find a difference, for the number of pairs that it needs."""
-
-_RESAMPLES = 9_999
-_BATCH = 250
-"""Resamples at a time: of the size of CIFAR-100's test set, a few megabytes a run."""
 _TOLERANCE = 1e-6
 _IMAGES = ("name", "dataset", "classes", "test_fraction", "split_seed")
 """Settings of ``source`` that say which images a run is tested on."""
@@ -48,8 +40,7 @@ def paired_differences(runs: pd.DataFrame, predictions: Predictions) -> pd.DataF
     """Compare every method with every one below it, pair by pair.
 
     Args:
-        runs: see :mod:`daformer_kedro.evaluation.comparison`, with ``class_order`` and
-            ``seed``; of one protocol.
+        runs: see :mod:`~daformer_kedro.evaluation.repeats`; of one protocol.
         predictions: after each task, by run key; runs that have none are resampled as
             a whole.
 
@@ -58,117 +49,26 @@ def paired_differences(runs: pd.DataFrame, predictions: Predictions) -> pd.DataF
         ``method``, ``other``, ``measure``, ``num_pairs``, ``difference`` (mean, in
         points), ``low`` and ``high`` (bootstrap over runs and images), ``num_images``
         (missing where runs alone were resampled), ``t_low`` and ``t_high`` (Student's
-        t over the pairs, the images fixed) and ``pairs_for_one_point`` (see
-        :func:`pairs_needed`). What cannot be worked out is missing.
+        t over the pairs, the images fixed) and ``pairs_for_one_point``, see
+        :func:`~daformer_kedro.evaluation.intervals.pairs_needed`. What cannot be worked
+        out is missing.
 
     Raises:
-        InputError: see :func:`~daformer_kedro.evaluation.comparison.check_runs`.
+        InputError: see :func:`~daformer_kedro.evaluation.repeats.repeats_by_method`.
     """
-    check_runs(runs)
-    runs = latest_of_each(runs)
-    labels = method_labels(runs)
-    groups = sorted(
-        runs.groupby(GROUP, sort=True, dropna=False),
-        key=lambda group: -group[1]["average_incremental_accuracy"].mean(),
+    methods = sorted(
+        repeats_by_method(runs).items(),
+        key=lambda method: -method[1]["average_incremental_accuracy"].mean(),
     )
     rows = []
-    for (key, own), (other_key, other) in combinations(groups, 2):
-        names = {"method": labels[key], "other": labels[other_key]}
+    for (label, own), (other_label, other) in combinations(methods, 2):
+        names = {"method": label, "other": other_label}
         rows += [names | found for found in _compare(own, other, predictions)]
     columns = ["method", "other", "measure", "num_pairs", "difference", "low", "high"]
     columns += ["num_images", "t_low", "t_high", "pairs_for_one_point"]
     table = pd.DataFrame(rows, columns=columns)
     whole = ("num_pairs", "num_images", "pairs_for_one_point")
     return table.astype(dict.fromkeys(whole, "Int64"))
-
-
-def pairs_needed(deviation: float, difference: float = 1.0) -> int:
-    """Return how many pairs find a difference, four times out of five.
-
-    The smallest number with which a two-sided paired t-test at 5 % has a power of
-    80 %.
-
-    Args:
-        deviation: of the differences between the runs of a pair, in points.
-        difference: the true one, in points.
-    """
-    from scipy.stats import nct, norm, t
-
-    tail = (1 - LEVEL) / 2
-    # The normal distribution's number is never too large, and seldom far off.
-    quantiles = norm.isf(tail) + norm.isf(1 - POWER)
-    num = max(2, math.floor((quantiles * deviation / difference) ** 2))
-    while deviation > 0:
-        critical = t.isf(tail, num - 1)
-        shift = difference * math.sqrt(num) / deviation
-        power = nct.sf(critical, num - 1, shift) + nct.cdf(-critical, num - 1, shift)
-        if not power < POWER:  # not a number where it is 1 to all digits
-            break
-        num += 1
-    return num
-
-
-def t_interval(differences: NDArray[np.float64]) -> tuple[float, float]:
-    """Return Student's interval of the mean of at least two differences."""
-    from scipy.stats import t
-
-    error = differences.std(ddof=1) / math.sqrt(len(differences))
-    reach = t.isf((1 - LEVEL) / 2, len(differences) - 1) * error
-    return float(differences.mean() - reach), float(differences.mean() + reach)
-
-
-def bootstrap_interval(
-    differences: NDArray[np.float64], strata: NDArray[np.int64] | None
-) -> tuple[float, float] | None:
-    """Return the percentile interval of a mean over pairs and a sum over images.
-
-    Pairs are drawn with replacement, and so are the images of each class, the same
-    ones for every pair.
-
-    Args:
-        differences: (pairs, images) each image's part; (pairs, 1) without images.
-        strata: (images,) class of each image; ``None`` keeps the images.
-
-    Returns:
-        ``None`` where there is neither a second pair nor an image to draw.
-    """
-    from scipy.stats import bootstrap
-
-    num_pairs, num_images = differences.shape
-    columns = np.arange(num_images)
-    classes = [] if strata is None else np.unique(strata).tolist()
-    images = [columns[strata == label] for label in classes]
-    images = [members for members in images if len(members) > 1]
-    kept = np.delete(differences, _joined(images), axis=1).sum(axis=1)  # (pairs,)
-    pairs = [np.arange(num_pairs)] if num_pairs > 1 else []
-    if not pairs and not images:
-        return None
-
-    def statistic(*drawn: NDArray[np.int64], axis: int) -> NDArray[np.float64]:
-        sums = kept
-        if images:
-            chosen = np.concatenate(drawn[len(pairs) :], axis=axis)
-            sums = kept + np.stack([d[chosen].sum(axis) for d in differences], axis)
-        elif drawn[0].ndim > 1:
-            sums = np.broadcast_to(kept, drawn[0].shape)
-        return (np.take_along_axis(sums, drawn[0], axis) if pairs else sums).mean(axis)
-
-    found = bootstrap(
-        [*pairs, *images],
-        statistic,
-        n_resamples=_RESAMPLES,
-        batch=_BATCH,
-        vectorized=True,
-        confidence_level=LEVEL,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    )
-    low, high = found.confidence_interval
-    return float(low), float(high)
-
-
-def _joined(images: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    return np.concatenate([np.zeros(0, dtype=np.int64), *images])
 
 
 def _compare(
@@ -206,7 +106,7 @@ def _row(measure: str, pairs: pd.DataFrame, predictions: Predictions) -> dict[st
     if interval is not None:
         row["low"], row["high"] = interval
     if len(values) > 1:
-        row["t_low"], row["t_high"] = t_interval(values)
+        row["t_low"], row["t_high"] = map(float, t_interval(values))
         row["pairs_for_one_point"] = pairs_needed(values.std(ddof=1))
     return row
 

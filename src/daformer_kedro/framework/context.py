@@ -58,9 +58,9 @@ class ProjectConfigLoader(OmegaConfigLoader):
     ``${folder_of_copies:}``, ``${scratch:}``, ``${copies_in:}``,
     ``${run_name:}``, ``${run_command:}``, ``${comparison_filter:}``,
     ``${comparison_run_keys:}``, ``${comparison_experiment:}``, ``${inference_model:}``,
-    ``${inference_output:}``, ``${export_model:}``, ``${study_name:}``,
-    ``${study_search:}``, ``${tracking_uri:}`` and
-    ``${artifact_location:}``.
+    ``${inference_output:}``, ``${export_model:}``, ``${monitor_model:}``,
+    ``${monitor_output:}``, ``${study_name:}``, ``${study_search:}``,
+    ``${tracking_uri:}`` and ``${artifact_location:}``.
 
     Attributes:
         project: root of the project, which the configuration may lie outside of;
@@ -135,6 +135,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
         return RunState(
             config,
             self._find_project(),
+            parameters=parameters,
             env=self.env,
             overrides=self.runtime_params or {},
             requested=self.requested,
@@ -276,6 +277,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
             "inference_model": config.inference.model,
             "inference_output": config.inference.output,
             "export_model": config.export.model,
+            "monitor_model": config.monitor.model,
+            "monitor_output": config.monitor.output,
             "study_name": config.study.name,
             "study_search": StudySearch(state),
             "tracking_uri": given or sqlite_uri(f"{project}/mlflow.db"),

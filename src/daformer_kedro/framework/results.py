@@ -16,6 +16,7 @@ from daformer_kedro.pipelines.naming import (
     EXPORTED_MODEL,
     INFERENCE_TABLE,
     METRICS,
+    MONITOR_SUMMARY,
     REPORT,
     RESULTS,
     SUMMARISE,
@@ -39,16 +40,20 @@ class ResultHooks(StateHooks):
         self._reuse = reuse
         self._metrics: dict[str, Any] | None = None
         self._predictions: pd.DataFrame | None = None
+        self._monitored: dict[str, Any] | None = None
+        self._model = ""
 
     @hook_impl
     def before_pipeline_run(self) -> None:
         """Forget an earlier run's results."""
-        self._metrics = self._predictions = None
+        self._metrics = self._predictions = self._monitored = None
+        self._model = ""
 
     @hook_impl
     def after_dataset_loaded(self, data: Any) -> None:
         """Name the model that is used."""
-        if isinstance(data, ServedModel):
+        if isinstance(data, ServedModel) and data.name != self._model:
+            self._model = data.name
             self._print(f"Model: {data.name} ({data.origin})")
 
     @hook_impl
@@ -56,6 +61,7 @@ class ResultHooks(StateHooks):
         """Keep the results for the end."""
         self._metrics = outputs.get(METRICS, self._metrics)
         self._predictions = outputs.get(INFERENCE_TABLE, self._predictions)
+        self._monitored = outputs.get(MONITOR_SUMMARY, self._monitored)
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
@@ -68,6 +74,8 @@ class ResultHooks(StateHooks):
             self._print(f"Exported to {exported}")
         if self._predictions is not None:
             self._print_predictions(self._predictions, catalog)
+        if self._monitored is not None:
+            self._print_monitored(self._monitored, catalog)
         if self._metrics is not None:
             self._print_results(self._metrics, catalog)
 
@@ -78,6 +86,14 @@ class ResultHooks(StateHooks):
         noun = "image" if good == 1 else "images"
         place = _place_of(catalog[INFERENCE_TABLE])
         self._print(f"{good} {noun} classified{why}\nTable: {place}")
+
+    def _print_monitored(self, summary: dict[str, Any], catalog: Any) -> None:
+        left_out = [f"{n} {reason}" for reason, n in summary["left_out"].items()]
+        if left_out:
+            self._print(f"Left out: {', '.join(left_out)}")
+        place = _place_of(catalog[MONITOR_SUMMARY])
+        folder = place.parent if isinstance(place, Path) else place
+        self._print(f"Report: {folder}\n{summary['sentence']}.")
 
     def _print_results(self, metrics: dict[str, Any], catalog: Any) -> None:
         on_validation = self.state.config.source.on_validation

@@ -22,7 +22,6 @@ from daformer_kedro.model import DAFormer
 _LOGGER = logging.getLogger(__name__)
 _FEWEST_STEPS = 2_000  # at a millisecond won a step and seconds for each compilation
 _MOST_KINDS = 64  # of input: with and without gradients, a residual's factors, sizes
-_refused: set[str | Callable[..., Any]] = set()
 
 
 def compile_parts(
@@ -36,7 +35,7 @@ def compile_parts(
     """Compile the parts of a model that repeat, in place, and try them once.
 
     Where the compiler does not work (no compiler for the device, an operation that it
-    cannot translate), they stay as they are, and a warning is logged once.
+    cannot translate), they stay as they are, and a warning is logged.
 
     Args:
         model: on the device that it trains on.
@@ -48,8 +47,6 @@ def compile_parts(
     Returns:
         Whether they are compiled; false where the encoder has none.
     """
-    if backend in _refused:
-        return False
     if not model.encoder.repeated_modules():
         # A pass to try the decoder alone would change the statistics of its batches.
         return False
@@ -62,7 +59,6 @@ def compile_parts(
             with _in_mode(model, trains):
                 _try_pass(model, batch_size)
     except Exception as error:
-        _refused.add(backend)
         for part in parts:
             part._compiled_call_impl = None
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -70,7 +70,7 @@ def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
 
 
 def check_devices(device: str, num_devices: int) -> None:
-    """Find out whether ``training.devices`` can be had on this machine.
+    """Make sure that this machine has ``training.devices``.
 
     Args:
         device: ``training.device``.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from daformer_kedro.learning.epoch_totals import EpochTotals
 from daformer_kedro.learning.progress import EpochRecord, announce
 from daformer_kedro.learning.saving import SaveInterval, saving_states
-from daformer_kedro.learning.trainer import DivergenceError
 from daformer_kedro.model import DAFormer
 from daformer_kedro.storage.state_file import StateFile
 
@@ -20,9 +19,7 @@ class Epoch:
     """One epoch; the loop adds each batch's results, which stay on the device."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._num_batches = self._num_images = 0
-        self._started = time.perf_counter()
+        self._totals = EpochTotals()
 
     def add(self, logits: Tensor, targets: Tensor, **terms: Tensor) -> None:
         """Add a batch.
@@ -34,46 +31,23 @@ class Epoch:
         """
         total = torch.stack(tuple(terms.values())).sum()
         right = (logits.argmax(1) == targets).float().mean()
-        for name, value in {**terms, "total": total, "accuracy": right}.items():
-            value = value.detach().float()
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._num_batches += 1
-        self._num_images += len(targets)
+        measured = {**terms, "total": total, "accuracy": right}
+        self._totals.add(
+            {name: value.detach().float() for name, value in measured.items()},
+            len(targets),
+        )
 
     def record(
         self, task: int, epoch: int, num_epochs: int, rate: float
     ) -> EpochRecord:
-        """Return what the epoch came to.
-
-        Raises:
-            RuntimeError: no batch was added.
-            DivergenceError: the loss is not finite.
-        """
-        if not self._sums:
-            raise RuntimeError(f"task {task}, epoch {epoch}: no batch was added")
-        values = torch.stack(tuple(self._sums.values())).tolist()
-        means = {
-            name: value / self._num_batches
-            for name, value in zip(self._sums, values, strict=True)
-        }
-        accuracy = means.pop("accuracy")
-        record = EpochRecord(
+        """Return what the epoch came to, see :meth:`EpochTotals.record`."""
+        return self._totals.record(
             task=task,
             phase="train",
             epoch=epoch,
             num_epochs=num_epochs,
             learning_rate=rate,
-            losses=means,
-            train_accuracy=accuracy,
-            num_images=self._num_images,
-            seconds=time.perf_counter() - self._started,
         )
-        if not torch.tensor(list(means.values())).isfinite().all():
-            raise DivergenceError(
-                f"task {task}, train epoch {epoch}: the loss is not finite ({means}); "
-                "try a lower learning rate"
-            )
-        return record
 
 
 def resumable_epochs(

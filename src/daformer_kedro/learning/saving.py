@@ -42,10 +42,10 @@ EVERY_EPOCH = SaveInterval(epochs=1)
 
 
 class StateWriter:
-    """Saves states beside the training that makes them.
+    """Saves states while the training that makes them continues.
 
     A state is copied to the host, which takes a fraction of a second, and written by a
-    thread. While that goes on, a newer state waits and an even newer one replaces it:
+    thread. Meanwhile a newer state waits and an even newer one replaces it:
     there are never more than two copies.
 
     Args:

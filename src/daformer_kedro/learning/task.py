@@ -12,16 +12,14 @@ from daformer_kedro.learning.class_balance import class_draws
 from daformer_kedro.learning.distributed.launch import run_phase
 from daformer_kedro.learning.epochs import Epoch, resumable_epochs
 from daformer_kedro.learning.extraction import extract
+from daformer_kedro.learning.phase import LearningSettings
+from daformer_kedro.learning.phase_setup import make_augmentation
 from daformer_kedro.learning.progress import EpochRecord
 from daformer_kedro.learning.sampling import epoch_batches
 from daformer_kedro.learning.saving import SaveInterval
 from daformer_kedro.learning.seeding import make_generator
 from daformer_kedro.learning.task_images import TaskImages
-from daformer_kedro.learning.training import (
-    LearningSettings,
-    make_augmentation,
-    train_task,
-)
+from daformer_kedro.learning.training import train_task
 from daformer_kedro.model import DAFormer
 from daformer_kedro.storage.state_file import StateFile
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,24 +10,17 @@ from torch import Tensor, nn
 from daformer_kedro.augmentation.mixing import Mixing
 from daformer_kedro.augmentation.tokens import TokensAsTheyAre
 from daformer_kedro.augmentation.transform import Augmentation
-from daformer_kedro.config import SharpnessConfig
 from daformer_kedro.learning.chunks import inference_chunks, training_chunks
 from daformer_kedro.learning.class_balance import class_draws
 from daformer_kedro.learning.compilation import uncompiled
 from daformer_kedro.learning.devices import autocast
-from daformer_kedro.learning.graph import (
-    CudaRecorder,
-    GraphedStep,
-    StepInput,
-)
+from daformer_kedro.learning.epoch_totals import EpochTotals
+from daformer_kedro.learning.graph import CudaRecorder, GraphedStep, StepInput
 from daformer_kedro.learning.optimisation import CosineSchedule, load_state
+from daformer_kedro.learning.phase import PhaseConfig
 from daformer_kedro.learning.progress import EpochRecord, announce
 from daformer_kedro.learning.sampling import epoch_batches
-from daformer_kedro.learning.saving import (
-    EVERY_EPOCH,
-    SaveInterval,
-    saving_states,
-)
+from daformer_kedro.learning.saving import EVERY_EPOCH, SaveInterval, saving_states
 from daformer_kedro.learning.sharpness import Ascent
 from daformer_kedro.learning.stopping import Stopping
 from daformer_kedro.learning.task_images import TaskImages
@@ -37,39 +28,6 @@ from daformer_kedro.model import DAFormer, DAFormerOutput
 from daformer_kedro.objectives import Batch, Objective
 from daformer_kedro.parallel.process_group import SINGLE_PROCESS, ProcessGroup, Shard
 from daformer_kedro.storage.state_file import StateFile
-
-
-class DivergenceError(RuntimeError):
-    """The loss is no longer a finite number."""
-
-
-@dataclass(frozen=True)
-class PhaseConfig:
-    """Settings of one phase of one task.
-
-    Attributes:
-        task: number of the task, from 0.
-        name: ``train`` or ``finetune``.
-        epochs: epochs in all.
-        batch_size: images per step.
-        repeats: see :func:`~daformer_kedro.learning.sampling.epoch_batches`.
-        class_balance: see :mod:`~daformer_kedro.learning.class_balance`.
-        sharpness: sharpness-aware minimisation; ``rho`` 0 is off.
-        clip_norm: largest gradient norm, ``None`` for no clipping.
-        precision: type of autocast; float32 for no autocast.
-        as_graph: whether steps are replays of a CUDA graph.
-    """
-
-    task: int
-    name: str
-    epochs: int
-    batch_size: int
-    repeats: int = 1
-    class_balance: str = "none"
-    sharpness: SharpnessConfig = field(default_factory=SharpnessConfig)
-    clip_norm: float | None = None
-    precision: torch.dtype = torch.float32
-    as_graph: bool = False
 
 
 class Trainer:
@@ -209,7 +167,7 @@ class Trainer:
         return bool(self.history) and self.history[-1].ended_by is not None
 
     def _run_epoch(self, epoch: int) -> EpochRecord:
-        started = time.perf_counter()
+        totals = EpochTotals()
         batches = epoch_batches(
             len(self.data.targets),
             self.phase.batch_size,
@@ -219,42 +177,19 @@ class Trainer:
             self.data.targets,
         )
         drawn = self.mixing.draw(len(batches), self.data.image_size, self.generator)
-        sums: dict[str, Tensor] = {}
         pixels = self.data.batches(batches, self.generator)
         augmented = self.augmentation.batches(
             pixels, self.generator, self.host_generator
         )
         for given in zip(batches, augmented, drawn, strict=True):
-            found = self._take_step(StepInput(*given))
-            sums = sums or {name: torch.zeros_like(found[name]) for name in found}
-            torch._foreach_add_(list(sums.values()), list(found.values()))
-        # The one synchronisation with the device: all sums in one copy.
-        values = torch.stack([value.float() for value in sums.values()]).tolist()
-        means = {
-            name: value / len(batches) for name, value in zip(sums, values, strict=True)
-        }
-        accuracy = means.pop("accuracy")
-        record = EpochRecord(
+            totals.add(self._take_step(StepInput(*given)), len(given[0]))
+        return totals.record(
             task=self.phase.task,
             phase=self.phase.name,
             epoch=epoch,
             num_epochs=self.phase.epochs,
             learning_rate=self._rate,
-            losses=means,
-            train_accuracy=accuracy,
-            num_images=sum(len(rows) for rows in batches),
-            seconds=time.perf_counter() - started,
         )
-        self._check_finite(record)
-        return record
-
-    def _check_finite(self, record: EpochRecord) -> None:
-        if not torch.tensor(list(record.losses.values())).isfinite().all():
-            raise DivergenceError(
-                f"task {record.task}, {record.phase} epoch {record.epoch}: the loss is "
-                f"not finite ({record.losses}); try a lower learning rate or "
-                "training.clip_norm"
-            )
 
     def _take_step(self, given: StepInput) -> dict[str, Tensor]:
         if self._graphed is None:

@@ -3,50 +3,34 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from daformer_kedro.augmentation.file_images import FileImages
-from daformer_kedro.augmentation.mixing import Mixing
-from daformer_kedro.augmentation.tokens import TokensAsTheyAre
-from daformer_kedro.augmentation.transform import Augmentation
-from daformer_kedro.config import (
-    AugmentationConfig,
-    FinetuningConfig,
-    PreprocessingConfig,
-    SharpnessConfig,
-    TrainingConfig,
-)
+from daformer_kedro.config import FinetuningConfig, SharpnessConfig, TrainingConfig
 from daformer_kedro.config.run import LossesConfig
-from daformer_kedro.learning.compilation import (
-    compile_parts,
-    counted_compilations,
-    pays_off,
-    wants_compilation,
-)
-from daformer_kedro.learning.devices import (
-    autocast,
-    resolve_precision,
-    rounding_to_tf32,
-)
+from daformer_kedro.learning.compilation import counted_compilations
+from daformer_kedro.learning.devices import resolve_precision, rounding_to_tf32
 from daformer_kedro.learning.graph import wants_graph
 from daformer_kedro.learning.optimisation import (
     make_optimiser,
     make_schedule,
     scaled_learning_rate,
 )
+from daformer_kedro.learning.phase import LearningSettings, PhaseConfig
+from daformer_kedro.learning.phase_setup import (
+    accelerate,
+    make_augmentation,
+    make_mixing,
+    make_stopping,
+    phase_generator,
+    phase_host_generator,
+)
 from daformer_kedro.learning.progress import EpochRecord
 from daformer_kedro.learning.saving import SaveInterval
-from daformer_kedro.learning.seeding import make_generator
-from daformer_kedro.learning.stopping import Stopping, Validation
 from daformer_kedro.learning.task_images import TaskImages
-from daformer_kedro.learning.trainer import (
-    PhaseConfig,
-    Trainer,
-)
+from daformer_kedro.learning.trainer import Trainer
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.freezing import freeze_for_finetuning, freeze_for_training
 from daformer_kedro.objectives import (
@@ -58,17 +42,6 @@ from daformer_kedro.objectives import (
 )
 from daformer_kedro.parallel.process_group import SINGLE_PROCESS, ProcessGroup
 from daformer_kedro.storage.state_file import StateFile
-
-
-@dataclass(frozen=True)
-class LearningSettings:
-    """The sections of the parameters that both phases read."""
-
-    training: TrainingConfig
-    losses: LossesConfig
-    augmentation: AugmentationConfig
-    preprocessing: PreprocessingConfig
-    seed: int
 
 
 def train_task(
@@ -237,7 +210,7 @@ def _fit(
     # The compiler counts how products are rounded among the kinds of input.
     rounding = partial(rounding_to_tf32, training.precision == "tf32")
     with rounding():
-        is_compiled = _accelerate(phase, model, teacher, training, data, batch_size)
+        is_compiled = accelerate(phase, model, teacher, training, data, batch_size)
     optimiser = make_optimiser(
         model.parameters(),
         scaled_learning_rate(learning_rate, phase.batch_size),
@@ -247,7 +220,7 @@ def _fit(
     schedule = None
     if follows_schedule:
         schedule = make_schedule(optimiser, training, phase.epochs)
-    generator = _generator(data, settings, phase)
+    generator = phase_generator(data, settings, phase)
     trainer = Trainer(
         phase,
         model,
@@ -258,92 +231,13 @@ def _fit(
         group=group,
         teacher=teacher,
         augmentation=make_augmentation(data, settings),
-        mixing=_mixing(model, settings),
+        mixing=make_mixing(model, settings),
         generator=generator,
-        host_generator=_host_generator(generator, settings, phase),
-        stopping=_stopping(settings, validation, group),
+        host_generator=phase_host_generator(generator, settings, phase),
+        stopping=make_stopping(settings, validation, group),
     )
     interval = SaveInterval(training.save_every, training.save_minutes)
     name = f"task {phase.task}, {phase.name}"
     counted = counted_compilations(name) if is_compiled else nullcontext()
     with counted, rounding():
         return trainer.run(state, interval)
-
-
-def _stopping(
-    settings: LearningSettings, validation: TaskImages | None, group: ProcessGroup
-) -> Stopping:
-    training = settings.training
-    if training.patience is not None and validation is None:
-        raise ValueError(
-            f"validation = None: training.patience = {training.patience} needs "
-            "validation images"
-        )
-    return Stopping(
-        training.patience,
-        training.max_minutes,
-        None if validation is None else Validation(validation, settings.preprocessing),
-        group,
-    )
-
-
-def _accelerate(
-    phase: PhaseConfig,
-    model: DAFormer,
-    teacher: DAFormer | None,
-    training: TrainingConfig,
-    data: TaskImages,
-    batch_size: int,
-) -> bool:
-    """Compile where that is wanted and works; return whether the model is compiled."""
-    num_steps = phase.epochs * max(1, len(data.targets) // phase.batch_size)
-    wanted = wants_compilation(training.compile, data.device)
-    if not (wanted and pays_off(num_steps)):
-        return False
-    context = autocast(data.device, phase.precision)
-    if not compile_parts(model, batch_size, context):
-        return False
-    if teacher is not None:
-        compile_parts(teacher, batch_size, context, trains=False)
-    return True
-
-
-def _generator(
-    data: TaskImages, settings: LearningSettings, phase: PhaseConfig
-) -> torch.Generator:
-    return make_generator(settings.seed, phase.task, phase.name, data.device)
-
-
-def _host_generator(
-    generator: torch.Generator, settings: LearningSettings, phase: PhaseConfig
-) -> torch.Generator:
-    if generator.device.type == "cpu":
-        return generator
-    return make_generator(settings.seed, phase.task, f"{phase.name} on the host")
-
-
-def make_augmentation(
-    data: TaskImages, settings: LearningSettings
-) -> Augmentation | TokensAsTheyAre:
-    """Make what turns the images of a phase into what the model takes."""
-    config = settings.augmentation
-    if data.is_embedded:
-        return TokensAsTheyAre()
-    if isinstance(data.images, FileImages):
-        # Whoever decodes a file crops it, at its full resolution.
-        config = replace(config, random_resized_crop=None)
-    return Augmentation(
-        config,
-        image_size=data.image_size,
-        preprocessing=settings.preprocessing,
-        device=data.device,
-    )
-
-
-def _mixing(model: DAFormer, settings: LearningSettings) -> Mixing:
-    return Mixing(
-        settings.augmentation.mixup_alpha,
-        settings.augmentation.cutmix_alpha,
-        num_classes=model.num_classes,
-        smoothing=settings.losses.classification.label_smoothing,
-    )

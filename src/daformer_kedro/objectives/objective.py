@@ -73,7 +73,7 @@ class Objective:
         return Terms(names, total=weighted.sum())
 
     def _on_device(self, factors: tuple[float, ...], terms: Tensor) -> Tensor:
-        """Return the factors beside the terms, copied there once."""
+        """Return the factors on the device of the terms, copied there once."""
         if factors != self._factors or self._tensor is None:
             self._factors = factors
             self._tensor = torch.stack([terms.new_full((), f) for f in factors])

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from daformer_kedro.config import EvaluationConfig, PreprocessingConfig, validated
+from daformer_kedro.config import EvaluationConfig, PreprocessingConfig
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.extraction import extract
 from daformer_kedro.learning.task_images import select_images
@@ -35,7 +35,7 @@ class Extractor:
 
     @classmethod
     def of(
-        cls, checkpoint: Checkpoint, evaluation: dict[str, Any], device: str
+        cls, checkpoint: Checkpoint, evaluation: EvaluationConfig, device: str
     ) -> Extractor:
         """Build the network.
 
@@ -44,9 +44,8 @@ class Extractor:
             evaluation: the section of the parameters.
             device: ``training.device``.
         """
-        batch_size = validated(EvaluationConfig, evaluation, "evaluation").batch_size
         model = checkpoint.build(resolve_device(device))
-        return cls(model, checkpoint.preprocessing, batch_size)
+        return cls(model, checkpoint.preprocessing, evaluation.batch_size)
 
     def extract(
         self,

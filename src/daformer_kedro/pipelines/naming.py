@@ -3,7 +3,10 @@
 STUDY = "study"
 """Pipeline that searches for settings."""
 
-STANDALONE = frozenset({"comparison", "export", "inference", STUDY})
+MONITOR = "monitor"
+"""Pipeline that watches a model in use."""
+
+STANDALONE = frozenset({"comparison", "export", "inference", MONITOR, STUDY})
 """Pipelines that are no part of a run: they use finished ones."""
 
 READS_SOURCE_FILES = "source_files"
@@ -25,6 +28,9 @@ CONFIDENCE = "confidence"
 RESULTS = "results"
 REPORT = "report"
 STUDY_RESULT = "study_result"
+MONITOR_SUMMARY = "monitor_summary"
+DAYS_DIFFER = "days_differ"
+"""Whether a day differs; not stored, the exit status is made of it."""
 INFERENCE_TABLE = "inference_table"
 EXPORTED_MODEL = "exported_model"
 
@@ -32,7 +38,7 @@ EXPORTED_MODEL = "exported_model"
 SAMPLES = "samples"
 CHECKPOINT = "checkpoint"
 STATISTICS = "statistics"
-MODEL_COMPANIONS = ("calibration", "known_images", "model_facts")
+MODEL_COMPANIONS = ("calibration", "known_images", "reference", "model_facts")
 """Files next to the last checkpoint of a finished model."""
 ATTACHED = (
     "metrics",

@@ -22,8 +22,9 @@ _SCRIPT = """#!/bin/bash
 # Time, GPUs and partition are for the command line:
 #   sbatch --time=4:00:00 --gres=gpu:1 THIS_FILE
 # When a job's time is nearly up, its run stops, keeps what it has finished, and the job
-# is queued again; there the run resumes. scancel stops it for good, and Slurm itself
-# queues it again where it is preempted or its machine fails.
+# is queued again; there the run resumes. Slurm itself queues it again where it is
+# preempted or its machine fails. scancel stops it for good; to go on after that, write
+# this script again with what is missing, and submit it.
 
 case "$SLURM_ARRAY_TASK_ID" in
 {cases}

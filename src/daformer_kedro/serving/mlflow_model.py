@@ -16,6 +16,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.serving.classifier import Classifier
+from daformer_kedro.serving.request_log import RequestLog
 from daformer_kedro.serving.requests import decode_images
 from daformer_kedro.serving.served_model import read_model
 
@@ -26,7 +27,10 @@ class DAFormerModel(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Build the network from the model's artifacts, which lie in one folder."""
         folder = Path(context.artifacts["checkpoint"]).parent
-        self._classifier = Classifier(read_model(folder, folder.parent.name))
+        model = read_model(folder, folder.parent.name)
+        self._classifier = Classifier(model)
+        name = str(model.metadata.get("run_key", model.name))
+        self._log = RequestLog.from_environment(name)
 
     # No hint on model_input: MLflow would take it for a schema.
     def predict(  # type: ignore[no-untyped-def]
@@ -52,9 +56,12 @@ class DAFormerModel(PythonModel):
         """
         try:
             pixels = decode_images(self._classifier, model_input)
-            table = self._classifier.classify(pixels)
+            answers = self._classifier.answer(pixels)
         except InputError as error:
             raise MlflowException(str(error), error_code=BAD_REQUEST) from error
+        table = self._classifier.table(answers)
+        if self._log is not None:
+            self._log.append(table, answers.embeddings)
         # Missing values as None: JSON has no other.
         plain = table.astype(object).where(table.notna(), None)
         plain.insert(0, "class_name", plain["class_1"])

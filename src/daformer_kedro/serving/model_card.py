@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from daformer_kedro.evaluation.comparison import method_name
+from daformer_kedro.evaluation.repeats import method_name
 from daformer_kedro.evaluation.split import is_on_validation
 from daformer_kedro.evaluation.templates import render_template
 from daformer_kedro.model.encoders import ENCODERS

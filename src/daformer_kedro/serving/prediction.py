@@ -18,6 +18,8 @@ from daformer_kedro.serving.classifier import COLUMNS, Classifier, typed
 from daformer_kedro.serving.image_paths import shown
 
 TABLE_COLUMNS = ("image", *COLUMNS, "error")
+EMBEDDING = "embedding"
+"""Column of the embedding of an image, (E,) float16; empty where it has none."""
 _MOST_THREADS = 4  # each may hold an image of hundreds of megapixels
 
 _View = NDArray[np.uint8] | str
@@ -29,6 +31,8 @@ def predict_files(
     paths: Sequence[Path],
     batch_size: int = 64,
     on_batch: Callable[[int], None] | None = None,
+    *,
+    with_embeddings: bool = False,
 ) -> pd.DataFrame:
     """Classify files of any mode and size.
 
@@ -39,6 +43,7 @@ def predict_files(
         paths: the files.
         batch_size: images at a time, at most.
         on_batch: called after each batch with the number of its files.
+        with_embeddings: whether to add the column :data:`EMBEDDING`.
 
     Returns:
         :data:`TABLE_COLUMNS`, one row per file, in order. Where a file cannot be read,
@@ -50,7 +55,7 @@ def predict_files(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
         for batch, views in _views(classifier, paths, batch_size):
-            tables.append(_rows(classifier, batch, views))
+            tables.append(_rows(classifier, batch, views, with_embeddings))
             if on_batch is not None:
                 on_batch(len(batch))
     return pd.concat(tables, ignore_index=True)
@@ -79,7 +84,10 @@ def _views(
 
 
 def _rows(
-    classifier: Classifier, paths: Sequence[Path], views: list[_View]
+    classifier: Classifier,
+    paths: Sequence[Path],
+    views: list[_View],
+    with_embeddings: bool,
 ) -> pd.DataFrame:
     readable = [row for row, view in enumerate(views) if not isinstance(view, str)]
     table = pd.DataFrame(
@@ -93,7 +101,12 @@ def _rows(
     )
     if readable:
         pixels = np.stack([views[row] for row in readable])
-        answers = classifier.classify(pixels, batch_size=len(readable))
-        answers.index = pd.Index(readable)
-        table = table.join(answers)
-    return typed(table)[list(TABLE_COLUMNS)]
+        answers = classifier.answer(pixels, batch_size=len(readable))
+        answered = classifier.table(answers)
+        if with_embeddings:
+            answered[EMBEDDING] = list(answers.embeddings.half().numpy())
+        answered.index = pd.Index(readable)
+        table = table.join(answered)
+    if not with_embeddings:
+        return typed(table)[list(TABLE_COLUMNS)]
+    return typed(table).reindex(columns=[*TABLE_COLUMNS, EMBEDDING])

@@ -19,10 +19,12 @@ from daformer_kedro.evaluation.calibration import Calibration
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.model.checkpoint_file import read_checkpoint
 from daformer_kedro.serving.exemplar_bank import ExemplarBank
+from daformer_kedro.serving.reference import Reference
 
 CHECKPOINT = "checkpoint.safetensors"
 CALIBRATION = "calibration.json"
 EXEMPLAR_BANK = "known_images.safetensors"  # a name that older models have too
+REFERENCE = "reference.safetensors"
 METADATA = "model_facts.json"
 
 
@@ -36,6 +38,8 @@ class ServedModel:
         calibration: from logits to probabilities; the identity where it is not known.
         threshold: out-of-distribution score above which an image counts as unknown.
         bank: exemplars or class means to compare with; ``None`` where not known.
+        reference: answers for the images it was tested on, to compare a stream with;
+            ``None`` in models of earlier versions.
         metadata: how it was made and how good it is, for the model card; may be empty.
         origin: in a few words, where it was found.
         made: when its last task was learnt; ``None`` where that is not known.
@@ -46,6 +50,7 @@ class ServedModel:
     calibration: Calibration = field(default_factory=Calibration)
     threshold: float | None = None
     bank: ExemplarBank | None = None
+    reference: Reference | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     origin: str = ""
     made: datetime | None = None
@@ -78,13 +83,14 @@ def read_model(
         InputError: a file is damaged, or the checkpoint is missing.
     """
     calibration = _read_json(folder / CALIBRATION)
-    bank = folder / EXEMPLAR_BANK
+    bank, reference = folder / EXEMPLAR_BANK, folder / REFERENCE
     return ServedModel(
         name=name,
         checkpoint=read_checkpoint(folder / CHECKPOINT),
         calibration=Calibration.from_json(calibration),
         threshold=calibration.get("unknown_threshold"),
         bank=ExemplarBank.read(bank) if bank.exists() else None,
+        reference=Reference.read(reference) if reference.exists() else None,
         metadata=_read_json(folder / METADATA),
         origin=origin,
         made=made,

@@ -142,7 +142,7 @@ class ObjectStore:
 
     def _fault(self, verb: str, target: Path, error: Exception) -> InputError:
         # Clients of object stores raise exceptions of many packages.
-        said = " ".join(str(error).split()) or type(error).__name__
+        said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         return InputError(
             f"{self._where}: cannot {verb} {self._remote(target)}: {said}. What is "
             "here is kept, and the same command goes on from it"

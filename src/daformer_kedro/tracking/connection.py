@@ -7,6 +7,7 @@ import os
 import time
 import warnings
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,11 @@ from pydantic import ValidationError
 from daformer_kedro.errors import InputError
 from daformer_kedro.run_state import RunState
 from daformer_kedro.storage.lock import Lock
+from daformer_kedro.tracking.database import (
+    database_file,
+    is_unfinished,
+    make_database,
+)
 from daformer_kedro.tracking.retry_queue import RetryQueue
 from daformer_kedro.usage import UsageError
 
@@ -27,6 +33,7 @@ with warnings.catch_warnings():
     from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
 
 _PATIENCE = 120.0  # seconds; on a busy machine MLflow takes many to make its database
+_LONGEST_SETUP = 60.0  # seconds that another machine may take
 _DEFAULTS = {
     # MLflow's own are 7 attempts, which take four minutes for each call.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -60,13 +67,17 @@ def connect(context: Any, state: RunState, queue: RetryQueue) -> str:
         config.server.mlflow_tracking_uri = mlflow.get_tracking_uri()
         return str(active.info.experiment_id)
     found: list[Experiment] = []
-    lock = Lock(_lock_path(config.server.mlflow_tracking_uri, state), "MLflow")
+    file = database_file(config.server.mlflow_tracking_uri, state.project)
+    path = (
+        file.with_name(f"{file.name}.lock") if file else state.journal / "mlflow.lock"
+    )
+    lock = Lock(path, "MLflow")
     # MLflow cannot make its tables for two processes at once. A lock that cannot be
     # acquired must not cost the log: without it, making them is tried too.
     with suppress(InputError):
         lock.acquire(patience=_PATIENCE)
     try:
-        queue.attempt(lambda: found.append(_experiment(config, context)))
+        queue.attempt(lambda: found.append(_experiment(config, context, file)))
     finally:
         lock.release()
     if not found:
@@ -112,29 +123,42 @@ def _settings(values: dict[str, Any]) -> KedroMlflowConfig:
         raise UsageError("\n".join(["conf/*/mlflow.yml:", *faults])) from error
 
 
-def _experiment(config: KedroMlflowConfig, context: Any) -> Experiment:
+def _experiment(
+    config: KedroMlflowConfig, context: Any, file: Path | None
+) -> Experiment:
     """Make the database and the experiment where they are not there yet."""
+    if file is not None:
+        make_database(file)
     try:
-        config.setup(context)
-    except Exception:
-        # Another machine may have been making them at the same moment.
-        time.sleep(1.0)
-        config.setup(context)
+        _set_up(config, context)
+    except Exception as error:
+        if file is None or not is_unfinished(file):
+            raise
+        raise InputError(
+            f"{file} is unfinished: the process that made it was killed. It "
+            "holds no run; remove it, and the next run makes another"
+        ) from error
     found = MlflowClient().get_experiment_by_name(config.tracking.experiment.name)
     if found is None:
         raise MlflowException("the experiment could not be made")
     return found
 
 
-def _lock_path(uri: str | None, state: RunState) -> Path:
-    """Return the lock of a run log: next to a database file, else in the project."""
-    from sqlalchemy.engine import make_url  # not needed to list pipelines
-    from sqlalchemy.exc import ArgumentError
+def _set_up(config: KedroMlflowConfig, context: Any) -> None:
+    """Have kedro-mlflow do it, which another machine may do at the same moment.
 
-    try:
-        url = make_url(uri or "")
-    except ArgumentError:
-        url = None
-    if url is not None and url.get_backend_name() == "sqlite" and url.database:
-        return Path(state.project, f"{url.database}.lock")
-    return state.journal / "mlflow.lock"
+    A database like PostgreSQL then says that a table is there already, until the other
+    has made all of them.
+    """
+    from sqlalchemy.exc import IntegrityError, ProgrammingError  # not to list pipelines
+
+    end = time.monotonic() + _LONGEST_SETUP
+    for attempt in count():
+        try:
+            config.setup(context)
+            return
+        except Exception as error:
+            is_there = isinstance(error, IntegrityError | ProgrammingError)
+            if attempt and not (is_there and time.monotonic() < end):
+                raise
+            time.sleep(1.0)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 from typing import Any
 
+from daformer_kedro.config.monitor_section import TESTS
 from daformer_kedro.learning.progress import EpochRecord
 from daformer_kedro.pipelines.naming import task_name
 
@@ -57,3 +59,33 @@ def confidence_steps(confidence: Mapping[str, Any]) -> Steps:
         for found in unknown["after_task"]
     ]
     return [(0, summary), *series]
+
+
+def monitor_steps(summary: Mapping[str, Any]) -> Steps:
+    """Return what was measured by day, with the days since the first as steps."""
+    first = date.fromisoformat(summary["days"][0]["day"])
+    total = {
+        "num_days_that_differ": summary["num_days_that_differ"],
+        "num_days_tested": summary["num_days_tested"],
+    }
+    by_day = [
+        (
+            (date.fromisoformat(day["day"]) - first).days,
+            {name: day[name] for name in _OF_A_DAY},
+        )
+        for day in summary["days"]
+    ]
+    return [(0, total), *by_day]
+
+
+_OF_A_DAY = (
+    "num_images",
+    "share_unknown",
+    "expected_unknown",
+    "confidence_mean",
+    "training_mix_distance",
+    "reference_mix_distance",
+    "accuracy",
+    "expected_accuracy",
+    *(f"adjusted_{test}" for test in TESTS),
+)

@@ -6,12 +6,14 @@ import os
 import re
 from typing import Any
 
+import mlflow
 from kedro.framework.hooks import hook_impl
+from kedro.pipeline.node import Node
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from daformer_kedro.config.run import study_key
-from daformer_kedro.pipelines.naming import STUDY
+from daformer_kedro.pipelines.naming import MONITOR, STUDY
 from daformer_kedro.reuse.differences import leaves
 from daformer_kedro.reuse.hooks import ReuseHooks
 from daformer_kedro.reuse.runner import RunInterrupted, this_command
@@ -19,6 +21,7 @@ from daformer_kedro.run_state import StateHooks
 from daformer_kedro.storage.processes import is_dead
 from daformer_kedro.tracking.client import TrackingClient
 from daformer_kedro.tracking.connection import connect
+from daformer_kedro.tracking.monitor_runs import monitor_experiment, monitor_tags
 from daformer_kedro.tracking.run_metadata import (
     PROCESS_TAG,
     PROJECT_TAG,
@@ -66,42 +69,34 @@ class ParentRunHooks(StateHooks):
         That is where something is computed, and where an interrupted run is resumed:
         it may have ended after its last result and before its log.
         """
+        names = run_params.get("pipeline_names") or ["__default__"]
+        if names == [MONITOR]:
+            self._client.experiment = self._monitor_experiment()
         if not self._client.experiment:
             return
         self._client.queue.attempt(self._close_orphans)
         plan = self._reuse.plan
         if plan is not None and plan.is_all_reused and plan.mode != "resumed":
             return
-        names = run_params.get("pipeline_names") or ["__default__"]
         if set(names) <= set(self._tracking.disable_tracking.pipelines):
             return
-        name = self._tracking.run.name or "+".join(names)
-        tags = settings_tags(self.state) | metadata_tags(self.state.config)
+        name, tags, run_id = self._describe(names)
         given = {**run_params, "kedro_command": this_command()}
         given["runner"] = _OBJECT.sub(r"\1", str(run_params.get("runner")))
         tags |= {name: str(v)[:_LONGEST_TAG] for name, v in given.items() if v}
         tags |= _place_of_trial()
-        run_id = self._tracking.run.id
-        if names == [STUDY]:
-            key = study_key(self.state.config)
-            name, tags = (
-                f"study {self.state.config.study.name}",
-                tags | {STUDY_TAG: key},
-            )
-            run_id = run_id or self._earlier(key)
         self._client.open_parent(name, tags, run_id)
         if plan is not None:
             plan.recorder.mlflow_runs = self._client.runs
 
     @hook_impl
-    def before_node_run(self, inputs: dict[str, Any]) -> None:
-        """Log the parameters that the node reads."""
-        given = {
-            name.removeprefix(_PARAMS): value
-            for name, value in inputs.items()
-            if name.startswith(_PARAMS) or name == "parameters"
-        }
-        self._client.log_params(dict(leaves(given)))
+    def before_node_run(self, node: Node) -> None:
+        """Log the parameters that the node reads, as they were given."""
+        read = tuple(f"{i[len(_PARAMS) :]}." for i in node.inputs if _PARAMS in i)
+        given = leaves(self.state.parameters)
+        self._client.log_params(
+            {name: value for name, value in given if f"{name}.".startswith(read)}
+        )
 
     @hook_impl
     def after_pipeline_run(self) -> None:
@@ -112,6 +107,28 @@ class ParentRunHooks(StateHooks):
     def on_pipeline_error(self, error: Exception) -> None:
         """Close the runs as failed, or as killed after an interruption."""
         self._close("KILLED" if isinstance(error, RunInterrupted) else "FAILED")
+
+    def _describe(self, names: list[str]) -> tuple[str, dict[str, str], str | None]:
+        """Return a run's name and tags, and the id of one to continue, if any."""
+        run_id: str | None = self._tracking.run.id
+        if names == [MONITOR]:
+            return MONITOR, monitor_tags(self.state), run_id
+        name = self._tracking.run.name or "+".join(names)
+        tags = settings_tags(self.state) | metadata_tags(self.state.config)
+        if names == [STUDY]:
+            key = study_key(self.state.config)
+            name, tags = (
+                f"study {self.state.config.study.name}",
+                tags | {STUDY_TAG: key},
+            )
+            run_id = run_id or self._earlier(key)
+        return name, tags, run_id
+
+    def _monitor_experiment(self) -> str:
+        """Return the experiment of runs that watch; one that is active stays."""
+        if not self._client.experiment or mlflow.active_run() is not None:
+            return self._client.experiment
+        return monitor_experiment(self.state, self._tracking, self._client.queue)
 
     def _earlier(self, study: str) -> str | None:
         """Return the run of a study that was interrupted, to continue it."""

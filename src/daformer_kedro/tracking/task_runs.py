@@ -16,6 +16,7 @@ from daformer_kedro.pipelines.naming import (
     EVALUATION,
     IMAGES,
     METRICS,
+    MONITOR_SUMMARY,
     SAMPLES,
     STUDY_RESULT,
     SUMMARISE,
@@ -28,9 +29,11 @@ from daformer_kedro.tracking.client import TrackingClient
 from daformer_kedro.tracking.metrics import (
     confidence_steps,
     epoch_steps,
+    monitor_steps,
     run_steps,
     task_steps,
 )
+from daformer_kedro.tracking.monitor_runs import summary_tags
 from daformer_kedro.tracking.run_metadata import (
     image_inputs,
     settings_tags,
@@ -92,6 +95,9 @@ class TaskRunHooks(StateHooks):
             found = outputs[STUDY_RESULT]
             values = {"best_value": found["value"], "num_trials": found["num_trials"]}
             self._client.log_metrics(None, [(0, values)])
+        if MONITOR_SUMMARY in outputs:
+            self._client.log_metrics(None, monitor_steps(outputs[MONITOR_SUMMARY]))
+            self._client.set_tags(summary_tags(outputs[MONITOR_SUMMARY]))
         if CONFIDENCE in outputs:
             self._client.log_metrics(None, confidence_steps(outputs[CONFIDENCE]))
 

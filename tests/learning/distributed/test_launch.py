@@ -23,8 +23,8 @@ from daformer_kedro.learning.distributed.elastic import RanksFailedError
 from daformer_kedro.learning.distributed.job import JobFolder
 from daformer_kedro.learning.distributed.launch import check_launch, run_phase
 from daformer_kedro.learning.distributed.rank import run_rank
+from daformer_kedro.learning.epoch_totals import DivergenceError
 from daformer_kedro.learning.progress import EpochRecord, observed_by
-from daformer_kedro.learning.trainer import DivergenceError
 from daformer_kedro.learning.training import train_task
 from daformer_kedro.storage.state_file import StateFile
 

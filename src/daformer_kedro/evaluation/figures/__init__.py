@@ -15,6 +15,7 @@ from daformer_kedro.evaluation.figures.forgetting import forgetting_figure
 from daformer_kedro.evaluation.figures.incremental_accuracy import (
     incremental_accuracy_figure,
 )
+from daformer_kedro.evaluation.figures.monitoring import monitoring_figure
 from daformer_kedro.evaluation.figures.neighbourhood import (
     neighbourhood_preservation_figure,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "figure_to_png",
     "forgetting_figure",
     "incremental_accuracy_figure",
+    "monitoring_figure",
     "neighbourhood_preservation_figure",
     "study_figure",
     "training_curves_figure",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 
 from daformer_kedro.evaluation.figures import style
 from daformer_kedro.evaluation.figures.incremental_accuracy import (
@@ -13,7 +12,7 @@ from daformer_kedro.evaluation.figures.incremental_accuracy import (
 
 
 def comparison_figure(curves: pd.DataFrame, published: pd.DataFrame) -> Figure:
-    """Mean accuracy after each task with a band of one deviation either way.
+    """Mean accuracy after each task, with its interval where there are several runs.
 
     Args:
         curves: see :func:`daformer_kedro.evaluation.comparison.mean_curves`.
@@ -21,12 +20,12 @@ def comparison_figure(curves: pd.DataFrame, published: pd.DataFrame) -> Figure:
             :func:`daformer_kedro.evaluation.comparison.compare`; those that differ in
             tasks, memory or otherwise get a star.
     """
-    means, deviations = {}, {}
+    means, intervals = {}, {}
     for (method, num_runs), rows in curves.groupby(["method", "num_runs"], sort=False):
         label = f"{method}, {num_runs} {'run' if num_runs == 1 else 'runs'}"
         means[label] = rows["accuracy"].tolist()
-        if rows["deviation"].notna().all():
-            deviations[label] = rows["deviation"].tolist()
+        if rows["low"].notna().all():
+            intervals[label] = (rows["low"].tolist(), rows["high"].tolist())
     first = curves[curves["method"] == curves["method"].iloc[0]]
     starred = published["differs"].astype(str).ne("")
     stars = {True: " *", False: ""}
@@ -42,15 +41,13 @@ def comparison_figure(curves: pd.DataFrame, published: pd.DataFrame) -> Figure:
         means,
         first["num_classes_seen"].tolist(),
         published=None if marks.empty else marks,
-        deviations=deviations,
+        intervals=intervals,
     )
     notes = []
-    if deviations:
-        notes.append("Bands: one sample deviation over the runs either way.")
+    if intervals:
+        notes.append(f"Bands: {style.INTERVALS_OF_MEANS}.")
     if starred.any():
         notes.append("* other memory, tasks or network: see the table.")
     if notes:
-        legend = figure.legends[0]
-        legend.set_title("\n".join(notes), prop=FontProperties(size=style.NOTE_SIZE))
-        legend.set_alignment("left")
+        style.head_legend(figure.legends[0], notes)
     return figure

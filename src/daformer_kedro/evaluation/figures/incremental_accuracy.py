@@ -17,6 +17,8 @@ from daformer_kedro.evaluation.figures.label_placement import spread
 from daformer_kedro.evaluation.figures.plain_text import as_lines
 from daformer_kedro.evaluation.metrics import average_incremental_accuracy
 
+Interval = tuple[Sequence[float], Sequence[float]]
+
 _LINE_INCHES = 0.16
 _LONGEST_LABEL = 80  # characters
 _MANY_POINTS = 20
@@ -36,7 +38,7 @@ def incremental_accuracy_figure(
     num_classes_seen: Sequence[int],
     published: pd.DataFrame | None = None,
     joint: float | None = None,
-    deviations: Mapping[str, Sequence[float]] | None = None,
+    intervals: Mapping[str, Interval] | None = None,
     images: str = "test",
 ) -> Figure:
     """Curves of our runs, and dashes for results of which only the end is known.
@@ -52,8 +54,8 @@ def incremental_accuracy_figure(
             ``last_top1`` are left out.
         joint: last accuracy of our joint training, whose last task trains on
             all images of all classes, a fraction of 1.
-        deviations: for labels among the curves, the deviation over repeats after each
-            task, as fractions of 1; drawn as a band.
+        intervals: for labels among the curves, both ends of the mean's interval after
+            each task, as fractions of 1; drawn as a band.
         images: kind of images that the curves are measured on.
 
     Raises:
@@ -73,7 +75,7 @@ def incremental_accuracy_figure(
     )
     style.draw_grid(axes)
     lines = _draw_curves(axes, curves, num_classes_seen)
-    _draw_bands(axes, curves, num_classes_seen, deviations or {})
+    _draw_bands(axes, curves, num_classes_seen, intervals or {})
     _set_limits(axes, curves, num_classes_seen, marks)
     _draw_marks(axes, marks, height - 1.1)
     if published is not None and not published.empty:
@@ -152,18 +154,15 @@ def _draw_bands(
     axes: Axes,
     curves: Mapping[str, Sequence[float]],
     num_classes_seen: Sequence[int],
-    deviations: Mapping[str, Sequence[float]],
+    intervals: Mapping[str, Interval],
 ) -> None:
-    """One deviation either way of a mean."""
     for index, (label, values) in enumerate(curves.items()):
-        if label in deviations:
-            mean, deviation = (
-                style.to_percent(numbers) for numbers in (values, deviations[label])
-            )
+        if label in intervals:
+            low, high = map(style.to_percent, intervals[label])
             axes.fill_between(
                 num_classes_seen[: len(values)],
-                mean - deviation,
-                mean + deviation,
+                low,
+                high,
                 color=style.COLOURS[index % len(style.COLOURS)],
                 alpha=0.18,
                 linewidth=0,

@@ -11,8 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.legend import Legend
 from numpy.typing import NDArray
 
 from daformer_kedro.evaluation.figures.plain_text import PlainFigure
@@ -30,6 +32,8 @@ TITLE_SIZE = 11
 LABEL_SIZE = 9.5
 TICK_SIZE = 8.5
 NOTE_SIZE = 8
+
+INTERVALS_OF_MEANS = "95 % intervals of the mean over the runs (Student's t)"
 
 _MANY_TICKS = 12
 _MARGIN_INCHES = 0.1
@@ -95,6 +99,12 @@ def write_note(axes: Axes, text: str) -> None:
         fontsize=LABEL_SIZE,
         color=MUTED,
     )
+
+
+def head_legend(legend: Legend, notes: Sequence[str]) -> None:
+    """Write what holds for all of a legend above it, one note a line."""
+    legend.set_title("\n".join(notes), prop=FontProperties(size=NOTE_SIZE))
+    legend.set_alignment("left")
 
 
 def tick_positions(count: int, most: int = _MANY_TICKS) -> list[int]:

@@ -21,13 +21,10 @@ from daformer_kedro.config import (
     validated,
 )
 from daformer_kedro.config.run import LossesConfig
+from daformer_kedro.learning.phase import LearningSettings
 from daformer_kedro.learning.progress import EpochRecord
 from daformer_kedro.learning.task_images import TaskImages
-from daformer_kedro.learning.training import (
-    LearningSettings,
-    finetune_on_memory,
-    train_task,
-)
+from daformer_kedro.learning.training import finetune_on_memory, train_task
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.storage.atomic_files import replace_atomically, temporary_sibling

@@ -15,9 +15,9 @@ from daformer_kedro.learning.distributed import elastic, on_ray
 from daformer_kedro.learning.distributed.job import Job, JobFolder, PhaseFunction
 from daformer_kedro.learning.distributed.messages import Receiver
 from daformer_kedro.learning.distributed.rank import ERRORS
+from daformer_kedro.learning.phase import LearningSettings
 from daformer_kedro.learning.progress import EpochRecord
 from daformer_kedro.learning.task_images import TaskImages
-from daformer_kedro.learning.training import LearningSettings
 from daformer_kedro.model import DAFormer
 from daformer_kedro.storage.atomic_files import temporary_sibling
 from daformer_kedro.storage.state_file import StateFile

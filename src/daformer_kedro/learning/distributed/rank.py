@@ -15,11 +15,9 @@ from daformer_kedro.errors import InputError
 from daformer_kedro.learning.devices import rank_device
 from daformer_kedro.learning.distributed.job import PHASES, Job, JobFolder
 from daformer_kedro.learning.distributed.messages import Sender
+from daformer_kedro.learning.epoch_totals import DivergenceError
 from daformer_kedro.learning.progress import EpochRecord, observed_by
 from daformer_kedro.learning.task_images import TaskImages
-from daformer_kedro.learning.trainer import (
-    DivergenceError,
-)
 from daformer_kedro.model import DAFormer
 from daformer_kedro.parallel.process_group import DistributedGroup, RanksDisagreeError
 from daformer_kedro.storage.state_file import StateFile

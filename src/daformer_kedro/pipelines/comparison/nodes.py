@@ -50,7 +50,7 @@ def average_runs_node(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw_comparison_node(curves: pd.DataFrame, table: pd.DataFrame) -> Figure:
-    """Draw mean accuracy after each task with its deviation, and published results."""
+    """Draw mean accuracy after each task with its interval, and published results."""
     from daformer_kedro.evaluation import figures
 
     table = as_compared(table)

@@ -5,18 +5,22 @@ In a module of their own, so that a change of calibration evaluates nothing agai
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from daformer_kedro.config import EvaluationConfig
 from daformer_kedro.config.run import Config, result_settings, run_key, run_name
 from daformer_kedro.evaluation.calibration import (
     Calibration,
     expected_calibration_error,
 )
+from daformer_kedro.evaluation.monitoring.observations import Observations
 from daformer_kedro.evaluation.out_of_distribution import measure_detection
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
@@ -30,25 +34,27 @@ from daformer_kedro.serving.exemplar_bank import (
     best_exemplars,
     choose_examples,
 )
-
-Parameters = dict[str, Any]
+from daformer_kedro.serving.reference import Reference
 
 
 def calibrate_node(
     images: Images,
     samples: pd.DataFrame,
     checkpoint: Checkpoint,
-    evaluation: Parameters,
+    evaluation: EvaluationConfig,
     device: str,
     exemplars: pd.DataFrame | None = None,
     embedded: EmbeddedImages | None = None,
     held_out: dict[str, Tensor] | None = None,
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Calibrate probabilities, and make the bank that images are compared with.
+    **earlier_samples: pd.DataFrame,
+) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]:
+    """Calibrate probabilities, and keep what images are compared with.
 
-    Both come of the rehearsal memory, or of what a method in closed form keeps; where
-    validation images are set aside, the calibration is fitted on those. Test images
-    measure it; nothing is fitted on them.
+    Calibration and exemplar bank come of the rehearsal memory, or of what a method in
+    closed form keeps; where validation images are set aside, the calibration is fitted
+    on those. Test images measure it; nothing is fitted on them. The answers for them
+    are the reference of streams of later images. ``earlier_samples`` are those of the
+    other tasks, whose training images are counted.
     """
     extractor = Extractor.of(checkpoint, evaluation, device)
     sizes = extractor.model.task_sizes
@@ -58,7 +64,8 @@ def calibrate_node(
     )
     calibration = known.calibration(sizes)
     tests = of_split(samples, "test")
-    _, logits = extractor.extract(embedded or images, "test", sample_index(tests))
+    answers = extractor.extract(embedded or images, "test", sample_index(tests))
+    logits = answers[1]
     errors = {"test": _errors(calibration, logits, targets_of(tests), sizes)}
     if len(known.logits):
         errors[known.fitted_on] = _errors(
@@ -79,14 +86,23 @@ def calibrate_node(
         "unknown_score": known.score,
         "unknown_threshold": known.threshold,
     }
-    return about, bank.tensors()
+    reference = Reference(
+        Observations(
+            *_likeliest(calibration.probabilities(logits, sizes)),
+            known.scores(*answers).double().numpy(),
+            answers[0].float().numpy(),
+            targets_of(tests).numpy(),
+        ),
+        _training_counts([samples, *earlier_samples.values()], sum(sizes)),
+    )
+    return about, bank.tensors(), reference.tensors()
 
 
 def measure_unknown_node(
     images: Images,
     samples: pd.DataFrame,
     checkpoint: Checkpoint,
-    evaluation: Parameters,
+    evaluation: EvaluationConfig,
     device: str,
     exemplars: pd.DataFrame | None = None,
     embedded: EmbeddedImages | None = None,
@@ -149,6 +165,21 @@ def _errors(
         when: expected_calibration_error(used.probabilities(logits, sizes), targets)
         for when, used in (("before", Calibration()), ("after", calibration))
     }
+
+
+def _likeliest(
+    probabilities: Tensor,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the likeliest class of each image (N,) and its probability (N,)."""
+    found = probabilities.max(dim=1)
+    return found.indices.numpy(), found.values.double().numpy()
+
+
+def _training_counts(
+    samples: Sequence[pd.DataFrame], num_classes: int
+) -> NDArray[np.int64]:
+    targets = [of_split(table, "train")["target"].to_numpy() for table in samples]
+    return np.bincount(np.concatenate(targets), minlength=num_classes)
 
 
 def _thumbnails(

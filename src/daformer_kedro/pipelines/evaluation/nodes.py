@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
+from pydantic_core import to_jsonable_python
 
-from daformer_kedro.config.run import Config, run_name
-from daformer_kedro.evaluation.comparison import method_name
+from daformer_kedro.config.run import Config, plain_settings, run_name
 from daformer_kedro.evaluation.metrics import summarise
 from daformer_kedro.evaluation.published import published_for
+from daformer_kedro.evaluation.repeats import method_name
 from daformer_kedro.evaluation.report import render_report
 from daformer_kedro.evaluation.split import is_on_validation
 from daformer_kedro.evaluation.summary import summary_table
@@ -128,8 +129,10 @@ def write_report_node(
     ``parts`` are figures (PNG) and sections of the parameters, by name.
     """
     pngs = {name: part for name, part in parts.items() if isinstance(part, bytes)}
-    settings = {name: part for name, part in parts.items() if name not in pngs}
-    config = Config.from_parameters(settings)
+    config = Config.from_parameters(
+        {name: part for name, part in parts.items() if name not in pngs}
+    )
+    settings = to_jsonable_python(plain_settings(config))  # lists, as in YAML
     title = run_name(config)
     if config.training.schedule != "published":
         title += f" – {config.training.schedule} schedule, not the published one"

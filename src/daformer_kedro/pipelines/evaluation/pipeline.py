@@ -139,8 +139,8 @@ def _confidence(tasks: list[str], config: Config) -> list[Node]:
     return [
         node(
             calibrate_node,
-            inputs=inputs(last),
-            outputs=[calibration, f"{last}.known_images"],
+            inputs=inputs(last) | {task: f"{task}.samples" for task in tasks[:-1]},
+            outputs=[calibration, f"{last}.known_images", f"{last}.reference"],
             name="calibrate",
             tags="confidence",
         ),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from daformer_kedro.config import InferenceConfig, validated
+from daformer_kedro.config import InferenceConfig
 from daformer_kedro.errors import InputError
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.serving import Classifier, ServedModel
@@ -17,18 +16,17 @@ from daformer_kedro.serving.prediction import predict_files
 
 
 def predict_images_node(
-    model: ServedModel, inference: dict[str, Any]
+    model: ServedModel, inference: InferenceConfig
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Classify files; the table goes out in two formats."""
-    config = validated(InferenceConfig, inference, "inference")
-    if config.images is None:
+    if inference.images is None:
         raise InputError(
             "inference.images is not set: a file, a folder or a CSV of paths, such as "
             "--params inference.images=photos"
         )
     table = predict_files(
-        Classifier(model, resolve_device(config.device, "inference.device")),
-        find_images(Path(os.path.expanduser(config.images))),
-        config.batch_size,
+        Classifier(model, resolve_device(inference.device, "inference.device")),
+        find_images(Path(os.path.expanduser(inference.images))),
+        inference.batch_size,
     )
     return table, table

@@ -12,7 +12,6 @@ from daformer_kedro.config import (
     EvaluationConfig,
     ModelConfig,
     PreprocessingConfig,
-    validated,
 )
 from daformer_kedro.learning.chunks import encoder_images_at_once
 from daformer_kedro.learning.devices import resolve_device
@@ -32,11 +31,11 @@ def embed_images_node(
     encoder: str,
     encoder_settings: dict[str, Any],
     decoder: str,
-    preprocessing: dict[str, Any],
-    evaluation: dict[str, Any],
+    preprocessing: PreprocessingConfig,
+    evaluation: EvaluationConfig,
     device: str,
     state: StateFile,
-    augmentation: dict[str, Any] | None = None,
+    augmentation: AugmentationConfig | None = None,
     previous: EmbeddedImages | None = None,
 ) -> EmbeddedImages:
     """Run the encoder, which no task changes, over every image.
@@ -54,15 +53,11 @@ def embed_images_node(
         generator=make_generator(_SEED, 0, "weights"),
     )
     network.load_weights()
-    batch_size = validated(EvaluationConfig, evaluation, "evaluation").batch_size
     used = EncoderInUse(
         network.to(place).eval(),
-        validated(PreprocessingConfig, preprocessing, "preprocessing"),
+        preprocessing,
         pool=decoder_class(decoder).reads_mean,
-        batch_size=encoder_images_at_once(network, batch_size, place),
+        batch_size=encoder_images_at_once(network, evaluation.batch_size, place),
         device=place,
     )
-    views = None
-    if augmentation is not None:
-        views = validated(AugmentationConfig, augmentation, "augmentation")
-    return embed_images(images, used, state, previous, views)
+    return embed_images(images, used, state, previous, augmentation)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from daformer_kedro.config import ScenarioConfig, SourceConfig, validated
+from daformer_kedro.config import ScenarioConfig, SourceConfig
 from daformer_kedro.scenario.class_order import resolve_class_order
 from daformer_kedro.scenario.image_files import ImageFiles, LeftOut
 from daformer_kedro.scenario.images import ImageArrays, Images
@@ -17,15 +17,15 @@ from daformer_kedro.scenario.sources import index_source, read_source
 from daformer_kedro.scenario.tasks import Scenario, resolve_task_sizes, split_tasks
 
 
-def read_images_node(source: dict[str, Any]) -> ImageArrays:
+def read_images_node(source: SourceConfig) -> ImageArrays:
     """Read the source's images and labels, whatever the layout."""
-    images = read_source(validated(SourceConfig, source, "source"))
+    images = read_source(source)
     assert isinstance(images, ImageArrays)
     return images
 
 
 def index_images_node(
-    source: dict[str, Any],
+    source: SourceConfig,
     image_size: int | None,
     resize: int | None,
     stream: list[str] | None,
@@ -33,7 +33,7 @@ def index_images_node(
 ) -> tuple[ImageFiles, dict[str, Any]]:
     """List images that stay files, and the files that are left out."""
     images, left_out = index_source(
-        validated(SourceConfig, source, "source"),
+        source,
         image_size=image_size,
         resize=resize,
         stream=None if stream is None else tuple(stream),
@@ -57,13 +57,12 @@ def list_skipped_node(left_out: dict[str, Any]) -> pd.DataFrame:
 
 
 def order_classes_node(
-    images: Images, source: dict[str, Any], scenario: dict[str, Any], seed: int
+    images: Images, source: SourceConfig, scenario: ScenarioConfig, seed: int
 ) -> dict[str, Any]:
     """Decide in which order classes arrive, and how many with each task."""
-    config = validated(ScenarioConfig, scenario, "scenario")
     class_order = resolve_class_order(
-        config.class_order,
-        source_name=source["name"],
+        scenario.class_order,
+        source_name=source.name,
         num_classes=images.num_classes,
         seed=seed,
     )
@@ -71,7 +70,7 @@ def order_classes_node(
         class_order=class_order,
         task_sizes=_arrived(images)
         or resolve_task_sizes(
-            images.num_classes, config.initial_increment, config.increment
+            images.num_classes, scenario.initial_increment, scenario.increment
         ),
         class_names=tuple(images.class_names[label] for label in class_order),
     ).to_json()

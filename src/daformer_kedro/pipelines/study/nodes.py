@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from daformer_kedro.config.study_section import StudyConfig
 from daformer_kedro.pipelines.figure import Figure
 
 
@@ -17,12 +18,12 @@ class Search(Protocol):
 
 
 def search_settings_node(
-    search: Any, study: dict[str, Any]
+    search: Any, study: StudyConfig
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Search for settings; the best ones become an environment."""
     found = search.search()
     result = {
-        "objective": study["objective"],
+        "objective": study.objective,
         "value": found.value,
         "trial": found.best,
         "num_trials": len(found.trials),

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from daformer_kedro.config import (
     EvaluationConfig,
+    ModelConfig,
     PreprocessingConfig,
-    validated,
 )
 from daformer_kedro.evaluation.out_of_distribution import distance_to_bank
 from daformer_kedro.learning.class_balance import image_weights
@@ -32,18 +32,16 @@ from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
 from daformer_kedro.scenario.samples import class_names, sample_index
 
-Parameters = dict[str, Any]
-
 
 def learn_task_node(
     images: Images | EmbeddedImages,
     samples: pd.DataFrame,
     task_data: pd.DataFrame,
-    model: Parameters,
+    model: ModelConfig,
     baseline: str,
-    baseline_settings: Parameters,
-    preprocessing: Parameters,
-    evaluation: Parameters,
+    baseline_settings: dict[str, Any],
+    preprocessing: PreprocessingConfig,
+    evaluation: EvaluationConfig,
     seed: int,
     device: str,
     class_balance: str,
@@ -59,9 +57,8 @@ def learn_task_node(
         means that have not learnt them.
     """
     network = model_of_task(previous, model, images, samples, seed, divergence=False)
-    used = validated(PreprocessingConfig, preprocessing, "preprocessing")
-    batch_size = validated(EvaluationConfig, evaluation, "evaluation").batch_size
-    extractor = Extractor(network.to(resolve_device(device)), used, batch_size)
+    network = network.to(resolve_device(device))
+    extractor = Extractor(network, preprocessing, evaluation.batch_size)
     features, *views = extractor.extract_views(images, sample_index(task_data))
     method = METHODS[baseline](baseline_settings)
     assert isinstance(method, ClosedFormMethod)
@@ -79,7 +76,7 @@ def learn_task_node(
     classifiers = method.classifiers(added)
     network.closed_form = classifiers.final.to(network.device)
     learned = Checkpoint.of(
-        network, preprocessing=used, class_names=class_names(samples)
+        network, preprocessing=preprocessing, class_names=class_names(samples)
     )
     held = held_out_of(added)
     to_calibrate = {

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
+from daformer_kedro.config import EvaluationConfig
 from daformer_kedro.evaluation.metrics import accuracy, evaluate_predictions
 from daformer_kedro.evaluation.predictions import prediction_table
 from daformer_kedro.model.checkpoint import Checkpoint
@@ -20,14 +21,12 @@ from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
 from daformer_kedro.scenario.samples import of_split, sample_index
 
-Parameters = dict[str, Any]
-
 
 def evaluate_task_node(
     images: Images | EmbeddedImages,
     samples: pd.DataFrame,
     checkpoint: Checkpoint,
-    evaluation: Parameters,
+    evaluation: EvaluationConfig,
     device: str,
     exemplars: pd.DataFrame | None = None,
     task_data: pd.DataFrame | None = None,

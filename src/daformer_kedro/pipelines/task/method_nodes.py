@@ -12,20 +12,27 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from daformer_kedro.config import MemoryConfig, validated
+from daformer_kedro.config import (
+    AugmentationConfig,
+    EvaluationConfig,
+    MemoryConfig,
+    ModelConfig,
+    PreprocessingConfig,
+    TrainingConfig,
+)
 from daformer_kedro.errors import InputError
 from daformer_kedro.learning.candidates import Candidates
+from daformer_kedro.learning.phase import LearningSettings
 from daformer_kedro.learning.progress import history_table
 from daformer_kedro.learning.seeding import make_generator
 from daformer_kedro.learning.task import LearningTask
 from daformer_kedro.methods import METHODS
 from daformer_kedro.model.checkpoint import Checkpoint
-from daformer_kedro.objectives import is_needed
+from daformer_kedro.objectives import LossesConfig, is_needed
 from daformer_kedro.pipelines.extraction import Extractor, targets_of
 from daformer_kedro.pipelines.task.preparation import (
     checkpoint_of,
     home_device,
-    learning_settings,
     model_of_task,
     task_images,
     validation_images,
@@ -35,20 +42,18 @@ from daformer_kedro.scenario.images import Images
 from daformer_kedro.scenario.samples import sample_index
 from daformer_kedro.storage.state_file import StateFile
 
-Parameters = dict[str, Any]
-
 
 def learn_by_method_node(
     images: Images | EmbeddedImages,
     samples: pd.DataFrame,
     task_data: pd.DataFrame,
-    model: Parameters,
+    model: ModelConfig,
     baseline: str,
-    baseline_settings: Parameters,
-    training: Parameters,
-    losses: Parameters,
-    augmentation: Parameters,
-    preprocessing: Parameters,
+    baseline_settings: dict[str, Any],
+    training: TrainingConfig,
+    losses: LossesConfig,
+    augmentation: AugmentationConfig,
+    preprocessing: PreprocessingConfig,
     seed: int,
     previous: Checkpoint | None = None,
     neighbourhood: dict[str, Tensor] | None = None,
@@ -61,7 +66,7 @@ def learn_by_method_node(
         The checkpoint, the history and, where the method carries any, the tensors for
         the next task.
     """
-    settings = learning_settings(training, losses, augmentation, preprocessing, seed)
+    settings = LearningSettings(training, losses, augmentation, preprocessing, seed)
     device = home_device(settings.training)
     divergence = is_needed("divergence_head", settings.losses)
     student = model_of_task(
@@ -100,15 +105,14 @@ def choose_by_method_node(
     task_data: pd.DataFrame,
     trained: Checkpoint,
     baseline: str,
-    baseline_settings: Parameters,
-    memory: Parameters,
-    evaluation: Parameters,
+    baseline_settings: dict[str, Any],
+    memory: MemoryConfig,
+    evaluation: EvaluationConfig,
     seed: int,
     device: str,
     exemplars: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Choose the memory in the method's own way."""
-    config = validated(MemoryConfig, memory, "memory")
     new = task_data[~task_data["is_exemplar"]]
     extractor = Extractor.of(trained, evaluation, device)
     features, logits = extractor.extract(images, "train", sample_index(new))
@@ -118,7 +122,7 @@ def choose_by_method_node(
         new[["sample_index", "target"]].reset_index(drop=True),
         features,
         logits,
-        quota=config.exemplars_per_class(num_classes),
+        quota=memory.exemplars_per_class(num_classes),
         num_classes=num_classes,
         generator=make_generator(seed, num_tasks - 1, "selection"),
     )
@@ -131,8 +135,8 @@ def finish_task_node(
     exemplars: pd.DataFrame,
     learned: Checkpoint,
     baseline: str,
-    baseline_settings: Parameters,
-    evaluation: Parameters,
+    baseline_settings: dict[str, Any],
+    evaluation: EvaluationConfig,
     device: str,
 ) -> Checkpoint:
     """Change the learned model as its method does, such as aligning its heads."""

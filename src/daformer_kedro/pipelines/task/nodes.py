@@ -6,15 +6,17 @@ stored result depends on those alone.
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 from torch import Tensor
 
 from daformer_kedro.config import (
+    AugmentationConfig,
+    EvaluationConfig,
     FinetuningConfig,
     MemoryConfig,
-    validated,
+    ModelConfig,
+    PreprocessingConfig,
+    TrainingConfig,
 )
 from daformer_kedro.learning.distributed.launch import run_phase
 from daformer_kedro.learning.memory import (
@@ -23,34 +25,25 @@ from daformer_kedro.learning.memory import (
     update_memory,
     with_class_sizes,
 )
+from daformer_kedro.learning.phase import LearningSettings
 from daformer_kedro.learning.progress import history_table
 from daformer_kedro.learning.seeding import make_generator
-from daformer_kedro.learning.training import (
-    finetune_on_memory,
-    train_task,
-)
+from daformer_kedro.learning.training import finetune_on_memory, train_task
 from daformer_kedro.model.checkpoint import Checkpoint
-from daformer_kedro.objectives import is_needed
-from daformer_kedro.objectives.knn_distillation import KNNDistillation
+from daformer_kedro.objectives import LossesConfig, is_needed
 from daformer_kedro.objectives.neighbourhood import find_neighbours
 from daformer_kedro.pipelines.extraction import Extractor
 from daformer_kedro.pipelines.task.preparation import (
     checkpoint_of,
     home_device,
-    learning_settings,
     model_of_task,
     task_images,
     validation_images,
 )
 from daformer_kedro.scenario.embedded_images import EmbeddedImages
 from daformer_kedro.scenario.images import Images
-from daformer_kedro.scenario.samples import (
-    assemble_task_data,
-    sample_index,
-)
+from daformer_kedro.scenario.samples import assemble_task_data, sample_index
 from daformer_kedro.storage.state_file import StateFile
-
-Parameters = dict[str, Any]
 
 
 def assemble_task_data_node(
@@ -64,15 +57,14 @@ def find_teacher_neighbours_node(
     images: Images | EmbeddedImages,
     task_data: pd.DataFrame,
     teacher: Checkpoint,
-    knn_distillation: Parameters,
-    evaluation: Parameters,
+    num_neighbours: int,
+    evaluation: EvaluationConfig,
     device: str,
 ) -> dict[str, Tensor]:
     """Find each sample's nearest neighbours under the model of the task before."""
-    config = validated(KNNDistillation, knn_distillation, "losses.knn_distillation")
     extractor = Extractor.of(teacher, evaluation, device)
     features, _ = extractor.extract(images, "train", sample_index(task_data))
-    neighbours = find_neighbours(features, config.num_neighbours)
+    neighbours = find_neighbours(features, num_neighbours)
     return {"features": features, "neighbours": neighbours}
 
 
@@ -80,18 +72,18 @@ def train_task_node(
     images: Images | EmbeddedImages,
     samples: pd.DataFrame,
     task_data: pd.DataFrame,
-    model: Parameters,
-    training: Parameters,
-    losses: Parameters,
-    augmentation: Parameters,
-    preprocessing: Parameters,
+    model: ModelConfig,
+    training: TrainingConfig,
+    losses: LossesConfig,
+    augmentation: AugmentationConfig,
+    preprocessing: PreprocessingConfig,
     seed: int,
     previous: Checkpoint | None = None,
     neighbourhood: dict[str, Tensor] | None = None,
     state: StateFile | None = None,
 ) -> tuple[Checkpoint, pd.DataFrame]:
     """Train the task's keys and head, and what all tasks share, with a teacher."""
-    settings = learning_settings(training, losses, augmentation, preprocessing, seed)
+    settings = LearningSettings(training, losses, augmentation, preprocessing, seed)
     device = home_device(settings.training)
     divergence = is_needed("divergence_head", settings.losses)
     student = model_of_task(
@@ -118,28 +110,27 @@ def select_exemplars_node(
     images: Images | EmbeddedImages,
     task_data: pd.DataFrame,
     trained: Checkpoint,
-    memory: Parameters,
-    evaluation: Parameters,
+    memory: MemoryConfig,
+    evaluation: EvaluationConfig,
     seed: int,
     device: str,
     exemplars: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Choose the new classes' exemplars by herding, and shrink the old classes'."""
-    config = validated(MemoryConfig, memory, "memory")
     candidates = task_data[~task_data["is_exemplar"]]
-    if config.keep == "everything":
+    if memory.keep == "everything":
         return keep_everything(exemplars, candidates)
     extractor = Extractor.of(trained, evaluation, device)
     model = extractor.model
     features, _ = extractor.extract(images, "train", sample_index(candidates))
     generator = make_generator(seed, model.num_tasks - 1, "selection")
-    quota: int | dict[int, int] = config.exemplars_per_class(model.num_classes)
-    if config.allocation == "proportional":
-        quota = proportional_quotas(config.total or 0, exemplars, candidates)
+    quota: int | dict[int, int] = memory.exemplars_per_class(model.num_classes)
+    if memory.allocation == "proportional":
+        quota = proportional_quotas(memory.total or 0, exemplars, candidates)
     chosen = update_memory(
-        exemplars, candidates, features, quota, config.selection, generator
+        exemplars, candidates, features, quota, memory.selection, generator
     )
-    if config.allocation == "proportional":
+    if memory.allocation == "proportional":
         return with_class_sizes(chosen, exemplars, candidates)
     return chosen
 
@@ -149,16 +140,16 @@ def finetune_on_memory_node(
     samples: pd.DataFrame,
     exemplars: pd.DataFrame,
     trained: Checkpoint,
-    finetuning: Parameters,
-    training: Parameters,
-    losses: Parameters,
-    augmentation: Parameters,
-    preprocessing: Parameters,
+    finetuning: FinetuningConfig,
+    training: TrainingConfig,
+    losses: LossesConfig,
+    augmentation: AugmentationConfig,
+    preprocessing: PreprocessingConfig,
     seed: int,
     state: StateFile | None = None,
 ) -> tuple[Checkpoint, pd.DataFrame]:
     """Finetune heads, keys and decoder on the balanced memory alone."""
-    settings = learning_settings(training, losses, augmentation, preprocessing, seed)
+    settings = LearningSettings(training, losses, augmentation, preprocessing, seed)
     device = home_device(settings.training)
     model = trained.build(device)
     model.remove_divergence_head()
@@ -167,7 +158,7 @@ def finetune_on_memory_node(
         model,
         task_images(images, exemplars, device, settings),
         settings,
-        finetuning=validated(FinetuningConfig, finetuning, "finetuning"),
+        finetuning=finetuning,
         state=state,
         validation=validation_images(images, samples, device, settings),
     )

@@ -110,7 +110,7 @@ def _find_neighbours(source: str) -> Node:
             "images": source,
             "task_data": "task_data",
             "teacher": "previous_checkpoint",
-            "knn_distillation": "params:losses.knn_distillation",
+            "num_neighbours": "params:losses.knn_distillation.num_neighbours",
             "evaluation": "params:evaluation",
             "device": "params:training.device",
         },

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 import torch
 from torch import Tensor
 
-from daformer_kedro.config import (
-    AugmentationConfig,
-    ModelConfig,
-    PreprocessingConfig,
-    TrainingConfig,
-    validated,
-)
-from daformer_kedro.config.run import LossesConfig
+from daformer_kedro.config import ModelConfig, TrainingConfig
 from daformer_kedro.errors import InputError
 from daformer_kedro.learning.devices import resolve_device
 from daformer_kedro.learning.growth import expand_model
+from daformer_kedro.learning.phase import LearningSettings
 from daformer_kedro.learning.task_images import TaskImages, select_images
-from daformer_kedro.learning.training import LearningSettings
 from daformer_kedro.model import DAFormer
 from daformer_kedro.model.checkpoint import Checkpoint
 from daformer_kedro.pipelines.extraction import targets_of
@@ -32,25 +23,6 @@ from daformer_kedro.scenario.samples import (
     of_split,
     sample_index,
 )
-
-Parameters = dict[str, Any]
-
-
-def learning_settings(
-    training: Parameters,
-    losses: Parameters,
-    augmentation: Parameters,
-    preprocessing: Parameters,
-    seed: int,
-) -> LearningSettings:
-    """Validate the sections of the parameters that learning reads."""
-    return LearningSettings(
-        training=validated(TrainingConfig, training, "training"),
-        losses=validated(LossesConfig, losses, "losses"),
-        augmentation=validated(AugmentationConfig, augmentation, "augmentation"),
-        preprocessing=validated(PreprocessingConfig, preprocessing, "preprocessing"),
-        seed=seed,
-    )
 
 
 def home_device(training: TrainingConfig) -> torch.device:
@@ -109,7 +81,7 @@ def checkpoint_of(
 
 def model_of_task(
     previous: Checkpoint | None,
-    model: Parameters,
+    model: ModelConfig,
     images: Images | EmbeddedImages,
     samples: pd.DataFrame,
     seed: int,
@@ -128,7 +100,7 @@ def model_of_task(
     """
     return expand_model(
         previous,
-        validated(ModelConfig, model, "model"),
+        model,
         image_size=images.image_size,
         in_channels=images.num_channels,
         num_new_classes=num_new_classes(samples),
