@@ -102,3 +102,16 @@ def test_a_user_s_schedule_wins_over_an_environment_s(conf: Path) -> None:
     overrides = {"training": {"schedule": "published"}}
     found = parameters(conf, "quick", **overrides)["training"]
     assert (found["schedule"], found["epochs"]) == ("published", 1)
+
+
+def test_a_disk_of_the_machine_holds_for_every_environment(conf: Path) -> None:
+    (conf / "local").mkdir()
+    (conf / "local" / "parameters.yml").write_text(
+        "cache: {scratch: /scratch, strict: true}\nprotocol: mine\n"
+    )
+    found = parameters(conf, "near")
+    assert found["cache"] == {"scratch": "/scratch"}
+    assert found["protocol"] == "far"
+    given = parameters(conf, "near", cache={"scratch": None})
+    assert given["cache"] == {"scratch": None}
+    assert parameters(conf, None)["cache"]["strict"]

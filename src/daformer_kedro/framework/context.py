@@ -182,7 +182,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
                 "conf/<environment>/parameters.yml only, not in --params"
             )
         # The user's choice of schedule and baseline goes before an environment's.
-        for layer in (*self._environment_layers(), overrides):
+        for layer in (*self._environment_layers(), self._of_machine(), overrides):
             merged = lay_over(merged, layer)
         merged.pop(_PARENT, None)
         laid_over = apply_overlays(merged, overrides)
@@ -227,7 +227,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
         """Lay what ``conf/local`` says over settings, whatever the environment.
 
         Kedro reads ``conf/local`` only where no environment is named, but tracking
-        server and credentials belong to the machine and not to the protocol.
+        server, credentials and disk belong to the machine and not to the protocol.
         """
         folder = self._get_conf_env_path(self.default_run_env)
         if self.env in (None, self.default_run_env) or not self._fs.isdir(folder):
@@ -236,6 +236,13 @@ class ProjectConfigLoader(OmegaConfigLoader):
             folder, self.config_patterns[key], key, set()
         )
         return merge(settings, local)
+
+    def _of_machine(self) -> dict[str, Any]:
+        """Parameters of ``conf/local`` that hold for every environment."""
+        cache = self._with_local("parameters", {}).get("cache")
+        if not isinstance(cache, Mapping) or "scratch" not in cache:
+            return {}
+        return {"cache": {"scratch": cache["scratch"]}}
 
     def _credentials(self) -> dict[str, Any]:
         try:

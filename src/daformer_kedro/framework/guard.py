@@ -9,11 +9,10 @@ from contextvars import ContextVar
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
-from kedro.framework.project import pipelines
 from kedro.io import DatasetError
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.framework.selection import check_runner, check_selection
+from daformer_kedro.framework.selection import check_runner, check_versions
 from daformer_kedro.storage.lock import Holder
 from daformer_kedro.usage import UsageError
 
@@ -50,8 +49,7 @@ class GuardHooks:
         """Check what a session of Kedro's own has not, and begin.
 
         Raises:
-            UsageError: something to be run does not exist, or cannot be run so; or
-                another thread has begun.
+            UsageError: the run cannot be made so, or another thread has begun.
         """
         with self._changing:
             self._refuse_while_another_runs()
@@ -111,7 +109,7 @@ def _check(run_params: dict[str, Any]) -> None:
     name = runner[1].rpartition(".")[2] if runner else None
     try:
         check_runner(None if name and name.endswith("SequentialRunner") else name)
-        check_selection(pipelines, run_params)
+        check_versions(run_params.get("load_versions"))
     except InputError as error:
         raise UsageError(str(error)) from error
 

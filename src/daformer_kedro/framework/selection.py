@@ -35,6 +35,19 @@ def check_runner(runner: AbstractRunner | str | None) -> None:
         )
 
 
+def check_versions(load_versions: Iterable[str] | None) -> None:
+    """Refuse versions of datasets.
+
+    Raises:
+        InputError: names the datasets.
+    """
+    if load_versions:
+        raise InputError(
+            f"--load-versions {','.join(load_versions)}: no dataset of this "
+            "project has versions; results of other settings lie in other folders"
+        )
+
+
 def check_selection(
     pipelines: Mapping[str, Pipeline], options: Mapping[str, Any]
 ) -> None:
@@ -47,11 +60,7 @@ def check_selection(
     Raises:
         InputError: names the option, what was given, and what there is.
     """
-    if options.get("load_versions"):
-        raise InputError(
-            f"--load-versions {','.join(options['load_versions'])}: no dataset of this "
-            "project has versions; results of other settings lie in other folders"
-        )
+    check_versions(options.get("load_versions"))
     names = options.get("pipeline_names") or ["__default__"]
     _check("--pipelines", names, pipelines)
     chosen = sum((pipelines[name] for name in names), Pipeline([]))
