@@ -6,12 +6,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
+PIP_AUDIT_VERSION := 2.10.1
 # Kedro's own settings for a run: make run ARGS="--params model.edition=M"
 ARGS ?=
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run benchmark study bench mlflow viz test image-test lint format docs lock clean-runs
+.PHONY: help install install-dev run benchmark study bench mlflow viz test image-test lint format docs audit lock clean-runs
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -93,6 +94,13 @@ format: install-dev ## apply the style
 docs: install-dev ## build docs/ and the API pages as a site in site/, which needs no network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "Look at it with: $(BIN)/python -m http.server --directory site"
+
+# Fails where PyPI's list of vulnerabilities does not answer, so it is no part of CI.
+audit: | $(VENV)/bin/uv ## look the pinned packages up among known vulnerabilities
+	for lock in requirements.lock requirements-dev.lock; do \
+	  $(BIN)/uv tool run pip-audit==$(PIP_AUDIT_VERSION) --strict --no-deps --disable-pip \
+	    --requirement $$lock || exit 1; \
+	done
 
 lock: | $(VENV)/bin/uv ## pin the newest versions that fit pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --universal --python-version 3.11 \

@@ -267,22 +267,26 @@ def _nothing_outlives_the_tests() -> Iterator[None]:
 
 
 class MlflowServer:
-    """``mlflow server`` with SQLite and an artifact folder of its own."""
+    """``mlflow server`` with an artifact folder of its own, on SQLite by default."""
 
-    def __init__(self, folder: Path, database: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, database: Path | None = None, backend: str | None = None
+    ) -> None:
         self.folder = folder
         folder.mkdir(parents=True)
         self.port = _free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self.database = database or folder / "server.db"
+        self._backend = backend or f"sqlite:///{self.database}"
         self.artifacts = folder / "artifacts"
         self._server: Started | None = None
 
     def start(self) -> None:
         words = [
-            *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
+            *(sys.executable, "-m", "mlflow", "server"),
+            *("--workers", "1" if "sqlite" in self._backend else "2"),
             *("--host", "127.0.0.1", "--port", self.port),
-            *("--backend-store-uri", f"sqlite:///{self.database}"),
+            *("--backend-store-uri", self._backend),
             *("--artifacts-destination", self.artifacts),
         ]
         environment = {k: v for k, v in os.environ.items() if "MLFLOW" not in k}
@@ -294,6 +298,12 @@ class MlflowServer:
         if self._server is not None:
             self._server.stop()
         self._server = None
+
+
+@pytest.fixture(scope="session")
+def mlflow_server_class() -> type[MlflowServer]:
+    """``MlflowServer(folder, backend=uri)``, to start and stop."""
+    return MlflowServer
 
 
 @pytest.fixture

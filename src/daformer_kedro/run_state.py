@@ -20,6 +20,7 @@ from daformer_kedro.model import check_model
 from daformer_kedro.pipelines.ingestion.embedding_checks import check_embedding
 from daformer_kedro.pipelines.naming import STANDALONE
 from daformer_kedro.scenario.plan import TaskPlan, make_plan
+from daformer_kedro.scenario.sources import FILE_SOURCES
 from daformer_kedro.storage.scratch import scratch_of
 from daformer_kedro.usage import run_command
 
@@ -92,8 +93,8 @@ class RunState:
     def check(self) -> None:
         """Find out before anything runs what would fail after hours.
 
-        Where nobody has said what will run, images that are not there are left to
-        whoever asks for the pipelines that need them.
+        Where nobody has said what will run, folders of images that are not there are
+        left to whoever asks for the pipelines that need them.
 
         Raises:
             InputError: see :attr:`tasks` and :attr:`scratch`; or the model, the devices
@@ -105,7 +106,7 @@ class RunState:
         try:
             image_size = self.tasks.source.image_size
         except InputError:
-            if self.requested is None:
+            if self.requested is None and self.config.source.name in FILE_SOURCES:
                 return
             raise
         check_model(self.config.model, image_size)

@@ -82,7 +82,7 @@ def test_mistakes_are_one_message_and_leave_nothing(run: Run, project: Any) -> N
 
 def test_a_finished_model_is_used_without_the_images(project: Any) -> None:
     bootstrap_project(project.path)
-    session = KedroServiceSession.create(project_path=project.path, env="cifar100_mini")
+    session = KedroServiceSession.create(project_path=project.path, env="image_folder")
     with pytest.raises(UsageError, match="no finished run"):
         session.run(
             pipeline_names=["inference"], runtime_params={"inference": {"images": "."}}

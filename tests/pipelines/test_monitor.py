@@ -16,7 +16,6 @@ import pytest
 from PIL import Image
 
 from daformer_kedro import cli
-from daformer_kedro.config import MonitorConfig
 from daformer_kedro.errors import InputError
 from daformer_kedro.pipelines.monitor.nodes import compare_days_node, read_stream_node
 from daformer_kedro.serving.finished_runs import read_newest_run
@@ -115,21 +114,22 @@ def test_a_table_of_predictions_and_a_reference_of_ones_own(
     table = pd.read_csv(tmp_path / "predictions.csv")
     table["time"] = table["image"].map(lambda path: Path(path).parts[-3])
     table.to_csv(tmp_path / "timed.csv", index=False)
-    images = str(tmp_path / "timed.csv")
-    quiet = MonitorConfig(images=images, until=date(2026, 11, 24))
+    monitor = here.parameters()["monitor"]
+    timed = str(tmp_path / "timed.csv")
+    quiet = replace(monitor, images=timed, until=date(2026, 11, 24))
     stream, left_out = read_stream_node(model, quiet)
     days, _, summary, differs = compare_days_node(model, stream, left_out, quiet)
     assert days["p_embeddings"].isna().all()
     assert days["p_unknown"].notna().all()
     assert not differs
     assert summary["sentence"] == "None of 2 days differs from the reference"
-    # Noise beside digits: now the digits are compared with noise, by their folder.
+    # Compared with the second day's images in place of the stored answers.
     reference = str(photos / "2026-11-24")
     other = replace(quiet, images=str(photos), reference=reference)
     stream, left_out = read_stream_node(model, other)
     _, _, summary, _ = compare_days_node(model, stream, left_out, other)
     assert summary["reference"] == {
-        "origin": str(photos / "2026-11-24"),
+        "origin": reference,
         "num_images": 30,
     }
 
@@ -142,7 +142,7 @@ def test_a_table_of_predictions_and_a_reference_of_ones_own(
         ({"images": "conf/base"}, "conf/base: has no image"),
         ({"images": "pyproject.toml"}, "pyproject.toml: is not a folder of images"),
         ({"model": "nothing"}, "no finished run of that key"),
-        ({"reference": "absent"}, "absent: does not exist"),
+        ({"reference": "absent"}, "monitor.reference = absent: does not exist"),
     ],
 )
 def test_what_cannot_be_used_is_named(
@@ -151,16 +151,55 @@ def test_what_cannot_be_used_is_named(
     given = {"images": str(photos / "2026-11-23"), "output": str(tmp_path), **settings}
     with pytest.raises(InputError, match=message):
         here.run("monitor", params={"monitor": given})
-    assert not (tmp_path / "days.csv").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_without_a_threshold_gets_that_of_the_reference(here: Any) -> None:
+    model = replace(read_newest_run(here.path / "data"), threshold=None)
+    assert model.reference is not None
+    scores = model.reference.observed.unknown_scores
+    monitor = here.parameters()["monitor"]
+    stream = pd.DataFrame(
+        {
+            "day": "2026-11-24",
+            "class_1": ["0", "1"],
+            "probability_1": [0.5, 0.5],
+            "unknown_score": [scores.min(), scores.max()],
+        }
+    )
+    days, _, summary, _ = compare_days_node(model, stream, {}, monitor)
+    # Five per cent of the reference's 360 images are above it.
+    assert (scores > summary["unknown_threshold"]).sum() == 18
+    assert days["share_unknown"].tolist() == [0.5]
+    assert (
+        summary["sentence"] == "No day could be tested; 1 day has fewer than 20 images"
+    )
 
 
 def test_a_model_of_an_earlier_version_has_no_reference(here: Any) -> None:
     model = replace(read_newest_run(here.path / "data"), reference=None)
-    stream = pd.DataFrame({"day": ["2026-11-24"]})
+    monitor = replace(here.parameters()["monitor"], images="conf")
     with pytest.raises(
         InputError, match="only-missing-outputs adds it; or name images"
     ):
-        compare_days_node(model, stream, {}, MonitorConfig(images="x"))
+        read_stream_node(model, monitor)
+
+
+def test_predictions_of_another_model_are_not_stored(here: Any, tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {
+            "time": ["2026-11-24"],
+            "class_1": ["zebra"],
+            "probability_1": [0.5],
+            "unknown_score": [0.1],
+        }
+    )
+    table.to_csv(tmp_path / "other.csv")
+    output = tmp_path / "report"
+    given = {"images": str(tmp_path / "other.csv"), "output": str(output)}
+    with pytest.raises(InputError, match="'zebra' is not a class of the model"):
+        here.run("monitor", params={"monitor": given})
+    assert not output.exists()
 
 
 @pytest.mark.parametrize(

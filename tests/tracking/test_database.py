@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from alembic import command
 from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from daformer_kedro.storage.sqlite_uri import sqlite_uri
+from daformer_kedro.tracking import connection
 from daformer_kedro.tracking.database import (
     database_file,
     is_unfinished,
@@ -105,3 +107,29 @@ def test_what_another_program_left_unfinished_is_named(
 )
 def test_the_file_of_a_run_log(uri: str | None, file: str | None) -> None:
     assert database_file(uri, Path("/project")) == (Path(file) if file else None)
+
+
+class Setup:
+    """kedro-mlflow's settings, where others are making the database."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+
+    def setup(self, _: Any) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+
+
+def test_a_database_that_another_machine_is_making_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection.time, "sleep", lambda _: None)
+    there = IntegrityError("create table", None, Exception("already there"))
+    connection._set_up(Setup(*[there] * 5), None)
+    away = OperationalError("select", None, Exception("no connection"))
+    connection._set_up(Setup(away), None)
+    with pytest.raises(OperationalError):
+        connection._set_up(Setup(away, away), None)
+    monkeypatch.setattr(connection, "_LONGEST_SETUP", 0.0)
+    with pytest.raises(IntegrityError):
+        connection._set_up(Setup(*[there] * 5), None)

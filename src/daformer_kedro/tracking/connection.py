@@ -7,6 +7,7 @@ import os
 import time
 import warnings
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ with warnings.catch_warnings():
     from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
 
 _PATIENCE = 120.0  # seconds; on a busy machine MLflow takes many to make its database
+_LONGEST_SETUP = 60.0  # seconds that another machine may take
 _DEFAULTS = {
     # MLflow's own are 7 attempts, which take four minutes for each call.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -128,20 +130,35 @@ def _experiment(
     if file is not None:
         make_database(file)
     try:
-        config.setup(context)
-    except Exception:
-        # Another machine may have been making them at the same moment.
-        time.sleep(1.0)
-        try:
-            config.setup(context)
-        except Exception as error:
-            if file is None or not is_unfinished(file):
-                raise
-            raise InputError(
-                f"{file} is unfinished: the process that made it was killed. It "
-                "holds no run; remove it, and the next run makes another"
-            ) from error
+        _set_up(config, context)
+    except Exception as error:
+        if file is None or not is_unfinished(file):
+            raise
+        raise InputError(
+            f"{file} is unfinished: the process that made it was killed. It "
+            "holds no run; remove it, and the next run makes another"
+        ) from error
     found = MlflowClient().get_experiment_by_name(config.tracking.experiment.name)
     if found is None:
         raise MlflowException("the experiment could not be made")
     return found
+
+
+def _set_up(config: KedroMlflowConfig, context: Any) -> None:
+    """Have kedro-mlflow do it, which another machine may do at the same moment.
+
+    A database like PostgreSQL then says that a table is there already, until the other
+    has made all of them.
+    """
+    from sqlalchemy.exc import IntegrityError, ProgrammingError  # not to list pipelines
+
+    end = time.monotonic() + _LONGEST_SETUP
+    for attempt in count():
+        try:
+            config.setup(context)
+            return
+        except Exception as error:
+            is_there = isinstance(error, IntegrityError | ProgrammingError)
+            if attempt and not (is_there and time.monotonic() < end):
+                raise
+            time.sleep(1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 import mlflow
@@ -38,6 +39,7 @@ STUDY_TAG = "study"
 
 _PARAMS = "params:"
 _LONGEST_TAG = 500
+_OBJECT = re.compile(r"^<(.+) object at \w+>$")  # as Kedro names a runner
 
 
 class ParentRunHooks(StateHooks):
@@ -80,6 +82,7 @@ class ParentRunHooks(StateHooks):
             return
         name, tags, run_id = self._describe(names)
         given = {**run_params, "kedro_command": this_command()}
+        given["runner"] = _OBJECT.sub(r"\1", str(run_params.get("runner")))
         tags |= {name: str(v)[:_LONGEST_TAG] for name, v in given.items() if v}
         tags |= _place_of_trial()
         self._client.open_parent(name, tags, run_id)

@@ -166,3 +166,14 @@ def test_logs_of_a_folder_and_what_is_damaged_in_them(tmp_path: Path) -> None:
     stream = stream_of_table(tmp_path, MonitorConfig(), "m")
     assert stream.table["day"].tolist() == ["2026-11-24"] * 2
     assert stream.left_out == {"damaged lines": 2, "answered by another model": 1}
+    stream.table.to_parquet(tmp_path / "stored.parquet")  # logs name no images
+    assert pd.read_parquet(tmp_path / "stored.parquet").equals(stream.table)
+    # Logs of other days, by their names, are not opened.
+    (tmp_path / "requests-2026-11-26.jsonl").mkdir()
+    some = MonitorConfig(until="2026-11-25")
+    assert len(stream_of_table(tmp_path, some, "m").table) == 2
+    late = MonitorConfig(since="2026-12-01")
+    with pytest.raises(
+        InputError, match=r"^\S+: has no image to report: monitor\.since"
+    ):
+        stream_of_table(tmp_path, late, "m")

@@ -41,7 +41,10 @@ def read_stream_node(
             "monitor.images is not set: a folder of images, a table of predictions or "
             "a request log, such as --params monitor.images=photos"
         )
+    _check_reference(model, monitor)  # before hours of classifying
     stream = _stream(monitor.images, model, monitor)
+    names = model.checkpoint.description["class_names"]
+    observations_of(stream.table, names, monitor.images)  # nothing is stored of others
     return stream.table, dict(stream.left_out)
 
 
@@ -54,7 +57,7 @@ def compare_days_node(
     """Compare each day with the reference, and say whether any differs."""
     names: list[str] = list(model.checkpoint.description["class_names"])
     baseline, origin = _baseline(model, monitor, names)
-    days = observed_days(stream, names, str(monitor.images))
+    days = observed_days(stream, names, monitor.images or "the stored images")
     table = measure_days(days, baseline, monitor, np.random.default_rng(_SEED))
     about = {
         "model": model.name,
@@ -83,24 +86,33 @@ def _stream(given: str, model: ServedModel, config: MonitorConfig) -> Stream:
     return stream_of_images(path, Classifier(model, device), config)
 
 
+def _check_reference(model: ServedModel, config: MonitorConfig) -> None:
+    """Make sure that there is something to compare with."""
+    if config.reference is not None:
+        if not os.path.exists(os.path.expanduser(config.reference)):
+            raise InputError(f"monitor.reference = {config.reference}: does not exist")
+    elif model.reference is None:
+        raise InputError(
+            f"model {model.name}: has no reference, since an earlier version of this "
+            "project made it. kedro run --only-missing-outputs adds it; or name images "
+            "of a time when all was well: monitor.reference"
+        )
+
+
 def _baseline(
     model: ServedModel, config: MonitorConfig, class_names: list[str]
 ) -> tuple[Baseline, str]:
     """Return what days are compared with, and where it comes from."""
+    _check_reference(model, config)
     counts = None
     if config.reference is not None:
         whole = replace(config, since=None, until=None)
         table = _stream(config.reference, model, whole).table
         reference = observations_of(table, class_names, config.reference)
         origin = config.reference
-    elif model.reference is not None:
-        reference, origin = model.reference.observed, "images held out of training"
     else:
-        raise InputError(
-            f"model {model.name}: has no reference, since an earlier version of this "
-            "project made it. kedro run --only-missing-outputs adds it; or name images "
-            "of a time when all was well: monitor.reference"
-        )
+        assert model.reference is not None
+        reference, origin = model.reference.observed, "images held out of training"
     if model.reference is not None:
         counts = model.reference.training_counts
     threshold = model.threshold

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from datetime import date, datetime
 from pathlib import Path
@@ -53,7 +54,7 @@ def stream_of_table(given: Path, config: MonitorConfig, model: str) -> Stream:
         InputError: it is not such a table, has not all columns, no row with a date, or
             a probability that is none.
     """
-    table, left_out = _read(given)
+    table, left_out = _read(given, config)
     needed = (config.time_column, *_NEEDED)
     missing = [name for name in needed if name not in table]
     if missing:
@@ -75,13 +76,15 @@ def stream_of_table(given: Path, config: MonitorConfig, model: str) -> Stream:
     return Stream(_columns(given, table, config), left_out)
 
 
-def _read(given: Path) -> tuple[pd.DataFrame, Counter[str]]:
+def _read(given: Path, config: MonitorConfig) -> tuple[pd.DataFrame, Counter[str]]:
     """Read the rows; lines of a log that cannot be read are counted."""
     left_out: Counter[str] = Counter()
     suffix = given.suffix.lower()
     try:
         if os.path.isdir(given):
-            logs = [_read_log(f, left_out) for f in sorted(given.glob("*.jsonl"))]
+            paths = [p for p in sorted(given.glob("*.jsonl")) if _is_asked(p, config)]
+            refuse_empty(str(given), len(paths), left_out, config)
+            logs = [_read_log(path, left_out) for path in paths]
             return pd.concat(logs, ignore_index=True), left_out
         if suffix == LOG_SUFFIX:
             return _read_log(given, left_out), left_out
@@ -100,10 +103,18 @@ def _read(given: Path) -> tuple[pd.DataFrame, Counter[str]]:
             na_values=[""],
         )
         return table, left_out
+    except InputError:
+        raise
     except FileNotFoundError as error:
         raise InputError(f"{given}: does not exist") from error
     except (OSError, ValueError) as error:  # pandas' and pyarrow's are of these kinds
         raise InputError(f"{given}: cannot be read as a table: {error}") from error
+
+
+def _is_asked(path: Path, config: MonitorConfig) -> bool:
+    """Return whether a log may have days that are asked for, by its name."""
+    named = re.fullmatch(r"requests-(\d{4}-\d\d-\d\d)", path.stem)
+    return named is None or wanted([_day(named[1])], config)[0]
 
 
 def _read_log(path: Path, left_out: Counter[str]) -> pd.DataFrame:
@@ -178,9 +189,10 @@ def _with_numbers(
 
 def _columns(given: Path, table: pd.DataFrame, config: MonitorConfig) -> pd.DataFrame:
     """Return the columns of a stream."""
+    no_names = pd.Series(pd.NA, index=table.index)
     found = {
         DAY: table[DAY],
-        "image": table.get("image", pd.NA),
+        "image": table.get("image", no_names).astype("string"),
         "class_1": table["class_1"].astype("string"),
         **{name: table[name] for name in _NUMBERS},
     }
