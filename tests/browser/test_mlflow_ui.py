@@ -88,7 +88,7 @@ def test_the_compare_page_sets_two_parents_side_by_side(
     names = [f"test_S_order-identity_seed{seed}" for seed in (0, 1)]
     assert rows["Run Name:"] == names
     assert rows["seed"] == ["0", "1"]
-    assert rows["scenario.increment"] == ["[4, 3, 3]", "[4, 3, 3]"]
+    assert rows["memory.total"] == ["30", "30"]
 
 
 def test_a_task_has_charts_over_its_epochs(page: Any, compared: Any) -> None:
