@@ -5,14 +5,10 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from daformer_kedro.config.run import Config
-from daformer_kedro.run_state import RunState
-from daformer_kedro.tracking.connection import _lock_path
 from daformer_kedro.usage import UsageError
 
 START = """
@@ -67,23 +63,6 @@ def test_processes_that_start_first_at_once_are_all_logged(project: Any) -> None
         ("seed1", "FINISHED"),
     ]
     assert not list(project.path.glob("*.lock"))
-
-
-@pytest.mark.parametrize(
-    ("uri", "path"),
-    [
-        ("sqlite:////logs/mlflow.db", "/logs/mlflow.db.lock"),
-        ("sqlite:////logs/mlflow.db?timeout=60", "/logs/mlflow.db.lock"),
-        ("sqlite:///mlflow.db", "/project/mlflow.db.lock"),
-        ("http://127.0.0.1:5000", "/project/data/journal/mlflow.lock"),
-        ("postgresql://me@host/db", "/project/data/journal/mlflow.lock"),
-        ("", "/project/data/journal/mlflow.lock"),
-        (None, "/project/data/journal/mlflow.lock"),
-    ],
-)
-def test_a_lock_lies_beside_the_database_it_is_for(uri: str | None, path: str) -> None:
-    state = RunState(Config(), Path("/project"))
-    assert _lock_path(uri, state) == Path(path)
 
 
 def test_a_mistake_in_mlflow_yml_is_named_before_anything_is_written(

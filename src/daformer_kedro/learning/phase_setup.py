@@ -1,4 +1,4 @@
-"""What a phase is trained with: compiled models, chance, augmentation, its end."""
+"""Set-up of a phase: compiled models, sources of chance, augmentation, its end."""
 
 from __future__ import annotations
 

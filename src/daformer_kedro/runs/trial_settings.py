@@ -14,7 +14,7 @@ from daformer_kedro.usage import dotted
 
 
 class TrialSettings:
-    """What the trials of a study are run with.
+    """Settings that the trials of a study are run with.
 
     Args:
         state: of the study's session.
