@@ -161,7 +161,7 @@ def _logits(
         session = settings.SESSION_CLASS.create(
             ROOT, env=None if env == "digits" else env, runtime_params=given
         )
-        save_file(train(session.load_context().params), stored)
+        save_file(train(session.load_context().config_loader["parameters"]), stored)
     return load_file(stored)
 
 

@@ -64,7 +64,7 @@ def main() -> None:
         os.chdir(folder)
         bootstrap_project(Path(folder))
         session = settings.SESSION_CLASS.create(Path(folder), env=options.env)
-        parameters = session.load_context().params
+        parameters = session.load_context().config_loader["parameters"]
         whole = measure(session.run)
         bare = measure(lambda: run_bare(parameters))
         os.chdir(ROOT)

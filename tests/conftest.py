@@ -81,9 +81,9 @@ class Project:
                 return session.run(pipeline_names=list(pipelines) or None, **arguments)
 
     def parameters(self, env: str = "test", **params: Any) -> dict[str, Any]:
-        """The merged parameters of a session."""
+        """The merged parameters of a session, as they were written."""
         with _own_warnings_are_errors():
-            return self.context(env, params).params
+            return self.context(env, params).config_loader["parameters"]
 
     def context(
         self,

@@ -204,11 +204,11 @@ def test_missing_data_says_where_it_looked_and_how_to_get_it(project: Any) -> No
 
 def test_a_baseline_and_an_environment_merge_key_by_key(project: Any) -> None:
     merged = project.parameters(training={"epochs": 9}, baseline="replay")
-    assert merged["training"].epochs == 9  # --params
-    assert merged["training"].batch_size == 64  # conf/test
-    assert merged["training"].weight_decay == 1e-4  # conf/base
-    assert merged["losses"].knn_distillation.weight == 0.0  # the baseline
-    assert merged["losses"].knn_distillation.num_neighbours == 5
+    assert merged["training"]["epochs"] == 9  # --params
+    assert merged["training"]["batch_size"] == 64  # conf/test
+    assert merged["training"]["weight_decay"] == 1e-4  # conf/base
+    assert merged["losses"]["knn_distillation"]["weight"] == 0.0  # the baseline
+    assert merged["losses"]["knn_distillation"]["num_neighbours"] == 5
 
 
 @pytest.mark.parametrize(
