@@ -85,6 +85,12 @@ class Project:
         with _own_warnings_are_errors():
             return self.context(env, params).config_loader["parameters"]
 
+    def sections(self) -> dict[str, Any]:
+        """The parameters as nodes are given them."""
+        context = self.context()
+        with _own_warnings_are_errors():
+            return context.params
+
     def context(
         self,
         env: str = "test",
@@ -124,10 +130,18 @@ class Project:
         return found
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def _forget_settings() -> None:
     for name in ("KEDRO_ENV", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"):
-        monkeypatch.delenv(name, raising=False)
+        os.environ.pop(name, None)
+
+
+_forget_settings()  # of whoever started the tests
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_other_tests() -> Iterator[None]:
+    yield
+    _forget_settings()  # before fixtures of the next test, whatever their scope
 
 
 @pytest.fixture

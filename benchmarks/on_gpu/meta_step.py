@@ -207,13 +207,12 @@ def _imitated(step: AbstractContextManager[Any]) -> Iterator[None]:
         for owner, name, stand_in in (
             (training, "make_optimiser", _FusedAdamW),
             (training, "make_schedule", lambda *_: None),
-            (training, "_generator", lambda *_: _MetaGenerator()),
+            (training, "phase_generator", lambda *_: _MetaGenerator()),
             (chunks, "_memory", lambda _: _GPU_MEMORY),
             (trainer, "autocast", autocast),
             (torch, "autocast", lambda _, enabled: cuda.autocast(enabled)),
             (torch, "is_autocast_enabled", lambda _: cuda.casts),
             (torch, "get_autocast_dtype", lambda _: torch.bfloat16),
-            (Trainer, "_check_finite", lambda *_: None),
             (Trainer, "_step", entered),
             (torch.Tensor, "tolist", _read),
         ):

@@ -117,6 +117,7 @@ def test_registry_list_shows_the_pipelines_of_the_environment(untouched: Any) ->
         "export",
         "inference",
         "ingestion",
+        "monitor",
         "study",
         *tasks,
     ]

@@ -24,7 +24,14 @@ COMMANDS = [
     if line.split("#")[0].strip()
 ]
 # What .ci/run calls, or what would only change this environment.
-NOT_HERE = {"make run", "make test", "make lint", "make format", "make lock"}
+NOT_HERE = {
+    "make run",
+    "make test",
+    "make lint",
+    "make format",
+    "make lock",
+    "make audit",
+}
 NOT_HERE |= {"make docs"}  # test_site
 NOT_HERE |= {c for c in COMMANDS if c.startswith("make benchmark ")}  # test_benchmark
 NOT_HERE |= {c for c in COMMANDS if c.startswith("make study ")}  # test_killed_study

@@ -114,7 +114,7 @@ def test_a_table_of_predictions_and_a_reference_of_ones_own(
     table = pd.read_csv(tmp_path / "predictions.csv")
     table["time"] = table["image"].map(lambda path: Path(path).parts[-3])
     table.to_csv(tmp_path / "timed.csv", index=False)
-    monitor = here.context().params["monitor"]
+    monitor = here.sections()["monitor"]
     timed = str(tmp_path / "timed.csv")
     quiet = replace(monitor, images=timed, until=date(2026, 11, 24))
     stream, left_out = read_stream_node(model, quiet)
@@ -158,7 +158,7 @@ def test_a_model_without_a_threshold_gets_that_of_the_reference(here: Any) -> No
     model = replace(read_newest_run(here.path / "data"), threshold=None)
     assert model.reference is not None
     scores = model.reference.observed.unknown_scores
-    monitor = here.context().params["monitor"]
+    monitor = here.sections()["monitor"]
     stream = pd.DataFrame(
         {
             "day": "2026-11-24",
@@ -178,7 +178,7 @@ def test_a_model_without_a_threshold_gets_that_of_the_reference(here: Any) -> No
 
 def test_a_model_of_an_earlier_version_has_no_reference(here: Any) -> None:
     model = replace(read_newest_run(here.path / "data"), reference=None)
-    monitor = replace(here.context().params["monitor"], images="conf")
+    monitor = replace(here.sections()["monitor"], images="conf")
     with pytest.raises(
         InputError, match="only-missing-outputs adds it; or name images"
     ):

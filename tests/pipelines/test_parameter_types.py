@@ -60,6 +60,6 @@ def test_a_section_is_taken_as_its_own_type(baseline: str) -> None:
 
 
 def test_kedro_hands_nodes_their_sections(project: Any) -> None:
-    parameters = project.context().params
+    parameters = project.sections()
     for name in ("training", "losses", "memory", "source", "inference"):
         assert type(parameters[name]) is _SECTIONS[name]

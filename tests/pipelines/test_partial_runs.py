@@ -32,6 +32,7 @@ def test_pipelines_follow_the_settings(project: Any) -> None:
         "comparison",
         "export",
         "inference",
+        "monitor",
         "study",
     }
     project.context(params={"scenario": {"increment": 1}})

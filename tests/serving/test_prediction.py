@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from daformer_kedro.config import InferenceConfig
 from daformer_kedro.errors import InputError
 from daformer_kedro.pipelines.inference.nodes import predict_images_node
 from daformer_kedro.serving import Classifier, ServedModel
@@ -123,7 +124,7 @@ def test_a_pipe_is_no_image_and_is_not_waited_for(
 
 def test_a_home_folder_that_nobody_has_is_not_there(model: ServedModel) -> None:
     with pytest.raises(InputError, match="does not exist"):
-        predict_images_node(model, {"images": "~nobody-of-that-name/a.png"})
+        predict_images_node(model, InferenceConfig(images="~nobody-of-that-name/a.png"))
 
 
 def test_a_name_of_any_bytes_can_be_written(tmp_path: Path) -> None:
