@@ -16,12 +16,10 @@ from kedro.framework.project import settings
 from omegaconf import OmegaConf
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.reuse.attempt_log import Attempt, AttemptLog
+from daformer_kedro.reuse.attempt_log import AttemptLog
 from daformer_kedro.run_state import RunState
 from daformer_kedro.storage.lock import Lock
 
-_REUSE = "--only-missing-outputs"  # images and features are the same for many
-_SELECTIONS: tuple[dict[str, Any], ...] = ({}, {"only_missing_outputs": True})
 _STDERR = 2
 _PATIENCE = 0.5  # seconds for a lock that is given back at this moment
 
@@ -40,7 +38,7 @@ class UnfinishedRunError(Exception):
 
 @dataclass(frozen=True)
 class RunSpec:
-    """Command that makes a run, and reuses what others have made.
+    """Command that makes a run.
 
     Attributes:
         env: the Kedro environment; ``None`` for the default one.
@@ -53,7 +51,7 @@ class RunSpec:
     @property
     def argv(self) -> list[str]:
         """Command that makes the run, after ``kedro``."""
-        argv = ["run", _REUSE]
+        argv = ["run"]
         if self.env:
             argv += ["--env", self.env]
         if self.parameters:
@@ -97,17 +95,15 @@ class ProjectRun:
         )
 
     @property
-    def unfinished(self) -> Attempt | None:
-        """An attempt at the whole run that has not finished, from here or by hand."""
-        attempts = AttemptLog(self.state.journal, self.state.run_key)
-        found = (attempts.unfinished(selection) for selection in _SELECTIONS)
-        return next(filter(None, reversed([*found])), None)
+    def attempts(self) -> AttemptLog:
+        """Attempts at it that have not finished."""
+        return AttemptLog(self.state.journal, self.state.run_key)
 
     @property
     def is_finished(self) -> bool:
         """Return whether the results are there and no attempt at them is unfinished."""
         has_results = (self.folder / "metrics.json").exists()
-        return has_results and self.unfinished is None
+        return has_results and self.attempts.unfinished({}) is None
 
     @property
     def command(self) -> list[str]:
