@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
+from copy import copy
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -44,10 +46,19 @@ def photos(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def watched(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A copy of the finished project: its runs of ``monitor`` are not for others."""
+    project = copy(finished)
+    project.path = tmp_path_factory.mktemp("watched") / "project"
+    shutil.copytree(finished.path, project.path)
+    return project
+
+
 @pytest.fixture
-def here(finished: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.chdir(finished.path)
-    return finished
+def here(watched: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(watched.path)
+    return watched
 
 
 def test_a_day_of_something_else_is_found_and_logged_apart(
