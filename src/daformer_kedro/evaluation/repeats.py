@@ -20,7 +20,7 @@ from daformer_kedro.evaluation.split import is_on_validation
 from daformer_kedro.methods import METHODS
 
 _GROUP = ["edition", "baseline", "schedule", "settings_key"]
-"""What runs have in common that are repeats of one another."""
+"""Columns in which runs agree that are repeats of one another."""
 
 # Where repeats may differ: seeds, places, and what the label already mentions.
 _NOT_A_DIFFERENCE = (

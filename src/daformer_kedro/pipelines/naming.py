@@ -30,7 +30,7 @@ REPORT = "report"
 STUDY_RESULT = "study_result"
 MONITOR_SUMMARY = "monitor_summary"
 DAYS_DIFFER = "days_differ"
-"""Whether a day differs; not stored, the exit status is made of it."""
+"""Flag that a day differs; not stored, the exit status follows from it."""
 INFERENCE_TABLE = "inference_table"
 EXPORTED_MODEL = "exported_model"
 

@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.thinning import evenly_spaced
+from daformer_kedro.serving.tensor_file import read_tensor_file
 
 MOST_PER_CLASS = 50
 _MOST_EXAMPLES = 16
@@ -96,10 +94,7 @@ class ExemplarBank:
         Raises:
             InputError: it is damaged.
         """
-        try:
-            return cls.from_tensors(load_file(path))
-        except (OSError, KeyError, SafetensorError) as error:
-            raise InputError(f"{path} is damaged: {error}") from error
+        return read_tensor_file(path, cls.from_tensors)
 
 
 def best_exemplars(exemplars: pd.DataFrame) -> pd.DataFrame:

@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.monitoring.observations import Observations
 from daformer_kedro.evaluation.thinning import evenly_spaced
+from daformer_kedro.serving.tensor_file import read_tensor_file
 
 MOST_IMAGES = 5000
 
@@ -71,7 +69,4 @@ class Reference:
         Raises:
             InputError: it is damaged.
         """
-        try:
-            return cls.from_tensors(load_file(path))
-        except (OSError, KeyError, SafetensorError) as error:
-            raise InputError(f"{path} is damaged: {error}") from error
+        return read_tensor_file(path, cls.from_tensors)

@@ -52,7 +52,7 @@ def stream_of_table(given: Path, config: MonitorConfig, model: str) -> Stream:
 
     Raises:
         InputError: it is not such a table, has not all columns, no row with a date, or
-            a probability that is none.
+            a value that is not a probability.
     """
     table, left_out = _read(given, config)
     needed = (config.time_column, *_NEEDED)
