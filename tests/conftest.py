@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ import time
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,28 @@ class Project:
         (found,) = (f for f in (self.path / "data" / layer).iterdir() if f.is_dir())
         return found
 
+    def copy(self, path: Path) -> Project:
+        """A copy of it all at ``path``, which is not there yet; it may be changed."""
+        shutil.copytree(self.path, path)
+        copy = object.__new__(Project)
+        copy.path = path
+        self.copy_records(path)
+        return copy
+
+    def copy_records(self, path: Path) -> None:
+        """Copy MLflow's database to the project at ``path``; artifacts go there too."""
+        shutil.copy(self.path / "mlflow.db", path)
+        with closing(sqlite3.connect(path / "mlflow.db")) as database, database:
+            for table, column in (
+                ("experiments", "artifact_location"),
+                ("runs", "artifact_uri"),
+                ("logged_models", "artifact_location"),
+            ):
+                database.execute(
+                    f"update {table} set {column} = replace({column}, ?, ?)",
+                    (str(self.path), str(path)),
+                )
+
 
 def _forget_settings() -> None:
     for name in ("KEDRO_ENV", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"):
@@ -172,6 +195,33 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("finished") / "project")
     project.run()
     return project
+
+
+@pytest.fixture(autouse=True)
+def _the_finished_project_stays_as_it_is(
+    request: pytest.FixtureRequest,
+) -> Iterator[None]:
+    """Find the test that changes it, before another one stumbles over the change."""
+    if "finished" not in request.fixturenames:
+        yield
+        return
+    finished = request.getfixturevalue("finished")
+    before = _results_and_records(finished)
+    yield
+    changed = _results_and_records(finished) ^ before
+    assert not changed, f"copy the finished project: {sorted(changed)}"
+
+
+def _results_and_records(project: Project) -> set[str]:
+    with closing(sqlite3.connect(project.path / "mlflow.db")) as database:
+        runs = {
+            f"run {run}" for (run,) in database.execute("select run_uuid from runs")
+        }
+    results = [
+        *project.path.glob("data/0*/**/*"),
+        *project.path.glob("mlartifacts/**/*"),
+    ]
+    return runs | {str(path.relative_to(project.path)) for path in results}
 
 
 class Started:

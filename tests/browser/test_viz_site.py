@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 def site(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What ``make viz`` builds, for a project that has run."""
     folder = tmp_path_factory.mktemp("site") / "project"
-    shutil.copytree(finished.path, folder)
+    finished.copy(folder)
     recipe = re.search(r"^viz:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.M)
     assert recipe
     commands = [line.strip().lstrip("@") for line in recipe[1].splitlines()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -107,8 +106,7 @@ def typed(cwd: Path, *words: str) -> bytes:
 def test_a_locale_without_umlauts_costs_neither_report_nor_answer(
     finished: Any, tmp_path: Path
 ) -> None:
-    project = tmp_path / "project"
-    shutil.copytree(finished.path, project)
+    project = finished.copy(tmp_path / "project").path
     (report,) = (project / "data" / "08_reporting").glob("*/report.html")
     before = report.read_bytes()
     assert not before.isascii()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -98,7 +97,7 @@ def test_a_grid_of_two_jobs_resumes_and_compares_its_own_runs_alone(
     project: Any, finished: Any, tmp_path: Path
 ) -> None:
     # The same protocol, but not of the grid.
-    shutil.copy(finished.path / "mlflow.db", project.path)
+    finished.copy_records(project.path)
     words = [sys.executable, "-m", sweep.__name__, "--protocol", "test"]
     words += ["--seeds", "0,1", "--params", SHORT, "--jobs", "2"]
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -176,9 +174,7 @@ def test_exported_files_run_without_this_package(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("onnxruntime")
-    here = copy.copy(finished)  # another one may be written to
-    here.path = tmp_path / "project"
-    shutil.copytree(finished.path, here.path)
+    here = finished.copy(tmp_path / "project")
     monkeypatch.chdir(here.path)
     here.run("export")
     key = here.folder("06_models").name

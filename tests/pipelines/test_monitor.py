@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
-from copy import copy
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -49,10 +47,7 @@ def photos(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def watched(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A copy of the finished project: its runs of ``monitor`` are not for others."""
-    project = copy(finished)
-    project.path = tmp_path_factory.mktemp("watched") / "project"
-    shutil.copytree(finished.path, project.path)
-    return project
+    return finished.copy(tmp_path_factory.mktemp("watched") / "project")
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,11 +18,7 @@ class Copy:
     """A copy of the finished project, with what its runs say."""
 
     def __init__(self, finished: Any, path: Path, capsys: Any) -> None:
-        shutil.copytree(finished.path, path)
-        _move_artifacts(path / "mlflow.db", str(finished.path), str(path))
-        # The same class as the fixture's, which tests cannot import.
-        self.project = object.__new__(type(finished))
-        self.project.path = path
+        self.project = finished.copy(path)
         self.path = path
         self._capsys = capsys
         self.said: dict[str, str] = {}
@@ -55,20 +50,6 @@ class Copy:
         """Names and states of the runs in MLflow."""
         with sqlite3.connect(self.path / "mlflow.db") as database:
             return database.execute("select name, status from runs").fetchall()
-
-
-def _move_artifacts(database: Path, old: str, new: str) -> None:
-    """MLflow notes where artifacts lie; the copy's must not go to the original."""
-    places = {
-        "experiments": "artifact_location",
-        "runs": "artifact_uri",
-        "logged_models": "artifact_location",
-    }
-    with sqlite3.connect(database) as connection:
-        for table, column in places.items():
-            connection.execute(
-                f"update {table} set {column} = replace({column}, ?, ?)", (old, new)
-            )
 
 
 @pytest.fixture
