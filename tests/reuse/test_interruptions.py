@@ -265,15 +265,21 @@ def test_runs_of_killed_processes_are_closed_and_others_are_not(
     assert set(states.values()) == {"RUNNING"}
 
 
+@pytest.mark.parametrize("command", ["plain", "again"])
 def test_a_run_that_ended_between_its_results_and_its_log_is_logged_when_gone_on_with(
-    fresh: Any, monkeypatch: pytest.MonkeyPatch
+    fresh: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    command: str,
 ) -> None:
+    run = getattr(fresh, command)
     with monkeypatch.context() as patch:
         patch.setattr(final_model, "log_model", lambda *_, **__: interrupt())
         with pytest.raises(KeyboardInterrupt):
-            fresh.plain()
+            run()
     mlflow.end_run("KILLED")  # the process would have ended
-    assert fresh.plain() == set()
+    assert run() == set()
+    assert caplog.text.count("Resuming the run that was begun") == 1
     client = MlflowClient(f"sqlite:///{fresh.path}/mlflow.db")
     experiment = client.get_experiment_by_name("daformer")
     assert experiment is not None

@@ -53,8 +53,10 @@ def store_results(folder: Path) -> None:
 
 def test_a_run_is_what_a_user_would_type() -> None:
     spec = RunSpec("test", {"source.path": "a b", "seed": "1"})
-    assert str(spec) == "kedro run --env test --params 'source.path=a b,seed=1'"
-    assert str(RunSpec(None, {})) == "kedro run"
+    assert str(spec) == (
+        "kedro run --only-missing-outputs --env test --params 'source.path=a b,seed=1'"
+    )
+    assert str(RunSpec(None, {})) == "kedro run --only-missing-outputs"
 
 
 def test_parameters_are_read_as_kedro_reads_them() -> None:

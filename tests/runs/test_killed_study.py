@@ -76,7 +76,9 @@ def test_a_study_killed_twice_goes_on_and_opens_no_test_prediction(
     )
     for number in (0, 1):
         log = (data / "studies" / "tuned" / f"trial_{number:04d}.log").read_text()
-        assert "Resuming the run that was begun" in log
+        first, resuming, _ = log.partition("Resuming the run that was begun")
+        assert resuming
+        assert ("read_images: reused" in first) == (number == 1)  # from trial 0
 
     read = {Path(line) for line in opened.read_text().splitlines()}
     for layer, file in zip(

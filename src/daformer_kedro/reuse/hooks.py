@@ -27,6 +27,7 @@ from daformer_kedro.storage.object_store import ObjectStore
 from daformer_kedro.storage.scratch import open_scratch
 from daformer_kedro.usage import UsageError
 
+_FROM_SCRATCH = "; to begin from scratch: --params cache.resume=false"
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -156,20 +157,27 @@ class ReuseHooks(StateHooks):
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol
     ) -> RunPlan:
         attempt = self._attempts.unfinished(run_params)
-        mode: Mode = "all"
+        is_resumed = attempt is not None and self.state.config.cache.resume
+        mode: Mode = "resumed" if is_resumed else "all"
         if run_params.get("only_missing_outputs"):
             mode = "changed"
-        elif attempt is not None and self.state.config.cache.resume:
-            mode = "resumed"
+        if attempt is not None and is_resumed:
             _LOGGER.info(
-                "Resuming the run that was begun %s and interrupted; to begin from "
-                "scratch: --params cache.resume=false",
+                "Resuming the run that was begun %s and interrupted%s",
                 attempt.holder.since,
+                _FROM_SCRATCH if mode == "resumed" else "",
             )
-        if attempt is None or mode == "all":
+        else:
             attempt = Attempt.begin(node.name for node in pipeline.nodes)
             self._attempts.note(run_params, attempt)
-        plan = RunPlan(pipeline, catalog, self.state, mode=mode, attempt=attempt.name)
+        plan = RunPlan(
+            pipeline,
+            catalog,
+            self.state,
+            mode=mode,
+            attempt=attempt.name,
+            is_resumed=is_resumed,
+        )
         self._tidy(plan, catalog)
         plan.mark_up_to_date()
         return plan

@@ -53,10 +53,12 @@ class RunPlan:
         state: the settings.
         mode: see :data:`Mode`.
         attempt: name of the attempt that this run begins or resumes.
+        is_resumed: whether it resumes it.
 
     Attributes:
         decisions: those made so far.
         is_all_reused: whether there is nothing to run.
+        is_resumed: whether an interrupted attempt is resumed.
         recorder: notes how what runs was made.
     """
 
@@ -68,9 +70,11 @@ class RunPlan:
         *,
         mode: Mode,
         attempt: str,
+        is_resumed: bool,
     ) -> None:
         self.pipeline = pipeline
         self.mode = mode
+        self.is_resumed = is_resumed
         self.decisions: list[Decision] = []
         self.is_all_reused = False
         self._listeners: list[Callable[[Decision], None]] = []
@@ -85,7 +89,10 @@ class RunPlan:
             is_strict=state.config.cache.strict,
         )
         self.recorder = Recorder(
-            catalog, self._fingerprinter, attempt=attempt, may_resume=mode != "all"
+            catalog,
+            self._fingerprinter,
+            attempt=attempt,
+            may_resume=mode != "all" and state.config.cache.resume,
         )
 
     def listen(self, listener: Callable[[Decision], None]) -> None:

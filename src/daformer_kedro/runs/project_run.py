@@ -16,10 +16,13 @@ from kedro.framework.project import settings
 from omegaconf import OmegaConf
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.reuse.attempt_log import AttemptLog
+from daformer_kedro.reuse.attempt_log import Attempt, AttemptLog
 from daformer_kedro.run_state import RunState
 from daformer_kedro.storage.lock import Lock
 
+_BY_HAND: dict[str, Any] = {}
+_REUSING: dict[str, Any] = {"only_missing_outputs": True}
+"""What Kedro is asked to run, by a user and by :class:`RunSpec`."""
 _STDERR = 2
 _PATIENCE = 0.5  # seconds for a lock that is given back at this moment
 
@@ -38,7 +41,7 @@ class UnfinishedRunError(Exception):
 
 @dataclass(frozen=True)
 class RunSpec:
-    """Command that makes a run.
+    """Command that makes a run and reuses what others have made, such as features.
 
     Attributes:
         env: the Kedro environment; ``None`` for the default one.
@@ -51,7 +54,7 @@ class RunSpec:
     @property
     def argv(self) -> list[str]:
         """Command that makes the run, after ``kedro``."""
-        argv = ["run"]
+        argv = ["run", "--only-missing-outputs"]
         if self.env:
             argv += ["--env", self.env]
         if self.parameters:
@@ -95,15 +98,16 @@ class ProjectRun:
         )
 
     @property
-    def attempts(self) -> AttemptLog:
-        """Attempts at it that have not finished."""
-        return AttemptLog(self.state.journal, self.state.run_key)
+    def attempt(self) -> Attempt | None:
+        """The attempt at this command that has not finished, if any."""
+        return self._attempts.unfinished(_REUSING)
 
     @property
     def is_finished(self) -> bool:
         """Return whether the results are there and no attempt at them is unfinished."""
         has_results = (self.folder / "metrics.json").exists()
-        return has_results and self.attempts.unfinished({}) is None
+        by_hand = self._attempts.unfinished(_BY_HAND)
+        return has_results and self.attempt is None and by_hand is None
 
     @property
     def command(self) -> list[str]:
@@ -168,6 +172,10 @@ class ProjectRun:
         self._is_unwanted = True
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
+
+    @property
+    def _attempts(self) -> AttemptLog:
+        return AttemptLog(self.state.journal, self.state.run_key)
 
     @cached_property
     def _loader(self) -> Any:

@@ -85,13 +85,17 @@ class TrialRun:
             self._process.wait()
 
     def _is_known(self, path: Path) -> bool:
-        """Return whether the metrics are there and are this attempt's."""
+        """Return whether the metrics are there and are this attempt's.
+
+        Those that the attempt reuses are known when it has ended: before, nothing tells
+        them from what it will make again.
+        """
         if self._process is None:
             return True
         if self._process.poll() is not None:
             self._wait()
             return True
-        attempt = self._run.attempts.unfinished({})
+        attempt = self._run.attempt
         record = read_record(path) if attempt is not None else None
         if attempt is None or record is None or record.provenance is None:
             return False

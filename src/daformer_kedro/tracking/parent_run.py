@@ -76,7 +76,7 @@ class ParentRunHooks(StateHooks):
             return
         self._client.queue.attempt(self._close_orphans)
         plan = self._reuse.plan
-        if plan is not None and plan.is_all_reused and plan.mode != "resumed":
+        if plan is not None and plan.is_all_reused and not plan.is_resumed:
             return
         if set(names) <= set(self._tracking.disable_tracking.pipelines):
             return
