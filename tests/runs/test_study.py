@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+import optuna
 import pytest
 import yaml
 from PIL import Image
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.runs import study as module
+from daformer_kedro.runs.project_run import UnfinishedRunError
 from daformer_kedro.runs.study import StudyOutcome, StudySearch
 from daformer_kedro.usage import UsageError
 
@@ -34,6 +37,8 @@ class Trials:
         commands: what was run.
         stops_after: trials until somebody stops the study.
         falls_at: task before which all are alike, as real ones are after the first.
+        statuses: what the next processes end with before they have learnt anything.
+        is_killed_at_its_end: whether the next trial is stopped after its last task.
     """
 
     def __init__(self) -> None:
@@ -41,6 +46,8 @@ class Trials:
         self.stops_after = math.inf
         self.tasks_made = 0
         self.falls_at = 1
+        self.statuses: list[int] = []
+        self.is_killed_at_its_end = False
 
     def __call__(self, run: Any, log: Path, environment: Any, engine: str) -> Any:
         config = run.state.config
@@ -56,11 +63,16 @@ class Trials:
                     raise KeyboardInterrupt
 
             def tasks(self) -> Iterator[dict[str, Any]]:
+                if trials.statuses and (status := trials.statuses.pop(0)):
+                    raise UnfinishedRunError(f"ended with {status}", status)
                 for task in range(3):
                     trials.tasks_made += 1
                     is_early = task < trials.falls_at
                     value = 1.0 if is_early else 0.9 - 0.2 * error
                     yield {"accuracy": value, "balanced_accuracy": value / 2}
+                if trials.is_killed_at_its_end:
+                    trials.is_killed_at_its_end = False
+                    raise KeyboardInterrupt
 
             def results(self) -> dict[str, Any]:
                 return {
@@ -79,6 +91,7 @@ class Trials:
 def trials(monkeypatch: pytest.MonkeyPatch) -> Trials:
     trials = Trials()
     monkeypatch.setattr(module, "TrialRun", trials)
+    monkeypatch.setattr(module, "_GRACE", 0)
     return trials
 
 
@@ -144,6 +157,68 @@ def test_a_trial_that_has_learnt_its_last_task_is_not_pruned(
     outcome = search(project)
     assert {row["state"] for row in outcome.trials} == {"complete"}
     assert {row["tasks"] for row in outcome.trials} == {3}
+
+
+def test_a_kill_after_the_last_task_changes_no_trial(
+    project: Any, trials: Trials
+) -> None:
+    trials.falls_at = 2
+    whole = search(project, trials=8, name="whole")
+    values = [row["value"] for row in whole.trials]
+    below = [n for n in range(4, 8) if values[n] < median(values[:n])]
+    search(project, trials=below[0], name="parts")
+    trials.is_killed_at_its_end = True
+    with pytest.raises(UsageError, match="To resume"):
+        search(project, trials=8, name="parts")
+    assert search(project, trials=8, name="parts").trials == whole.trials
+
+
+def test_a_trial_that_fails_is_left_behind(
+    project: Any, trials: Trials, capsys: pytest.CaptureFixture
+) -> None:
+    trials.statuses = [0, 1, 0, 1, 1, 0]
+    states = [row["state"] for row in search(project, trials=6).trials]
+    assert states == ["complete", "fail", "complete", "fail", "fail", "complete"]
+    assert "trial 1 failed: ended with 1" in capsys.readouterr().err
+    trials.statuses = [1, 1, 1]
+    with pytest.raises(UsageError, match=r"(?s)last 3 trials failed.*raise study\.tri"):
+        search(project, trials=20)
+    assert len(trials.commands) == 9
+    assert len(search(project, trials=10).trials) == 10
+
+
+def test_a_trial_that_is_killed_resumes_once_and_a_stopped_one_later(
+    project: Any, trials: Trials
+) -> None:
+    trials.statuses = [137, 0, 137, 137, 0]
+    states = [row["state"] for row in search(project, trials=3).trials]
+    assert states == ["complete", "fail", "complete"]
+    assert trials.commands[0] == trials.commands[1]
+    for stop in (130, 143, 143):
+        trials.statuses = [stop]
+        with pytest.raises(UsageError, match=f"ended with {stop}\n.*resumes there"):
+            search(project, trials=4)
+    assert search(project, trials=4).trials[3]["state"] != "fail"
+
+
+def test_an_interruption_while_the_first_trial_is_proposed_repeats_none(
+    project: Any, trials: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = {"training.learning_rate": {"log_range": [0.01, 0.1]}}
+
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        with monkeypatch.context() as patch, pytest.raises(UsageError):
+            patch.setattr(optuna.Study, "ask", interrupt)
+            search(project, space=space, trials=3)
+    rates = [
+        row["training.learning_rate"]
+        for row in search(project, space=space, trials=3).trials
+    ]
+    assert rates[0] == 0.04  # of conf/test
+    assert len(set(rates)) == 3
 
 
 def test_the_best_settings_are_an_environment_without_the_validation_share(

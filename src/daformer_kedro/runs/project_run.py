@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from signal import SIGINT, SIGTERM
 from typing import Any
 
 from kedro.framework.project import settings
@@ -24,6 +25,8 @@ _BY_HAND: dict[str, Any] = {}
 _REUSING: dict[str, Any] = {"only_missing_outputs": True}
 """What Kedro is asked to run, by a user and by :class:`RunSpec`."""
 _STDERR = 2
+_SIGNALS = 128
+"""Exit statuses above it are of signals, as shells count."""
 _PATIENCE = 0.5  # seconds for a lock that is given back at this moment
 
 
@@ -37,6 +40,16 @@ class UnfinishedRunError(Exception):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+    @property
+    def was_stopped(self) -> bool:
+        """Return whether somebody stopped it: Ctrl+C, or a termination signal."""
+        return self.status in (_SIGNALS + SIGINT, _SIGNALS + SIGTERM)
+
+    @property
+    def was_killed(self) -> bool:
+        """Return whether another signal ended it, as where memory runs out."""
+        return self.status > _SIGNALS and not self.was_stopped
 
 
 @dataclass(frozen=True)
@@ -164,7 +177,8 @@ class ProjectRun:
         if status:
             text = (said or b"").decode(errors="replace")
             raise UnfinishedRunError(
-                f"{text}{self.spec} ended with status {status}", status
+                f"{text}{self.spec} ended with status {status}",
+                exit_status(status),
             )
 
     def ask_to_stop(self) -> None:
@@ -201,6 +215,11 @@ def start_here(
             stdout=stream,
             stderr=subprocess.STDOUT,
         )
+
+
+def exit_status(returncode: int) -> int:
+    """Return what a shell shows for a process, also for one that a signal ended."""
+    return returncode if returncode >= 0 else _SIGNALS - returncode
 
 
 def parse_parameters(text: str) -> dict[str, str]:

@@ -25,12 +25,24 @@ class TaskMedianPruner(BasePruner):
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Decide by the last value that was reported."""
         step = trial.last_step
+        if step is None:
+            return False
+        return self.is_hopeless(study, step, trial.intermediate_values[step])
+
+    def is_hopeless(self, study: Study, task: int, value: float) -> bool:
+        """Decide after any task, also one before an interruption.
+
+        Args:
+            study: with the other trials.
+            task: after which ``value`` was reported.
+            value: of the trial that may be pruned.
+        """
         complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        if not step or len(complete) < _NUM_STARTUP:
+        if not task or len(complete) < _NUM_STARTUP:
             return False
         others = [
-            other.intermediate_values[step]
+            other.intermediate_values[task]
             for other in complete
-            if step in other.intermediate_values
+            if task in other.intermediate_values
         ]
-        return bool(others) and trial.intermediate_values[step] < median(others)
+        return bool(others) and value < median(others)

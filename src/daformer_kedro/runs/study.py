@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -68,8 +68,8 @@ class StudySearch:
         Raises:
             InputError: the space or another setting cannot be used, Optuna is not
                 installed, or no trial is complete.
-            UsageError: a trial failed, or somebody stopped the study; it goes on when
-                the same command is given again.
+            UsageError: several trials in a row failed, or somebody stopped the study;
+                it goes on when the same command is given again.
         """
         return _Search(self.state).run()
 
@@ -83,6 +83,7 @@ class _Search:
         self._folder = state.project / "data" / "studies" / self._config.name
         self._settings = TrialSettings(state)
         self._is_stopped = threading.Event()
+        self._failures = 0  # trials in a row
         self._under_way: set[TrialRun] = set()
 
     def run(self) -> StudyOutcome:
@@ -139,7 +140,8 @@ class _Search:
                 todo = [*unfinished, *([None] * missing)]
                 futures = [pool.submit(make, trial_id) for trial_id in todo]
                 try:
-                    for future in futures:
+                    ended, _ = wait(futures, return_when=FIRST_EXCEPTION)
+                    for future in ended:
                         future.result()
                 finally:
                     self._is_stopped.set()
@@ -177,13 +179,28 @@ class _Search:
             place[PARENT_VARIABLE] = parent
         place[TRIAL_VARIABLE] = str(trial.number)
         log = self._folder / f"trial_{trial.number:04d}.log"
-        made = TrialRun(run, log, place, self._config.engine)
+        while True:
+            try:
+                self._attempt(trial, TrialRun(run, log, place, self._config.engine))
+            except UnfinishedRunError as error:
+                if not self._is_to_resume(trial, error):
+                    self._note_failure(trial, error)
+                    return
+            else:
+                self._failures = 0
+                return
+
+    def _attempt(self, trial: Any, made: TrialRun) -> None:
+        """Make a trial's run or resume it, and end the trial with its result."""
+        title = f"trial {trial.number}"
         self._under_way.add(made)
         try:
             made.start(self._state.project)
-            if self._watch(trial, made):
+            task = self._watch(trial, made)
+            if task is not None:
                 made.stop()
-                say(f"{title}: pruned after task {self._trials.prune(trial)}")
+                self._trials.prune(trial)
+                say(f"{title}: pruned after task {task}")
                 return
         except BaseException:
             made.stop()
@@ -194,8 +211,36 @@ class _Search:
         self._trials.complete(trial, values)
         say(f"{title}: {100 * values[0]:.2f} %")
 
-    def _watch(self, trial: Any, made: TrialRun) -> bool:
-        """Report every task; return whether the trial is to be pruned."""
+    def _is_to_resume(self, trial: Any, error: UnfinishedRunError) -> bool:
+        """Return whether a run that has ended early is made once more.
+
+        One that was killed is, since its state is saved; killed again, as one that
+        takes too much memory is, the trial has failed.
+        """
+        if self._is_stopped.wait(_GRACE):
+            raise KeyboardInterrupt
+        if error.was_stopped:
+            raise error
+        if not error.was_killed or self._trials.count_kill(trial) >= _MAX_KILLS:
+            return False
+        say(f"trial {trial.number} was killed and resumes: {error}")
+        return True
+
+    def _note_failure(self, trial: Any, error: UnfinishedRunError) -> None:
+        """Go on without a trial that has failed, unless those before failed too."""
+        self._trials.fail(trial)
+        self._failures += 1
+        say(f"trial {trial.number} failed: {error}")
+        if self._failures >= _MAX_FAILURES:
+            raise UnfinishedRunError(
+                f"The last {self._failures} trials failed, which is hardly due to "
+                "their settings; see above. They count as trials: to have others in "
+                "their place, raise study.trials.",
+                error.status,
+            )
+
+    def _watch(self, trial: Any, made: TrialRun) -> int | None:
+        """Report every task; return the one after which the trial is to be pruned."""
         values: list[float] = []
         for metrics in made.tasks():
             if self._is_stopped.is_set():
@@ -203,8 +248,8 @@ class _Search:
             values.append(metrics[_OF_TASK[self._config.objective]])
             is_hopeless = self._trials.report(trial, values)
             if is_hopeless and len(values) < self._state.tasks.num_tasks:
-                return True
-        return False
+                return len(values) - 1
+        return None
 
     def _values(self, results: Mapping[str, Any]) -> list[float]:
         values = [float(results[_OF_RUN[self._config.objective]])]
@@ -235,6 +280,12 @@ class _Search:
         )
         return StudyOutcome(self._trials.rows(), best.number, value, settings, path)
 
+
+_GRACE = 1.0  # seconds in which Ctrl+C, which reaches trials too, is known here
+_MAX_FAILURES = 3
+"""Trials in a row that may fail before the study ends."""
+_MAX_KILLS = 2
+"""Times that a trial's process may be killed before the trial has failed."""
 
 _OF_TASK = {
     "average_incremental_accuracy": "accuracy",

@@ -9,7 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from daformer_kedro.runs.project_run import ProjectRun, UnfinishedRunError, start_here
+from daformer_kedro.runs.project_run import (
+    ProjectRun,
+    UnfinishedRunError,
+    exit_status,
+    start_here,
+)
 from daformer_kedro.runs.ray_tasks import RayProcess
 from daformer_kedro.storage.record import read_record
 
@@ -110,5 +115,5 @@ class TrialRun:
         raise UnfinishedRunError(
             f"{tail}\n{self._run.spec} ended with status {status}; all that it wrote: "
             f"{self._log}",
-            status if status > 0 else 128 - status,
+            exit_status(status),
         )

@@ -38,12 +38,13 @@ class Trials:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._config = config
         self._asking = threading.Lock()
+        self._pruner = TaskMedianPruner()
         minimised: list[Any] = ["minimize"] if config.study.with_processor_time else []
         self._study: Any = optuna.create_study(
             study_name=study_key(config),
             storage=sqlite_uri(str(folder / "study.db")),
             directions=["maximize", *minimised],
-            pruner=TaskMedianPruner(),
+            pruner=self._pruner,
             load_if_exists=True,
         )
 
@@ -75,7 +76,7 @@ class Trials:
             self._study.sampler = TPESampler(seed=int(seed.generate_state(1)[0]))
             present = present_settings(self._config)
             if number == 0 and trial_id is None and present is not None:
-                self._study.enqueue_trial(present)
+                self._study.enqueue_trial(present, skip_if_exists=True)
             trial = (
                 self._study.ask() if trial_id is None else Trial(self._study, trial_id)
             )
@@ -94,21 +95,28 @@ class Trials:
         if not study.prune or study.with_processor_time:
             return False
         task = len(accuracies) - 1
-        if task not in self._reported(trial):
+        stored = self._stored(trial)
+        value = stored.intermediate_values.get(task)  # before an interruption
+        if value is None:
             is_mean = study.objective == "average_incremental_accuracy"
             value = float(np.mean(accuracies)) if is_mean else accuracies[-1]
             trial.report(value, task)
-        return bool(trial.should_prune())
+        return self._pruner.is_hopeless(self._study, task, value)
 
-    def prune(self, trial: Any) -> int:
-        """End a trial early, and return the task after which it was."""
+    def prune(self, trial: Any) -> None:
+        """End a trial early."""
         from optuna.trial import TrialState
 
         self._study.tell(trial, state=TrialState.PRUNED)
-        return max(self._reported(trial))
+
+    def count_kill(self, trial: Any) -> int:
+        """Note that a trial's process was killed; return how often it has been."""
+        number = int(self._stored(trial).user_attrs.get("kills", 0)) + 1
+        trial.set_user_attr("kills", number)
+        return number
 
     def fail(self, trial: Any) -> None:
-        """End a trial whose settings cannot be run."""
+        """End a trial whose settings cannot be run, or whose run has failed."""
         from optuna.trial import TrialState
 
         self._study.tell(trial, state=TrialState.FAIL)
@@ -160,11 +168,8 @@ class Trials:
         found: list[Any] = self._study.get_trials(deepcopy=False)
         return [trial for trial in found if trial.state != TrialState.WAITING]
 
-    def _reported(self, trial: Any) -> Mapping[int, float]:
-        found: Mapping[int, float] = self._study._storage.get_trial(
-            trial._trial_id
-        ).intermediate_values
-        return found
+    def _stored(self, trial: Any) -> Any:
+        return self._study._storage.get_trial(trial._trial_id)
 
 
 def present_settings(config: Config) -> dict[str, Any] | None:
