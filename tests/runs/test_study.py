@@ -14,6 +14,7 @@ import yaml
 from PIL import Image
 
 from daformer_kedro.errors import InputError
+from daformer_kedro.runs import failures
 from daformer_kedro.runs import study as module
 from daformer_kedro.runs.project_run import UnfinishedRunError
 from daformer_kedro.runs.study import StudyOutcome, StudySearch
@@ -63,16 +64,7 @@ class Trials:
                     raise KeyboardInterrupt
 
             def tasks(self) -> Iterator[dict[str, Any]]:
-                if trials.statuses and (status := trials.statuses.pop(0)):
-                    raise UnfinishedRunError(f"ended with {status}", status)
-                for task in range(3):
-                    trials.tasks_made += 1
-                    is_early = task < trials.falls_at
-                    value = 1.0 if is_early else 0.9 - 0.2 * error
-                    yield {"accuracy": value, "balanced_accuracy": value / 2}
-                if trials.is_killed_at_its_end:
-                    trials.is_killed_at_its_end = False
-                    raise KeyboardInterrupt
+                return trials.tasks(0.9 - 0.2 * error)
 
             def results(self) -> dict[str, Any]:
                 return {
@@ -86,12 +78,29 @@ class Trials:
 
         return Trial()
 
+    def tasks(self, last: float) -> Iterator[dict[str, Any]]:
+        """Iterate over a trial's metrics; ``last`` is of the tasks that are not alike.
+
+        Raises:
+            UnfinishedRunError: the process is to fail.
+            KeyboardInterrupt: the study is to be stopped.
+        """
+        if self.statuses and (status := self.statuses.pop(0)):
+            raise UnfinishedRunError(f"ended with {status}", status)
+        for task in range(3):
+            self.tasks_made += 1
+            value = 1.0 if task < self.falls_at else last
+            yield {"accuracy": value, "balanced_accuracy": value / 2}
+        if self.is_killed_at_its_end:
+            self.is_killed_at_its_end = False
+            raise KeyboardInterrupt
+
 
 @pytest.fixture
 def trials(monkeypatch: pytest.MonkeyPatch) -> Trials:
     trials = Trials()
     monkeypatch.setattr(module, "TrialRun", trials)
-    monkeypatch.setattr(module, "_GRACE", 0)
+    monkeypatch.setattr(failures, "_GRACE", 0)
     return trials
 
 
@@ -209,10 +218,11 @@ def test_an_interruption_while_the_first_trial_is_proposed_repeats_none(
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    for _ in range(2):
-        with monkeypatch.context() as patch, pytest.raises(UsageError):
-            patch.setattr(optuna.Study, "ask", interrupt)
-            search(project, space=space, trials=3)
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.Study, "ask", interrupt)
+        for _ in range(2):
+            with pytest.raises(UsageError):
+                search(project, space=space, trials=3)
     rates = [
         row["training.learning_rate"]
         for row in search(project, space=space, trials=3).trials

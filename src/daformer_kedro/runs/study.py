@@ -18,6 +18,7 @@ from typing import Any
 from daformer_kedro.errors import InputError
 from daformer_kedro.reuse.runner import RunInterrupted, this_command
 from daformer_kedro.run_state import RunState
+from daformer_kedro.runs.failures import Failures
 from daformer_kedro.runs.project_run import UnfinishedRunError, say
 from daformer_kedro.runs.ray_tasks import check_ray, ray_cluster
 from daformer_kedro.runs.slots import Slots
@@ -83,7 +84,6 @@ class _Search:
         self._folder = state.project / "data" / "studies" / self._config.name
         self._settings = TrialSettings(state)
         self._is_stopped = threading.Event()
-        self._failures = 0  # trials in a row
         self._under_way: set[TrialRun] = set()
 
     def run(self) -> StudyOutcome:
@@ -94,6 +94,7 @@ class _Search:
         lock.acquire()
         try:
             self._trials = Trials(self._state.config, self._folder)
+            self._failures = Failures(self._trials, self._is_stopped)
             self._run_trials()
             return self._outcome()
         finally:
@@ -183,11 +184,11 @@ class _Search:
             try:
                 self._attempt(trial, TrialRun(run, log, place, self._config.engine))
             except UnfinishedRunError as error:
-                if not self._is_to_resume(trial, error):
-                    self._note_failure(trial, error)
+                if not self._failures.is_to_resume(trial, error):
+                    self._failures.note(trial, error)
                     return
             else:
-                self._failures = 0
+                self._failures.end_row()
                 return
 
     def _attempt(self, trial: Any, made: TrialRun) -> None:
@@ -210,34 +211,6 @@ class _Search:
         values = self._values(made.results())
         self._trials.complete(trial, values)
         say(f"{title}: {100 * values[0]:.2f} %")
-
-    def _is_to_resume(self, trial: Any, error: UnfinishedRunError) -> bool:
-        """Return whether a run that has ended early is made once more.
-
-        One that was killed is, since its state is saved; killed again, as one that
-        takes too much memory is, the trial has failed.
-        """
-        if self._is_stopped.wait(_GRACE):
-            raise KeyboardInterrupt
-        if error.was_stopped:
-            raise error
-        if not error.was_killed or self._trials.count_kill(trial) >= _MAX_KILLS:
-            return False
-        say(f"trial {trial.number} was killed and resumes: {error}")
-        return True
-
-    def _note_failure(self, trial: Any, error: UnfinishedRunError) -> None:
-        """Go on without a trial that has failed, unless those before failed too."""
-        self._trials.fail(trial)
-        self._failures += 1
-        say(f"trial {trial.number} failed: {error}")
-        if self._failures >= _MAX_FAILURES:
-            raise UnfinishedRunError(
-                f"The last {self._failures} trials failed, which is hardly due to "
-                "their settings; see above. They count as trials: to have others in "
-                "their place, raise study.trials.",
-                error.status,
-            )
 
     def _watch(self, trial: Any, made: TrialRun) -> int | None:
         """Report every task; return the one after which the trial is to be pruned."""
@@ -280,12 +253,6 @@ class _Search:
         )
         return StudyOutcome(self._trials.rows(), best.number, value, settings, path)
 
-
-_GRACE = 1.0  # seconds in which Ctrl+C, which reaches trials too, is known here
-_MAX_FAILURES = 3
-"""Trials in a row that may fail before the study ends."""
-_MAX_KILLS = 2
-"""Times that a trial's process may be killed before the trial has failed."""
 
 _OF_TASK = {
     "average_incremental_accuracy": "accuracy",
