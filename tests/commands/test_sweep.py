@@ -15,6 +15,7 @@ from mlflow.tracking import MlflowClient
 from daformer_kedro.commands import sweep
 from daformer_kedro.commands.sweep import main, make_specs
 from daformer_kedro.runs import project_run
+from daformer_kedro.runs.grid import Grid
 from daformer_kedro.runs.project_run import nested, parse_parameters
 
 ROOT = Path(__file__).parents[2]
@@ -34,20 +35,38 @@ def test_every_combination_is_a_run_and_methods_come_first() -> None:
     assert {spec.env for spec in specs} == {"cifar100_10-10"}
     assert {spec.parameters["source.path"] for spec in specs} == {"DIR"}
     found = [
-        (p["scenario.class_order"], p["model.edition"], p.get("baseline"))
+        (p["scenario.class_order"], p["model.edition"], p["baseline"])
         for p in (spec.parameters for spec in specs)
     ]
-    one_order = [("S", None), ("S", "replay"), ("S", "dytox")]
-    one_order += [("M", None), ("M", "replay")]  # DyTox has no editions
+    one_order = [("S", "none"), ("S", "replay"), ("S", "dytox")]
+    one_order += [("M", "none"), ("M", "replay")]  # DyTox has no editions
     assert found == [(order, *rest) for order in ("1", "2") for rest in one_order]
 
 
 def test_what_is_not_asked_for_is_the_environments() -> None:
     (spec,) = make_specs("digits")
     assert spec.env is None
-    assert spec.parameters == {"model.edition": "S"}
+    assert spec.parameters == {}
     seeds = make_specs("test", seeds=["0", "1"])
     assert [spec.parameters["seed"] for spec in seeds] == ["0", "1"]
+
+
+@pytest.mark.filterwarnings("ignore:register_new_resolver")
+@pytest.mark.parametrize(
+    ("options", "edition", "baseline"),
+    [({}, "M", "replay"), ({"editions": ["S"], "baselines": ["none"]}, "S", "none")],
+)
+def test_a_tuned_environment_keeps_its_edition_and_method(
+    project: Any, options: dict[str, list[str]], edition: str, baseline: str
+) -> None:
+    tuned = project.path / "conf" / "tuned"
+    tuned.mkdir()
+    (tuned / "parameters.yml").write_text(
+        "extends: test\nbaseline: replay\nmodel: {edition: M}\n"
+    )
+    (run,) = Grid(project.path, make_specs("tuned", **options)).runs
+    config = run.state.config
+    assert (config.model.edition, config.baseline) == (edition, baseline)
 
 
 @pytest.mark.filterwarnings("ignore:register_new_resolver")
@@ -121,7 +140,7 @@ def test_a_grid_of_two_jobs_resumes_and_compares_its_own_runs_alone(
     )
     alone = type(project)(tmp_path / "alone")
     os.chdir(alone.path)
-    alone.run(params=nested(parse_parameters(f"{SHORT},seed=0,model.edition=S")))
+    alone.run(params=nested(parse_parameters(f"{SHORT},seed=0")))
     run = alone.folder("08_reporting").name  # seed 0
     by_itself, in_grid = results(alone.path, run), results(project.path, run)
     assert len(in_grid) > 30

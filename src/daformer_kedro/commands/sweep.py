@@ -30,8 +30,8 @@ def make_specs(
     *,
     orders: Sequence[str] = (),
     seeds: Sequence[str] = (),
-    editions: Sequence[str] = ("S",),
-    baselines: Sequence[str] = ("none",),
+    editions: Sequence[str] = (),
+    baselines: Sequence[str] = (),
     parameters: str = "",
 ) -> list[RunSpec]:
     """Combine all values, with all methods of one order and seed before the next.
@@ -40,22 +40,22 @@ def make_specs(
         protocol: the Kedro environment; ``digits`` is the default one.
         orders: values of ``scenario.class_order``; none for the environment's own.
         seeds: values of ``seed``; none for the environment's own.
-        editions: values of ``model.edition``.
-        baselines: values of ``baseline``.
+        editions: values of ``model.edition``; none for the environment's own.
+        baselines: values of ``baseline``; none for the environment's own.
         parameters: further ``--params`` of every run.
     """
     specs = []
     unset: list[str | None] = [None]
     for order, seed, edition, baseline in product(
-        list(orders) or unset, list(seeds) or unset, editions, baselines
+        *(list(values) or unset for values in (orders, seeds, editions, baselines))
     ):
-        if not _has_editions(baseline) and edition != editions[0]:
+        if editions and edition != editions[0] and not _has_editions(baseline):
             continue
         chosen = {
             "scenario.class_order": order,
             "seed": seed,
             "model.edition": edition,
-            "baseline": None if baseline == "none" else baseline,
+            "baseline": baseline,
         }
         given = {name: value for name, value in chosen.items() if value is not None}
         env = None if protocol == _DEFAULT else protocol
@@ -121,8 +121,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--protocol", default=_DEFAULT, metavar="ENV")
     parser.add_argument("--orders", type=_words, default=[], metavar="1,2,3")
     parser.add_argument("--seeds", type=_words, default=[], metavar="0,1,2")
-    parser.add_argument("--editions", type=_words, default=["S"], metavar="S,M")
-    parser.add_argument("--baselines", type=_words, default=["none"], metavar="none,…")
+    parser.add_argument("--editions", type=_words, default=[], metavar="S,M")
+    parser.add_argument("--baselines", type=_words, default=[], metavar="none,…")
     parser.add_argument("--params", default="", help="of every run, as for kedro run")
     parser.add_argument("--jobs", type=_jobs, help="runs at a time; 1, or all on Ray")
     place = parser.add_mutually_exclusive_group()
@@ -157,7 +157,7 @@ def _write_array(grid: Grid) -> int:
     return 0
 
 
-def _has_editions(baseline: str) -> bool:
+def _has_editions(baseline: str | None) -> bool:
     # An unknown name is refused by the run itself.
     return baseline not in METHODS or METHODS[baseline].has_editions
 
