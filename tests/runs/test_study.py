@@ -266,6 +266,43 @@ def test_an_environment_of_somebody_else_is_not_replaced(
     assert trials.commands == []
 
 
+def test_the_environment_that_a_study_starts_from_is_not_replaced(
+    project: Any, trials: Trials
+) -> None:
+    path = search(project, trials=1).environment
+    written = path.read_text()
+    below = project.path / "conf" / "below"
+    below.mkdir()
+    (below / "parameters.yml").write_text("extends: tuned\n")
+    for env in ("tuned", "below"):
+        state = project.context(env=env, params={"study": {"space": SPACE}}).state
+        with pytest.raises(InputError, match=r"study.name = 'tuned': the study's own"):
+            StudySearch(state).search()
+    for name in ("test", "base", "local"):
+        with pytest.raises(InputError, match=f"study.name = '{name}'"):
+            search(project, name=name)
+    assert path.read_text() == written
+    assert len(trials.commands) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "space"),
+    [
+        ({}, {"training.patience": [2, 3]}),
+        ({"training": {"patience": 2}}, {"training.epochs": [1, 2]}),
+    ],
+)
+def test_an_environment_that_could_not_be_run_is_not_searched_for(
+    project: Any, trials: Trials, given: dict[str, Any], space: dict[str, Any]
+) -> None:
+    share = {"validation_fraction": 0.2}
+    with pytest.raises(InputError, match=r"^study.*patience = 2 needs.*evaluate_on=va"):
+        search(project, given | {"source": share}, space=space)
+    kept = {"source": share | {"evaluate_on": "validation"}}
+    search(project, given | kept, space=space, trials=1)
+    assert project.context(env="tuned").state.tasks.source.has_validation
+
+
 def test_accuracy_may_be_weighed_against_processor_time(
     project: Any, trials: Trials
 ) -> None:

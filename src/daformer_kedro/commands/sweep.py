@@ -159,7 +159,7 @@ def _write_array(grid: Grid) -> int:
 
 def _has_editions(baseline: str | None) -> bool:
     # An unknown name is refused by the run itself.
-    return baseline not in METHODS or METHODS[baseline].has_editions
+    return baseline is None or baseline not in METHODS or METHODS[baseline].has_editions
 
 
 def _words(text: str) -> list[str]:

@@ -182,7 +182,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
                 "conf/<environment>/parameters.yml only, not in --params"
             )
         # The user's choice of schedule and baseline goes before an environment's.
-        for layer in (*self._environment_layers(), self._of_machine(), overrides):
+        layers = reversed(self._environments.values())
+        for layer in (*layers, self._of_machine(), overrides):
             merged = lay_over(merged, layer)
         merged.pop(_PARENT, None)
         laid_over = apply_overlays(merged, overrides)
@@ -195,16 +196,22 @@ class ProjectConfigLoader(OmegaConfigLoader):
             is_grey=lambda: not of_files and _is_grey(source),
         )
 
-    def _environment_layers(self) -> list[dict[str, Any]]:
-        """Parameters of the environment, after those of its ancestors."""
+    @property
+    def environments(self) -> list[str]:
+        """Names of the environment and of those that it extends, itself first."""
+        with _RESOLVERS:
+            return list(self._environments)
+
+    @property
+    def _environments(self) -> dict[str, dict[str, Any]]:
+        """Parameters of the environment by its name, before those of its ancestors."""
         if "parameters" in self.data:  # set by hand, for this loader alone
-            return []
-        layers: list[dict[str, Any]] = []
-        names: list[str] = []
+            return {}
+        layers: dict[str, dict[str, Any]] = {}
         name = self.env or self.default_run_env
         while name:
-            if name in names:
-                circle = " → ".join([*names, name])
+            if name in layers:
+                circle = " → ".join([*layers, name])
                 raise InputError(f"{_PARENT} = {name!r} leads in a circle: {circle}")
             try:
                 layer = self.load_and_merge_dir_config(
@@ -215,11 +222,10 @@ class ProjectConfigLoader(OmegaConfigLoader):
                 )
             except MissingConfigException as error:
                 raise InputError(
-                    f"{_PARENT} = {name!r} in conf/{names[-1]} must be the name of "
-                    f"another environment; there is no conf/{name}"
+                    f"{_PARENT} = {name!r} in conf/{list(layers)[-1]} must be the name "
+                    f"of another environment; there is no conf/{name}"
                 ) from error
-            names.append(name)
-            layers.insert(0, layer)
+            layers[name] = layer
             name = layer.get(_PARENT)
         return layers
 

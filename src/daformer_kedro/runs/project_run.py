@@ -103,6 +103,12 @@ class ProjectRun:
         state: RunState = self._loader.state
         return state
 
+    @property
+    def environments(self) -> list[str]:
+        """Names of its Kedro environment and of those that this one extends."""
+        found: list[str] = self._loader.environments
+        return found
+
     @cached_property
     def folder(self) -> Path:
         """Folder of its results, present or to come."""

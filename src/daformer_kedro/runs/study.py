@@ -109,7 +109,9 @@ class _Search:
             )
         if self._config.engine == "ray":
             check_ray("study.engine = 'ray'")
-        check_environment(self._state.project, self._config.name)
+        check_environment(
+            self._state.project, self._config.name, self._settings.environments
+        )
         self._settings.check_space()
 
     def _run_trials(self) -> None:

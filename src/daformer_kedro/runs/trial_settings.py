@@ -10,6 +10,7 @@ from daformer_kedro.config.run import result_overrides
 from daformer_kedro.errors import InputError
 from daformer_kedro.run_state import RunState
 from daformer_kedro.runs.project_run import ProjectRun, RunSpec
+from daformer_kedro.runs.tuned_environment import as_reported
 from daformer_kedro.usage import dotted
 
 
@@ -52,12 +53,33 @@ class TrialSettings:
                     else ", which trains nothing, there is no default"
                 )
             )
+        self._check_run("study: ", {})
         for dimension in study.dimensions:
             for value in dimension.extremes:
-                try:
-                    self.run({dimension.name: value}).state.check()
-                except InputError as error:
-                    raise InputError(f"study.space: {error}") from error
+                self._check_run("study.space: ", {dimension.name: value})
+
+    def _check_run(self, prefix: str, settings: Mapping[str, Any]) -> None:
+        """Check the run of a trial, and that of the environment it would become."""
+        source = self._state.config.source
+        try:
+            state = self.run(settings).state
+            state.check()
+        except InputError as error:
+            raise InputError(f"{prefix}{error}") from error
+        try:
+            config = as_reported(state.config, source)
+            _ = RunState(config, state.project).tasks  # raises
+        except InputError as error:
+            raise InputError(
+                f"{prefix}{error}. The environment that the study writes has no share "
+                "of validation images unless source.validation_fraction is given with "
+                "source.evaluate_on=validation"
+            ) from error
+
+    @property
+    def environments(self) -> list[str]:
+        """Names of the environments that the study's own settings come from."""
+        return self.run({}).environments
 
     @cached_property
     def _measured(self) -> dict[str, str]:
