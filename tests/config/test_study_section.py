@@ -25,7 +25,7 @@ def test_names_may_be_dotted_or_nested_and_null_leaves_out() -> None:
         "augmentation.mixup_alpha": None,
     }
     assert dimensions(space) == [
-        Dimension("training.epochs", low=10, high=50, step=10),
+        Dimension("training.epochs", low=10, high=50, step=10, is_whole=True),
         Dimension("training.learning_rate", low=0.01, high=1, is_log=True),
         Dimension("training.sharpness.rho", choices=(0.0, 3.0)),
     ]

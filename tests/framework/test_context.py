@@ -83,6 +83,16 @@ def test_a_circle_is_shown(conf: Path) -> None:
         parameters(conf, "around")
 
 
+def test_a_list_in_the_place_of_a_section_is_named(conf: Path) -> None:
+    with pytest.raises(InputError, match=r"^training = \[1\] must be a mapping"):
+        parameters(conf, "near", training=[1])
+    base = conf / "base" / "parameters.yml"
+    base.write_text(base.read_text() + "mean: [1, 2]\n")
+    (conf / "far" / "parameters_2.yml").write_text("mean: {a: 1}\n")
+    with pytest.raises(InputError, match=r"^mean = {'a': 1} must be a list$"):
+        parameters(conf, "far")
+
+
 def test_an_unknown_parent_is_named(conf: Path) -> None:
     with pytest.raises(InputError, match=r"'nowhere' in conf/lost .* no conf/now"):
         parameters(conf, "lost")

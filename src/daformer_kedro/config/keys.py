@@ -14,7 +14,7 @@ from daformer_kedro.config.sections import SETTINGS, Config
 HARDWARE_SETTINGS = ("device", "devices", "engine", "nnodes", "rendezvous")
 """Settings of ``training`` that say where to train."""
 
-_NO_RESULT = (*HARDWARE_SETTINGS, "graph", "save_minutes", "save_every")
+NO_RESULT = (*HARDWARE_SETTINGS, "graph", "save_minutes", "save_every")
 """Settings of ``training`` that change no result."""
 
 
@@ -58,7 +58,7 @@ def result_settings(config: Config) -> dict[str, Any]:
     how to keep results and states.
     """
     settings = plain_settings(config)
-    for name in _NO_RESULT:
+    for name in NO_RESULT:
         settings["training"].pop(name)
     return settings
 
@@ -71,7 +71,7 @@ def result_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
     kept = {k: v for k, v in overrides.items() if k in SETTINGS}
     training = kept.get("training")
     if isinstance(training, Mapping):
-        kept["training"] = {k: v for k, v in training.items() if k not in _NO_RESULT}
+        kept["training"] = {k: v for k, v in training.items() if k not in NO_RESULT}
         if not kept["training"]:
             del kept["training"]
     return kept

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from daformer_kedro.config.schedules import SCHEDULES
@@ -66,6 +66,28 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         both = isinstance(below, Mapping) and isinstance(value, Mapping)
         merged[key] = merge(below, value) if both else value  # type: ignore[arg-type]
     return merged
+
+
+def check_forms(
+    below: Mapping[str, Any], above: Mapping[str, Any], prefix: str = ""
+) -> None:
+    """Make sure that no list lies over a mapping, and no mapping over a list.
+
+    Raises:
+        InputError: one does; OmegaConf, which merges files, would not name it.
+    """
+    for key, value in above.items():
+        name, old = f"{prefix}{key}", below.get(key)
+        if isinstance(value, Mapping) and isinstance(old, Mapping):
+            check_forms(old, value, f"{name}.")
+        elif _is_list(value) and isinstance(old, Mapping):
+            raise InputError(f"{name} = {value!r} must be a mapping, such as NAME: …")
+        elif isinstance(value, Mapping) and _is_list(old):
+            raise InputError(f"{name} = {value!r} must be a list")
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def _look_up(

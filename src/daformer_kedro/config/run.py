@@ -15,7 +15,7 @@ from daformer_kedro.config.keys import (
     source_key,
     study_key,
 )
-from daformer_kedro.config.overlays import apply_overlays, lay_over, merge
+from daformer_kedro.config.overlays import apply_overlays, check_forms, lay_over, merge
 from daformer_kedro.config.schedules import SCHEDULES
 from daformer_kedro.config.sections import SETTINGS, Config
 from daformer_kedro.objectives import LossesConfig
@@ -26,6 +26,7 @@ __all__ = [
     "Config",
     "LossesConfig",
     "apply_overlays",
+    "check_forms",
     "embedding_key",
     "lay_over",
     "merge",

@@ -14,7 +14,7 @@ from daformer_kedro.validation import STRICT, NonNegativeInt, PositiveInt
 
 Scalar = str | int | float | bool | None
 _RANGES = ("range", "log_range")
-_FORMS = (
+FORMS = (
     "allowed: a list of values such as [0.2, 0.8], {range: [LOW, HIGH]}, with step: "
     "STEP if wanted, or {log_range: [LOW, HIGH]}"
 )
@@ -42,6 +42,7 @@ class Dimension:
         high: greatest value, included.
         step: between two values; ``None`` for any in between.
         is_log: draw the logarithm evenly.
+        is_whole: draw whole numbers alone.
     """
 
     name: str
@@ -50,12 +51,7 @@ class Dimension:
     high: float = 0
     step: float | None = None
     is_log: bool = False
-
-    @property
-    def is_whole(self) -> bool:
-        """Return whether all values are whole numbers."""
-        given = (self.low, self.high, 1 if self.step is None else self.step)
-        return all(isinstance(value, int) for value in given)
+    is_whole: bool = False
 
     @property
     def extremes(self) -> tuple[Any, ...]:
@@ -115,7 +111,10 @@ class StudyConfig:
 
     @property
     def dimensions(self) -> list[Dimension]:
-        """The settings to search, by name."""
+        """The settings to search, by name; not compared with what there is.
+
+        See :func:`daformer_kedro.runs.search_space.search_space`.
+        """
         space = self.space or DEFAULT_SPACE
         found = {dimension.name: dimension for dimension in _dimensions(space, "")}
         return [found[name] for name in sorted(found)]
@@ -141,7 +140,7 @@ def _dimensions(space: Mapping[str, Any], prefix: str) -> Iterator[Dimension]:
 
 def _choices(name: str, given: Any) -> Dimension:
     if not isinstance(given, list | tuple) or not given:
-        raise ValueError(f"{name} = {given!r}: {_FORMS}")
+        raise ValueError(f"{name} = {given!r}: {FORMS}")
     for value in given:
         if isinstance(value, list | tuple | Mapping):
             raise ValueError(
@@ -161,11 +160,11 @@ def _range(name: str, given: Mapping[str, Any]) -> Dimension:
     kinds = [kind for kind in _RANGES if kind in given]
     unknown = set(given) - {*_RANGES, "step"}
     if len(kinds) != 1 or unknown:
-        raise ValueError(f"{name} = {dict(given)}: {_FORMS}")
+        raise ValueError(f"{name} = {dict(given)}: {FORMS}")
     ends, step = given[kinds[0]], given.get("step")
     is_log = kinds[0] == "log_range"
     if not isinstance(ends, list | tuple) or len(ends) != 2:
-        raise ValueError(f"{name} = {dict(given)}: {_FORMS}")
+        raise ValueError(f"{name} = {dict(given)}: {FORMS}")
     numbers = [*ends, *([] if step is None else [step])]
     if not all(_is_number(value) for value in numbers):
         raise ValueError(f"{name} = {dict(given)}: the ends and the step are numbers")
@@ -177,7 +176,8 @@ def _range(name: str, given: Mapping[str, Any]) -> Dimension:
         )
     if is_log and step is not None:
         raise ValueError(f"{name} = {dict(given)}: log_range has no step")
-    return Dimension(name, low=low, high=high, step=step, is_log=is_log)
+    is_whole = all(isinstance(number, int) for number in numbers)
+    return Dimension(name, (), low, high, step, is_log, is_whole)
 
 
 def _is_number(value: Any) -> bool:

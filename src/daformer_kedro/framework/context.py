@@ -18,6 +18,7 @@ from daformer_kedro.config import SourceConfig
 from daformer_kedro.config.run import (
     Config,
     apply_overlays,
+    check_forms,
     embedding_key,
     lay_over,
     merge,
@@ -104,7 +105,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
     def _load(self, key: str) -> dict[str, Any]:
         if key == "parameters":
-            return self._parameters(super().__getitem__(key))
+            return self._parameters(self._merged())
         if key in ("catalog", "mlflow"):
             self._register_keys()
         if key == "mlflow":
@@ -166,9 +167,39 @@ class ProjectConfigLoader(OmegaConfigLoader):
         """
         if not self.state.config.trains:
             return self.state.run_key
-        merged = super().__getitem__("parameters")
+        merged = self._merged()
         joint = self._parameters(merged, baseline="joint", baseline_settings={})
         return run_key(Config.from_parameters(joint))
+
+    def _merged(self) -> dict[str, Any]:
+        """Return Kedro's own merge of the base, the environment and ``--params``.
+
+        Raises:
+            InputError: one has a list where another has a mapping.
+        """
+        try:
+            return super().__getitem__("parameters")
+        except TypeError:
+            self._check_forms()
+            raise
+
+    def _check_forms(self) -> None:
+        """Refuse a layer whose lists and mappings are not those of the base."""
+        files = ProjectConfigLoader(  # Kedro merges --params into each folder's
+            self.conf_source,
+            env=self.env,
+            base_env=self.base_env,
+            default_run_env=self.default_run_env,
+            config_patterns=self.config_patterns,
+        )
+        base = files.load_and_merge_dir_config(
+            files._get_conf_env_path(self.base_env),
+            self.config_patterns["parameters"],
+            "parameters",
+            set(),
+        )
+        for layer in (*files._environments.values(), self.runtime_params or {}):
+            check_forms(base, layer)
 
     def _parameters(self, merged: dict[str, Any], **more: Any) -> dict[str, Any]:
         """Lay everything over ``merged``, Kedro's own merge of base and environment.

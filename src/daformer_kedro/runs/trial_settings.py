@@ -10,6 +10,7 @@ from daformer_kedro.config.run import result_overrides
 from daformer_kedro.errors import InputError
 from daformer_kedro.run_state import RunState
 from daformer_kedro.runs.project_run import ProjectRun, RunSpec
+from daformer_kedro.runs.search_space import search_space
 from daformer_kedro.runs.tuned_environment import as_reported
 from daformer_kedro.usage import dotted
 
@@ -42,7 +43,8 @@ class TrialSettings:
         """
         config = self._state.config
         study = config.study
-        if not study.dimensions or not (config.trains or study.space):
+        dimensions = search_space(config)
+        if not dimensions or not (config.trains or study.space):
             raise InputError(
                 f"study.space = {study.space}: name the settings to search, "
                 "such as {training.learning_rate: {log_range: [0.01, 0.1]}}; with "
@@ -54,7 +56,7 @@ class TrialSettings:
                 )
             )
         self._check_run("study: ", {})
-        for dimension in study.dimensions:
+        for dimension in dimensions:
             for value in dimension.extremes:
                 self._check_run("study.space: ", {dimension.name: value})
 

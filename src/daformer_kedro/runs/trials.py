@@ -16,6 +16,7 @@ import numpy as np
 from daformer_kedro.config.keys import result_settings, study_key
 from daformer_kedro.config.sections import Config
 from daformer_kedro.config.study_section import Dimension
+from daformer_kedro.runs.search_space import search_space
 from daformer_kedro.storage.sqlite_uri import sqlite_uri
 
 _DIGITS = 4
@@ -37,6 +38,7 @@ class Trials:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._config = config
+        self._dimensions = search_space(config)
         self._asking = threading.Lock()
         self._pruner = TaskMedianPruner()
         minimised: list[Any] = ["minimize"] if config.study.with_processor_time else []
@@ -80,7 +82,7 @@ class Trials:
             trial = (
                 self._study.ask() if trial_id is None else Trial(self._study, trial_id)
             )
-            for dimension in self._config.study.dimensions:
+            for dimension in self._dimensions:
                 _suggest(trial, dimension)
         return trial
 
@@ -131,7 +133,7 @@ class Trials:
             dimension.name: trial.params[dimension.name]
             if dimension.choices or dimension.is_whole
             else float(f"{trial.params[dimension.name]:.{_DIGITS}g}")
-            for dimension in self._config.study.dimensions
+            for dimension in self._dimensions
         }
 
     def best(self) -> Any | None:
@@ -181,7 +183,7 @@ def present_settings(config: Config) -> dict[str, Any] | None:
     settings = result_settings(config)
     settings["baseline_settings"] = asdict(config.method.settings)  # with defaults
     found: dict[str, Any] = {}
-    for dimension in config.study.dimensions:
+    for dimension in search_space(config):
         value: Any = settings
         for part in dimension.name.split("."):
             if not isinstance(value, Mapping) or part not in value:
