@@ -24,6 +24,8 @@ def run(last: float = 0.8, **values: object) -> dict[str, object]:
         "schedule": "published",
         "settings_key": "aaaa",
         "run_key": f"run_{last}",
+        "class_order": "1",
+        "seed": values.get("run_key", last),
         "start_time": 0,
         "memory": "2000",
         "average_incremental_accuracy": (1.0 + last) / 2,

@@ -33,6 +33,8 @@ def run(method: str, seed: int, accuracy: float, **costs: Any) -> dict[str, Any]
         "schedule": "published",
         "settings_key": method,
         "run_key": f"{method}{seed}",
+        "class_order": "1",
+        "seed": str(seed),
         "start_time": 0,
         "average_incremental_accuracy": accuracy,
         "last_accuracy": accuracy,

@@ -124,6 +124,29 @@ def test_other_images_make_no_pair() -> None:
     assert "DAFormer-S − replay (S): no two runs" in difference_sentences(table)
 
 
+def test_images_are_the_same_by_their_digest_or_else_by_their_path() -> None:
+    rows = runs_of(HITS)
+    rows["test_images"] = [f"of {key}" for key in rows["baseline"]]
+    assert paired_differences(rows, {})["num_pairs"].tolist() == [0, 0]
+    rows["settings"] = [{"source.path": key} for key in rows["baseline"]]
+    rows["test_images"] = None
+    assert paired_differences(rows, {})["num_pairs"].tolist() == [0, 0]
+    rows["test_images"] = "of both"
+    assert paired_differences(rows, {})["num_pairs"].tolist() == [2, 2]
+
+
+def test_one_seed_at_two_paths_is_one_pair() -> None:
+    rows = runs_of({key: HITS[key] for key in ("none0", "replay0")})
+    rows["test_images"] = "of both"
+    elsewhere = rows.assign(
+        run_key=rows["run_key"] + "_elsewhere",
+        settings=[{"source.path": "elsewhere"}] * 2,
+        start_time=1,
+    )
+    table = paired_differences(pd.concat([rows, elsewhere]), {})
+    assert table["num_pairs"].tolist() == [1, 1]
+
+
 def test_a_difference_is_said_in_a_sentence() -> None:
     rows = pd.DataFrame(
         [
@@ -144,7 +167,8 @@ def test_a_difference_is_said_in_a_sentence() -> None:
     )
     assert (
         "- S − replay: +3.4 points, 95 % interval 1.9 to 4.8, 3 pairs, 360 test images;"
-        " t interval −0.6 to 7.4; a difference of one point would need 12 pairs\n"
+        " t interval −0.6 to 7.4; a difference of one point "
+        "would need about 12 pairs, estimated from 3\n"
     ) in difference_sentences(rows)
     single = rows.assign(num_pairs=1, pairs_for_one_point=pd.NA, t_low=math.nan)
     said = difference_sentences(single)

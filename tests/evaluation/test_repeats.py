@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pandas as pd
+import pytest
 
+from daformer_kedro.errors import InputError
 from daformer_kedro.evaluation.repeats import repeats_by_method
 
 
@@ -15,6 +17,8 @@ def run(**values: object) -> dict[str, object]:
         "schedule": "published",
         "settings_key": "aaaa",
         "run_key": str(values),
+        "class_order": "identity",
+        "seed": "0",
         "start_time": 0,
         "num_classes_seen": [2, 4],
         "settings": {},
@@ -50,3 +54,27 @@ def test_editions_and_baselines_have_names_of_their_own() -> None:
 def test_groups_that_cannot_be_told_apart_keep_their_keys() -> None:
     runs = table(run(settings_key="a", settings={}), run(settings_key="b", settings={}))
     assert set(repeats_by_method(runs)) == {"DAFormer-S (a)", "DAFormer-S (b)"}
+
+
+def test_the_same_run_at_another_path_is_no_repeat() -> None:
+    there = run(settings={"source.path": "there"}, test_images="cd", start_time=2)
+    here = run(settings={"source.path": "here"}, test_images="cd", start_time=1)
+    (group,) = repeats_by_method(table(there, here)).values()
+    assert group["settings"].tolist() == [{"source.path": "there"}]
+    unknown = run(settings={"source.path": "third"}, test_images=None, seed="1")
+    (group,) = repeats_by_method(table(there, here, unknown)).values()
+    assert len(group) == 2
+
+
+def test_repeats_with_other_test_images_are_refused() -> None:
+    cats = run(settings={"source.path": "cats"}, test_images="ca", seed="0")
+    dogs = run(settings={"source.path": "dogs"}, test_images="d0", seed="1")
+    message = (
+        r"^comparison.filter matches runs of DAFormer-S with the same settings and "
+        r"other test images, by their digests: ca \(source.path = cats\), d0 \(source."
+        r"path = dogs\).*choose one.*comparison.filter=\"dataset.digest = 'ca'\"$"
+    )
+    with pytest.raises(InputError, match=message):
+        repeats_by_method(table(cats, dogs))
+    grown = run(run_key=cats["run_key"], test_images="d0", start_time=1)
+    assert len(repeats_by_method(table(cats, dogs, grown))) == 1  # made again since

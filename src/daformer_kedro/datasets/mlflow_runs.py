@@ -28,6 +28,7 @@ _TAGS = (
 )
 _SERIES = ("accuracy_after_task", "num_classes_seen")
 _PAGE = 500
+_EVALUATION = ("mlflow.data.context", "evaluation")
 _PARENT_TAG = "mlflow.parentRunId"
 _LOGGER = logging.getLogger(__name__)
 
@@ -155,6 +156,7 @@ def _row(client: MlflowClient, run: Run) -> dict[str, Any]:
         **{name: metrics.get(name) for name in (*MEASURES, *COSTS)},
         **{name: _series(client, run.info.run_id, name) for name in _SERIES},
         "settings": dict(params),
+        "test_images": _test_images(run),
     }
 
 
@@ -166,6 +168,17 @@ def _memory(keep: str, params: dict[str, str]) -> str:
     if total != "None":
         return total
     return f"{params.get('memory.per_class', '?')} per class"
+
+
+def _test_images(run: Run) -> str | None:
+    """Return the digest of the images that a run was tested on, if it logged one."""
+    given = run.inputs.dataset_inputs if run.inputs is not None else []
+    found = {
+        one.dataset.digest
+        for one in given
+        if any((tag.key, tag.value) == _EVALUATION for tag in one.tags)
+    }
+    return found.pop() if len(found) == 1 else None
 
 
 def _series(client: MlflowClient, run_id: str, name: str) -> list[float]:

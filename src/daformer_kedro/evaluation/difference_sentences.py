@@ -61,8 +61,8 @@ def sentence(row: Mapping[Hashable, Any]) -> str:
     t_text = f"{_number(row['t_low'])} to {_number(row['t_high'])}"
     needed = int(row["pairs_for_one_point"])
     return (
-        f"{text}; t interval {t_text}; a difference of one point would need {needed} "
-        "pairs"
+        f"{text}; t interval {t_text}; a difference of one point would need about "
+        f"{needed} pairs, estimated from {num_pairs}"
     )
 
 

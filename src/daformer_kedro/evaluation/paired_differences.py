@@ -89,6 +89,12 @@ def _tests_on_same_images(pair: Mapping[Any, Any]) -> bool:
     names = [f"source.{name}" for name in _IMAGES]
     if on_validation:
         names.append("source.validation_fraction")
+    digests = [pair.get(f"test_images{suffix}") for suffix in ("", "_other")]
+    if all(isinstance(digest, str) for digest in digests):
+        if digests[0] != digests[1]:
+            return False
+    else:  # such as of runs that reused stored features
+        names.append("source.path")
     return all(own[n] == other[n] for n in names if n in own and n in other)
 
 

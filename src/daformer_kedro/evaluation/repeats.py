@@ -5,7 +5,8 @@ A *run* is a row with ``run_id``, ``protocol``, ``edition``, ``baseline``,
 ``memory`` (exemplars in all, as text), the accuracies
 ``average_incremental_accuracy``, ``last_accuracy``, ``forgetting`` and
 ``backward_transfer`` (fractions of 1), the lists ``accuracy_after_task`` and
-``num_classes_seen``, and ``settings`` (a mapping of dotted names to text).
+``num_classes_seen``, ``settings`` (a mapping of dotted names to text), and
+``test_images`` (digest of the images that it was tested on; missing where unknown).
 """
 
 from __future__ import annotations
@@ -41,18 +42,23 @@ _NOT_A_DIFFERENCE = (
 def repeats_by_method(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Divide runs into the repeats of each method, by its label.
 
-    Of each configuration the latest run is kept: running it again is not a repeat.
+    Of each configuration, class order and seed the latest run is kept: running it again
+    is not a repeat, nor is running it on the same images at another path.
 
     Args:
         runs: see the module; of one protocol.
 
     Raises:
-        InputError: there are no runs, or they are of several protocols or divide the
-            classes into other tasks; such numbers must not be compared.
+        InputError: there are no runs, or they are of several protocols, divide the
+            classes into other tasks, or have the same settings and other test images;
+            such numbers must not be compared.
     """
     _check(runs)
     ordered = runs.sort_values("start_time", kind="stable")
-    latest = ordered.drop_duplicates("run_key", keep="last").reset_index(drop=True)
+    latest = ordered.drop_duplicates("run_key", keep="last")
+    _check_images(latest)
+    once = [*_GROUP, "class_order", "seed"]
+    latest = latest.drop_duplicates(once, keep="last").reset_index(drop=True)
     labels = method_labels(latest)
     groups = latest.groupby(_GROUP, sort=True, dropna=False)
     return {labels[key]: group for key, group in groups}
@@ -84,6 +90,28 @@ def _check(runs: pd.DataFrame) -> None:
             'one, such as comparison.filter="tags.settings_key = '
             f"'{divisions['settings_key'].iloc[0]}'\""
         )
+
+
+def _check_images(runs: pd.DataFrame) -> None:
+    """Make sure that repeats were tested on the same images, as far as is known."""
+    if "test_images" not in runs:
+        return
+    known = runs.dropna(subset=["test_images"])
+    for _, group in known.groupby(_GROUP, dropna=False):
+        others = group.drop_duplicates("test_images")
+        if len(others) > 1:
+            found = ", ".join(
+                f"{run['test_images']} (source.path = "
+                f"{run['settings'].get('source.path', 'None')})"
+                for run in others.to_dict("records")
+            )
+            raise InputError(
+                f"comparison.filter matches runs of {_method(others.iloc[0])} with the "
+                f"same settings and other test images, by their digests: {found}. Such "
+                "numbers cannot be averaged; choose one, such as "
+                'comparison.filter="dataset.digest = '
+                f"'{others['test_images'].iloc[0]}'\""
+            )
 
 
 def method_labels(runs: pd.DataFrame) -> dict[tuple[Hashable, ...], str]:
