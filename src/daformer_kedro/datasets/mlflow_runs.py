@@ -30,11 +30,14 @@ _SERIES = ("accuracy_after_task", "num_classes_seen")
 _PAGE = 500
 _EVALUATION = ("mlflow.data.context", "evaluation")
 _PARENT_TAG = "mlflow.parentRunId"
+_TRIAL_TAG = "trial"
 _LOGGER = logging.getLogger(__name__)
 
 
 class MlflowRunsDataset(AbstractDataset[None, pd.DataFrame]):
-    """Parent runs that are finished and have results; read only.
+    """Runs that are finished and have results; read only.
+
+    Trials of studies are left out unless ``run_keys`` names them.
 
     Loads a table as :mod:`daformer_kedro.evaluation.repeats` describes it.
 
@@ -75,10 +78,11 @@ class MlflowRunsDataset(AbstractDataset[None, pd.DataFrame]):
         found = self._search(client)
         rows = [_row(client, run) for run in found if self._is_wanted(run)]
         if not rows:
+            keys = "" if self._run_keys is None else " and comparison.run_keys"
             raise InputError(
-                f"comparison.filter = {self._filter!r} matches no finished run with "
-                f"results in the experiment {self._experiment!r} ({len(found)} runs "
-                "were found in all). Runs are made by kedro run and listed by "
+                f"comparison.filter = {self._filter!r}{keys} matches no finished run "
+                f"with results in the experiment {self._experiment!r} ({len(found)} "
+                "runs were found in all). Runs are made by kedro run and listed by "
                 "kedro mlflow ui."
             )
         missing = (self._run_keys or set()) - {row["run_key"] for row in rows}
@@ -90,9 +94,14 @@ class MlflowRunsDataset(AbstractDataset[None, pd.DataFrame]):
         return pd.DataFrame(rows)
 
     def _is_wanted(self, run: Run) -> bool:
+        tags = run.data.tags
         if not _has_results(run):
             return False
-        return self._run_keys is None or run.data.tags["run_key"] in self._run_keys
+        if self._run_keys is None:
+            return _PARENT_TAG not in tags
+        # A trial of a study is a run like others where it is asked for by name.
+        is_whole = _PARENT_TAG not in tags or _TRIAL_TAG in tags
+        return is_whole and tags["run_key"] in self._run_keys
 
     def _search(self, client: MlflowClient) -> list[Run]:
         experiment = client.get_experiment_by_name(self._experiment)
@@ -138,7 +147,6 @@ class MlflowRunsDataset(AbstractDataset[None, pd.DataFrame]):
 def _has_results(run: Run) -> bool:
     return (
         run.info.status == "FINISHED"
-        and _PARENT_TAG not in run.data.tags
         and "average_incremental_accuracy" in run.data.metrics
         and all(tag in run.data.tags for tag in _TAGS)
     )
