@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
 from contextlib import suppress
@@ -34,12 +36,40 @@ SHORT = "training.epochs=1,finetuning.epochs=1"
 STUDY = "study.trials=1,study.engine=ray,study.space.training.weight_decay=[0.1]"
 
 
+SWEEP = ["-m", "daformer_kedro", "sweep", "--protocol", "test", "--ray"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_terminated", [True, False])
+def test_a_signal_ends_the_run_which_keeps_what_it_has_done(
+    project: Any, started: Any, is_terminated: bool
+) -> None:
+    pytest.importorskip("ray")
+    project.context()
+    words = [sys.executable, *SWEEP, "--params", "training.epochs=1000"]
+    data = project.path / "data"
+    with started(words, cwd=project.path) as sweep:
+        end = time.monotonic() + 300
+        while not list(data.glob("05_model_input/*/task_00")):
+            assert time.monotonic() < end, sweep.log.read_text()
+            time.sleep(0.1)
+        if is_terminated:
+            sweep.process.terminate()
+        else:  # as a terminal's Ctrl+C
+            os.killpg(sweep.process.pid, signal.SIGINT)
+        assert sweep.process.wait(100) == 130, sweep.log.read_text()
+        assert "The same command resumes there." in sweep.log.read_text()
+    (log,) = data.glob("journal/*.log")
+    assert "Stopped in task_00" in log.read_text()
+    assert list(data.glob("journal/*.lock")) == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "log_of_run", "result"),
     [
         (
-            ["-m", "daformer_kedro", "sweep", "--protocol", "test", "--ray"],
+            SWEEP,
             "journal/*.log",
             "| DAFormer-S |",
         ),

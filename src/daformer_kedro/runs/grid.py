@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from pathlib import Path
 from threading import Event
 
@@ -16,9 +15,9 @@ from daformer_kedro.runs.project_run import (
     UnfinishedRunError,
     parse_parameters,
 )
-from daformer_kedro.runs.ray_tasks import finish_on_ray, ray_cluster
+from daformer_kedro.runs.ray_tasks import cluster_of, finish_on_ray
 from daformer_kedro.runs.slots import Slots
-from daformer_kedro.runs.termination import termination_stops
+from daformer_kedro.runs.termination import interrupt_stops, termination_stops
 
 __all__ = ["Grid", "RunSpec", "UnfinishedRunError", "parse_parameters"]
 
@@ -83,19 +82,23 @@ class Grid:
                 is_stopped.set()  # before this worker takes the next run
                 raise
 
-        cluster = ray_cluster(jobs) if engine == "ray" else nullcontext()
-
         def stop() -> None:
             is_stopped.set()
             for run in self.runs:
                 run.ask_to_stop()
 
-        with termination_stops(stop), cluster, ThreadPoolExecutor(jobs) as pool:
+        # Ray has a handler of its own for the signal, which must not take the place.
+        with (
+            cluster_of(engine, jobs),
+            termination_stops(stop),
+            ThreadPoolExecutor(jobs) as pool,
+        ):
             futures = [pool.submit(finish, *run) for run in enumerate(self.runs, 1)]
             try:
-                for future in futures:
-                    future.result()
+                with interrupt_stops(stop, engine):
+                    for future in futures:
+                        future.result()
             finally:
-                # After Ctrl+C too; runs under way end by themselves, it reaches them.
+                # After Ctrl+C too; local runs end by themselves, it reaches them.
                 is_stopped.set()
         return [run.folder for run in self.runs]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from signal import SIGINT, SIGTERM
-from typing import Any
+from typing import Any, Protocol
 
 from kedro.framework.project import settings
 from omegaconf import OmegaConf
@@ -52,6 +52,16 @@ class UnfinishedRunError(Exception):
         return self.status > _SIGNALS and not self.was_stopped
 
 
+class Process(Protocol):
+    """A run's process, of this machine or of a cluster."""
+
+    def poll(self) -> int | None:
+        """Return the exit status; ``None`` while it is under way."""
+
+    def terminate(self) -> None:
+        """Have it end."""
+
+
 @dataclass(frozen=True)
 class RunSpec:
     """Command that makes a run and reuses what others have made, such as features.
@@ -90,7 +100,7 @@ class ProjectRun:
     def __init__(self, project: Path, spec: RunSpec) -> None:
         self._project = project
         self.spec = spec
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._is_unwanted = False
 
     @cached_property
@@ -169,17 +179,16 @@ class ProjectRun:
             return
         say(f"{place} {self.spec}")
         # Standard output is for the caller's table.
-        self._process = subprocess.Popen(
+        process = subprocess.Popen(
             self.command,
             cwd=self._project,
             env={**os.environ, **(environment or {})},
             stdout=_STDERR if is_shown else subprocess.PIPE,
             stderr=None if is_shown else subprocess.STDOUT,
         )
-        if self._is_unwanted:  # since before it was known here
-            self._process.terminate()
-        said, _ = self._process.communicate()
-        status = self._process.returncode
+        self.attach(process)
+        said, _ = process.communicate()
+        status = process.returncode
         if status:
             text = (said or b"").decode(errors="replace")
             raise UnfinishedRunError(
@@ -187,8 +196,14 @@ class ProjectRun:
                 exit_status(status),
             )
 
+    def attach(self, process: Process) -> None:
+        """Note the process that makes the run, which :meth:`ask_to_stop` then ends."""
+        self._process = process
+        if self._is_unwanted:  # since before it was known here
+            process.terminate()
+
     def ask_to_stop(self) -> None:
-        """Have the run end if it is under way here; it keeps what it has finished."""
+        """Have the run end if it is under way; it keeps what it has finished."""
         self._is_unwanted = True
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()

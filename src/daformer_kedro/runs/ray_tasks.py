@@ -6,6 +6,8 @@ of the installation and imported only where it is asked for.
 
 from __future__ import annotations
 
+import signal
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -17,12 +19,16 @@ from daformer_kedro.runs.project_run import (
     ProjectRun,
     RunSpec,
     UnfinishedRunError,
+    exit_status,
     say,
     start_here,
 )
 
 _MAX_RETRIES = 3
 """How often a run is begun again whose worker or machine has died."""
+_KILLED = 137
+"""Exit status of what SIGKILL has ended, as shells count."""
+_POLL_SECONDS = 0.2
 
 
 def check_ray(key: str) -> None:
@@ -42,12 +48,16 @@ def check_ray(key: str) -> None:
 
 
 @contextmanager
-def ray_cluster(jobs: int) -> Iterator[None]:
+def cluster_of(engine: str, jobs: int) -> Iterator[None]:
     """Use the cluster that the environment names, or start Ray for the block.
 
     Args:
+        engine: ``ray``; with ``local`` nothing is needed.
         jobs: runs at a time, on a Ray that is started here.
     """
+    if engine != "ray":
+        yield
+        return
     from daformer_kedro.learning.distributed.on_ray import connected
 
     with connected(jobs):
@@ -106,7 +116,8 @@ class RayProcess:
             except TaskCancelledError:
                 self.returncode = 130
             except RayError as error:
-                raise InputError(f"Ray could not finish a run: {error}") from error
+                say(f"Ray could not finish a run: {error}")
+                self.returncode = _KILLED
         return self.returncode
 
     def terminate(self) -> None:
@@ -135,11 +146,8 @@ def finish_on_ray(run: ProjectRun, project: Path, place: str) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
     process = RayProcess(run, project, log, {})
-    try:
-        status = process.wait()
-    except BaseException:
-        process.terminate()
-        raise
+    run.attach(process)
+    status = process.wait()
     said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     if status:
         raise UnfinishedRunError(f"{said}{run.spec} ended with status {status}", status)
@@ -152,6 +160,8 @@ def _work(
     """Make a run in a worker, unless a worker that has died left it finished."""
     from kedro.framework.startup import bootstrap_project
 
+    # Cancelling is an interrupt, which background jobs of shells ignore.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     bootstrap_project(project)
     run = ProjectRun(project, spec)
     run.wait_for_others()
@@ -159,7 +169,10 @@ def _work(
         return 0
     process = start_here(run, project, log, environment)
     try:
-        return process.wait()
+        # Cancelling raises KeyboardInterrupt between two steps of Python alone.
+        while process.poll() is None:
+            time.sleep(_POLL_SECONDS)
+        return exit_status(process.returncode)
     except BaseException:  # cancelled
         process.terminate()
         process.wait()

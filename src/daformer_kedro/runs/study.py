@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,9 +19,9 @@ from daformer_kedro.reuse.runner import RunInterrupted, this_command
 from daformer_kedro.run_state import RunState
 from daformer_kedro.runs.failures import Failures
 from daformer_kedro.runs.project_run import UnfinishedRunError, say
-from daformer_kedro.runs.ray_tasks import check_ray, ray_cluster
+from daformer_kedro.runs.ray_tasks import check_ray, cluster_of
 from daformer_kedro.runs.slots import Slots
-from daformer_kedro.runs.termination import termination_stops
+from daformer_kedro.runs.termination import interrupt_stops, termination_stops
 from daformer_kedro.runs.trial_run import TrialRun
 from daformer_kedro.runs.trial_settings import TrialSettings
 from daformer_kedro.runs.trials import Trials
@@ -136,16 +135,18 @@ class _Search:
 
         try:
             with (
+                # Ray has a handler of its own for the signal.
+                cluster_of(self._config.engine, self._config.jobs),
                 termination_stops(self._stop),
-                self._cluster(),
                 ThreadPoolExecutor(self._config.jobs) as pool,
             ):
                 todo = [*unfinished, *([None] * missing)]
                 futures = [pool.submit(make, trial_id) for trial_id in todo]
                 try:
-                    ended, _ = wait(futures, return_when=FIRST_EXCEPTION)
-                    for future in ended:
-                        future.result()
+                    with interrupt_stops(self._stop, self._config.engine):
+                        ended, _ = wait(futures, return_when=FIRST_EXCEPTION)
+                        for future in ended:
+                            future.result()
                 finally:
                     self._is_stopped.set()
         except KeyboardInterrupt as error:
@@ -159,11 +160,6 @@ class _Search:
         self._is_stopped.set()
         for made in list(self._under_way):
             made.ask_to_stop()
-
-    def _cluster(self) -> AbstractContextManager[None]:
-        if self._config.engine == "ray":
-            return ray_cluster(self._config.jobs)
-        return nullcontext()
 
     def _run_trial(self, trial: Any, place: dict[str, str], parent: str) -> None:
         settings = self._trials.settings(trial)

@@ -29,3 +29,19 @@ def termination_stops(stop: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def interrupt_stops(stop: Callable[[], None], engine: str) -> Iterator[None]:
+    """Have Ctrl+C end the runs of an engine whose processes it does not reach.
+
+    Args:
+        stop: asks the runs that are under way to end.
+        engine: ``local`` runs have had Ctrl+C themselves; ``ray``.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        if engine == "ray":
+            stop()
+        raise
