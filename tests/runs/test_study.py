@@ -312,6 +312,27 @@ def test_accuracy_may_be_weighed_against_processor_time(
         assert row["processor_seconds"] == 10 + row["finetuning.epochs"]
     best = max(row["value"] for row in outcome.trials)
     assert outcome.value == best
+    for row in outcome.trials:
+        is_beaten = any(
+            other["value"] >= row["value"]
+            and other["processor_seconds"] <= row["processor_seconds"]
+            and (other["value"], other["processor_seconds"])
+            != (row["value"], row["processor_seconds"])
+            for other in outcome.trials
+        )
+        assert row["on_front"] != is_beaten
+
+
+def test_of_equally_accurate_trials_the_quickest_is_written(
+    project: Any, trials: Trials
+) -> None:
+    outcome = search(
+        project, with_processor_time=True, space={"finetuning.epochs": [9, 7, 3]}
+    )
+    assert len({row["value"] for row in outcome.trials}) == 1
+    assert outcome.settings == {"finetuning.epochs": 3}  # 13 s of 19, 17 and 13
+    front = [t["finetuning.epochs"] for t in outcome.trials if t["on_front"]]
+    assert set(front) == {3}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from kedro.io import CatalogProtocol
@@ -11,7 +12,7 @@ from kedro.pipeline.node import Node
 from daformer_kedro.pipelines.naming import LEARNING, STATISTICS, task_name
 from daformer_kedro.reuse.node_files import stored_outputs
 from daformer_kedro.scenario.plan import TaskPlan
-from daformer_kedro.storage.record import Record, read_record
+from daformer_kedro.storage.record import Provenance, Record, read_record
 
 _HISTORY = "_history"
 _PARAMETER_BYTES = 4
@@ -53,22 +54,46 @@ def run_costs(
 
 
 def _seconds(nodes: list[Node], catalog: CatalogProtocol) -> dict[str, float]:
-    total = processor = 0.0
+    times = []
     for node in nodes:
         found = [r.provenance for r in _records(node, catalog) if r.provenance]
-        seconds = [made.seconds for made in found if made.seconds is not None]
-        used = [m.processor_seconds for m in found if m.processor_seconds is not None]
-        if not seconds or not used:
-            return {}
-        # A training that was interrupted: its record is of the last part alone.
         epochs = sum(
             float(catalog.load(name)["seconds"].sum())
             for name in node.outputs
             if name.endswith(_HISTORY)
         )
-        total += max(*seconds, epochs)
-        processor += max(used)
-    return {"learning_seconds": total, "processor_seconds": processor}
+        times.append(time_to_learn(found, epochs))
+    measured = [time for time in times if time is not None]
+    if len(measured) < len(times):
+        return {}
+    return {
+        "learning_seconds": sum(seconds for seconds, _ in measured),
+        "processor_seconds": sum(processor for _, processor in measured),
+    }
+
+
+def time_to_learn(
+    found: Sequence[Provenance], epochs: float
+) -> tuple[float, float] | None:
+    """Return what a step has taken on the clock and of the processor, in seconds.
+
+    A training that was interrupted has records of its last part alone. The parts before
+    it are taken to have used the processor as much.
+
+    Args:
+        found: how the results of the step were made.
+        epochs: seconds of all epochs, of all parts; 0 where there are none.
+
+    Returns:
+        ``None`` where either was not measured.
+    """
+    seconds = [made.seconds for made in found if made.seconds is not None]
+    used = [m.processor_seconds for m in found if m.processor_seconds is not None]
+    if not seconds or not used:
+        return None
+    last = max(seconds)
+    whole = max(last, epochs)
+    return whole, max(used) * (whole / last if last else 1.0)
 
 
 def _statistics_bytes(

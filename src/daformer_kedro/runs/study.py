@@ -37,8 +37,8 @@ class StudyOutcome:
 
     Attributes:
         trials: one row per trial: ``trial``, ``state``, ``value`` (of a complete one),
-            with processor time ``processor_seconds``, ``run_key`` and a column per
-            setting.
+            with processor time ``processor_seconds`` and ``on_front`` (no other trial
+            beats it in both), ``run_key`` and a column per setting.
         best: number of the best trial.
         value: its objective, a fraction of 1.
         settings: its settings, by dotted name.

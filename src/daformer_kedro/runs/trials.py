@@ -137,17 +137,26 @@ class Trials:
         }
 
     def best(self) -> Any | None:
-        """Return the most accurate complete trial, the first of equal ones."""
+        """Return the most accurate complete trial, the quickest of equal ones.
+
+        Of those the first: no other beats it in both objectives.
+        """
         from optuna.trial import TrialState
 
         complete = [t for t in self._begun() if t.state == TrialState.COMPLETE]
-        return max(complete, key=lambda t: (t.values[0], -t.number), default=None)
+
+        def rank(trial: Any) -> tuple[float, ...]:
+            value, *seconds = trial.values
+            return (value, *(-number for number in seconds), -trial.number)
+
+        return max(complete, key=rank, default=None)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row per trial, see ``StudyOutcome.trials``."""
         from optuna.trial import TrialState
 
         rows = []
+        front = {trial.number for trial in self._study.best_trials}
         for trial in self._begun():
             is_complete = trial.state == TrialState.COMPLETE  # or Optuna has the last
             values = trial.values if is_complete else [None, None]
@@ -160,6 +169,7 @@ class Trials:
             }
             if self._config.study.with_processor_time:
                 row["processor_seconds"] = values[-1]
+                row["on_front"] = trial.number in front
             rows.append(row | self.settings(trial))
         return rows
 
