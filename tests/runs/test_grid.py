@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Timer
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ from daformer_kedro.runs.grid import (
     UnfinishedRunError,
     parse_parameters,
 )
+from daformer_kedro.storage.lock import Lock
 
 # Kedro calls what OmegaConf gives up.
 pytestmark = pytest.mark.filterwarnings("ignore:register_new_resolver")
@@ -89,6 +91,33 @@ def test_an_interrupted_run_is_not_finished(project: Any, kedro: Kedro) -> None:
     journal.note({"pipeline_names": ["__default__"]}, Attempt.begin(["a"]))
     grid.finish()
     assert len(kedro.commands) == 1
+
+
+def test_a_run_that_another_process_makes_is_waited_for(
+    project: Any, kedro: Kedro, capsys: pytest.CaptureFixture
+) -> None:
+    grid = Grid(project.path, SEEDS[:1])
+    path = project.path / "data" / "journal" / f"{grid.run_keys[0]}.lock"
+    lock = Lock(path, "The run")
+    lock.acquire()
+
+    def end() -> None:
+        store_results(grid.runs[0].folder)
+        lock.release()
+
+    Timer(0.8, end).start()
+    grid.finish()
+    assert kedro.commands == []  # the other one's results are there
+    assert "Waiting. The run is being written by process" in capsys.readouterr().err
+
+    (run,) = Grid(project.path, SEEDS[1:2]).runs
+    lock = Lock(path.with_name(f"{run.state.run_key}.lock"), "The run")
+    lock.acquire()
+    Timer(0.8, run.give_up).start()
+    with pytest.raises(UnfinishedRunError, match="seed=1 was not begun"):
+        run.finish("[1/1]", is_shown=True)
+    lock.release()
+    assert kedro.commands == []
 
 
 def test_a_failure_ends_the_grid(project: Any, kedro: Kedro) -> None:

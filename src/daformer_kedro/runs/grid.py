@@ -35,6 +35,7 @@ class Grid:
 
     def __init__(self, project: Path, specs: Sequence[RunSpec]) -> None:
         self.project = project
+        self._is_stopped = Event()
         bootstrap_project(project)
         self.runs = [ProjectRun(project, spec) for spec in specs]
         for run in self.runs:
@@ -64,11 +65,11 @@ class Grid:
             UnfinishedRunError: a run failed or was interrupted; no other is begun.
         """
         total = len(self.runs)
-        is_stopped = Event()
+        self._is_stopped.clear()
         slots = Slots(jobs, deals_gpus=engine == "local")
 
         def finish(number: int, run: ProjectRun) -> None:
-            if is_stopped.is_set():
+            if self._is_stopped.is_set():
                 return
             try:
                 with slots.take() as environment:
@@ -79,26 +80,32 @@ class Grid:
                         is_shown = jobs == 1
                         run.finish(place, is_shown=is_shown, environment=environment)
             except BaseException:
-                is_stopped.set()  # before this worker takes the next run
+                self._is_stopped.set()  # before this worker takes the next run
                 raise
 
-        def stop() -> None:
-            is_stopped.set()
-            for run in self.runs:
-                run.ask_to_stop()
-
+        # Ctrl+C reaches local runs that are under way.
+        on_interrupt = self._stop if engine == "ray" else self._give_up
         # Ray has a handler of its own for the signal, which must not take the place.
         with (
             cluster_of(engine, jobs),
-            termination_stops(stop),
+            termination_stops(self._stop),
             ThreadPoolExecutor(jobs) as pool,
         ):
             futures = [pool.submit(finish, *run) for run in enumerate(self.runs, 1)]
             try:
-                with interrupt_stops(stop, engine):
+                with interrupt_stops(on_interrupt):
                     for future in futures:
                         future.result()
             finally:
-                # After Ctrl+C too; local runs end by themselves, it reaches them.
-                is_stopped.set()
+                self._is_stopped.set()
         return [run.folder for run in self.runs]
+
+    def _stop(self) -> None:
+        self._is_stopped.set()
+        for run in self.runs:
+            run.ask_to_stop()
+
+    def _give_up(self) -> None:
+        self._is_stopped.set()
+        for run in self.runs:
+            run.give_up()

@@ -144,10 +144,14 @@ class ProjectRun:
         return [str(Path(sys.executable).with_name("kedro")), *self.spec.argv]
 
     def wait_for_others(self) -> None:
-        """Wait for a process that writes the same results, such as one left behind."""
+        """Wait for a process that writes the same results, such as one left behind.
+
+        Raises:
+            UnfinishedRunError: the run is not wanted any more, see :meth:`give_up`.
+        """
         lock = Lock(self.state.journal / f"{self.state.run_key}.lock", "The run")
         is_said = False
-        while True:
+        while not self._is_unwanted:
             try:
                 lock.acquire(patience=_PATIENCE)
                 lock.release()
@@ -156,6 +160,7 @@ class ProjectRun:
                 if not is_said:
                     say(f"Waiting. {error}")
                 is_said = True
+        raise UnfinishedRunError(f"{self.spec} was not begun", _SIGNALS + SIGINT)
 
     def finish(
         self,
@@ -174,6 +179,7 @@ class ProjectRun:
         Raises:
             UnfinishedRunError: it failed or was stopped.
         """
+        self.wait_for_others()
         if self.is_finished:
             say(f"{place} finished before: {self.folder.name}")
             return
@@ -202,9 +208,13 @@ class ProjectRun:
         if self._is_unwanted:  # since before it was known here
             process.terminate()
 
+    def give_up(self) -> None:
+        """Do not begin the run any more; a process that is under way goes on."""
+        self._is_unwanted = True
+
     def ask_to_stop(self) -> None:
         """Have the run end if it is under way; it keeps what it has finished."""
-        self._is_unwanted = True
+        self.give_up()
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
 

@@ -143,7 +143,7 @@ class _Search:
                 todo = [*unfinished, *([None] * missing)]
                 futures = [pool.submit(make, trial_id) for trial_id in todo]
                 try:
-                    with interrupt_stops(self._stop, self._config.engine):
+                    with interrupt_stops(self._on_interrupt):
                         ended, _ = wait(futures, return_when=FIRST_EXCEPTION)
                         for future in ended:
                             future.result()
@@ -160,6 +160,13 @@ class _Search:
         self._is_stopped.set()
         for made in list(self._under_way):
             made.ask_to_stop()
+
+    def _on_interrupt(self) -> None:
+        """Stop what Ctrl+C does not reach: Ray's tasks, and runs not begun yet."""
+        if self._config.engine == "ray":
+            self._stop()
+        for made in list(self._under_way):
+            made.give_up()
 
     def _run_trial(self, trial: Any, place: dict[str, str], parent: str) -> None:
         settings = self._trials.settings(trial)

@@ -32,16 +32,10 @@ def termination_stops(stop: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
-def interrupt_stops(stop: Callable[[], None], engine: str) -> Iterator[None]:
-    """Have Ctrl+C end the runs of an engine whose processes it does not reach.
-
-    Args:
-        stop: asks the runs that are under way to end.
-        engine: ``local`` runs have had Ctrl+C themselves; ``ray``.
-    """
+def interrupt_stops(stop: Callable[[], None]) -> Iterator[None]:
+    """Call ``stop`` at Ctrl+C, before the threads that wait for runs are waited for."""
     try:
         yield
     except KeyboardInterrupt:
-        if engine == "ray":
-            stop()
+        stop()
         raise

@@ -39,7 +39,6 @@ class TrialRun:
         self._engine = engine
         self._log = log
         self._environment = environment
-        self._is_unwanted = False
         self._process: subprocess.Popen[bytes] | RayProcess | None = None
 
     def start(self, project: Path) -> None:
@@ -52,8 +51,7 @@ class TrialRun:
             return
         start = RayProcess if self._engine == "ray" else start_here
         self._process = start(self._run, project, self._log, self._environment)
-        if self._is_unwanted:  # since before it was known here
-            self._process.terminate()
+        self._run.attach(self._process)
 
     def tasks(self) -> Iterator[dict[str, Any]]:
         """Iterate over the metrics of the tasks, each as soon as it is known.
@@ -77,11 +75,13 @@ class TrialRun:
                 found |= json.loads(path.read_text(encoding="utf-8"))
         return found
 
+    def give_up(self) -> None:
+        """Do not begin the run any more; a process that is under way goes on."""
+        self._run.give_up()
+
     def ask_to_stop(self) -> None:
         """Have the run end, which keeps what it has finished."""
-        self._is_unwanted = True
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
+        self._run.ask_to_stop()
 
     def stop(self) -> None:
         """Have the run end, and wait until it has."""
