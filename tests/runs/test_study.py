@@ -13,6 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from daformer_kedro.config.run import study_key
 from daformer_kedro.errors import InputError
 from daformer_kedro.runs import failures
 from daformer_kedro.runs import study as module
@@ -407,6 +408,23 @@ def test_the_first_trial_has_the_present_settings_if_the_space_holds_them(
     state = project.context(env="image_folder", params=given).state
     (row,) = StudySearch(state).search().trials
     assert row["baseline_settings.num_random_features"] == 0  # the method's default
+
+
+def test_a_study_is_read_by_the_dataset_of_kedro_datasets(
+    project: Any, trials: Trials
+) -> None:
+    optuna_datasets = pytest.importorskip("kedro_datasets_experimental.optuna")
+    study = {"trials": 2, "space": SPACE}
+    state = project.context(params={"study": study, "training": {"epochs": 1}}).state
+    outcome = StudySearch(state).search()
+    stored = optuna_datasets.StudyDataset(
+        backend="sqlite",
+        database="data/studies/tuned/study.db",
+        study_name=study_key(state.config),
+    ).load()
+    assert [t.number for t in stored.trials] == [0, 1]
+    assert stored.best_trial.number == outcome.best
+    assert stored.best_value == outcome.value
 
 
 @pytest.mark.parametrize("jobs", [2, 3])
