@@ -37,7 +37,7 @@ from daformer_kedro.objectives import (
     Need,
     Neighbourhood,
     Objective,
-    is_needed,
+    terms_in_need,
     terms_of,
 )
 from daformer_kedro.parallel.process_group import SINGLE_PROCESS, ProcessGroup
@@ -123,10 +123,10 @@ def _training_objective(
         available.add("divergence_head")
     if neighbourhood is not None:
         available.add("neighbourhood")
-    elif teacher is not None and is_needed("neighbourhood", losses):
+    elif teacher is not None and (terms := terms_in_need("neighbourhood", losses)):
         raise ValueError(
-            "features and neighbours = None: losses.knn_distillation.scope = dataset "
-            "needs the teacher's neighbours of the task data"
+            f"features and neighbours = None: losses.{terms[0]} needs the teacher's "
+            "neighbours of the task data"
         )
     return Objective(terms_of(losses), frozenset(available), neighbourhood)
 
