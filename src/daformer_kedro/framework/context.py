@@ -298,9 +298,9 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
     def _find_project(self) -> Path:
         """Root of the project: of the context, around ``conf``, of where we are."""
-        beside = Path(self.conf_source).resolve().parent
-        if self.project is None and is_kedro_project(beside):
-            return beside
+        around = Path(self.conf_source).resolve().parent
+        if self.project is None and is_kedro_project(around):
+            return around
         here = Path.cwd()
         return (self.project or find_kedro_project(here) or here).resolve()
 
