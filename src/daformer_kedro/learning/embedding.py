@@ -154,11 +154,11 @@ def _embed_views(
         total=num_images, initial=first, desc="embed versions", disable=None
     ) as bar:
         for start in range(first, num_images, _ROWS_BETWEEN_SAVES):
-            rows = range(start, min(start + _ROWS_BETWEEN_SAVES, num_images))
+            sample_index = range(start, min(start + _ROWS_BETWEEN_SAVES, num_images))
             for view in range(more):
                 batches = augmented_batches(
                     images,
-                    rows,
+                    sample_index,
                     view + 1,
                     views,
                     used.preprocessing,
@@ -166,11 +166,11 @@ def _embed_views(
                     used.device,
                 )
                 tokens = np.concatenate(list(_tokens(batches, used)))
-                stored[start : rows.stop, view] = tokens
+                stored[start : sample_index.stop, view] = tokens
             stored.flush()
-            done["train_views"] = rows.stop
+            done["train_views"] = sample_index.stop
             state.save(done)
-            bar.update(len(rows))
+            bar.update(len(sample_index))
     return np.load(file, mmap_mode="r")
 
 
@@ -187,27 +187,30 @@ def _tokens(
 
 
 def _batches(
-    images: Images, split: Literal["train", "test"], rows: range, used: EncoderInUse
+    images: Images,
+    split: Literal["train", "test"],
+    sample_index: range,
+    used: EncoderInUse,
 ) -> Iterator[Tensor]:
     """Yield images as they are, normalised."""
     size = used.batch_size
     batches: Iterable[Tensor]
     if isinstance(images, ImageFiles):  # decoded ahead, by workers that stay
-        files = select_images(images, split, pd.Series(rows))
+        files = select_images(images, split, pd.Series(sample_index))
         assert isinstance(files, FileImages)
         batches = files.test_batches(size)
     else:
-        batches = _array_batches(images, split, rows, size)
+        batches = _array_batches(images, split, sample_index, size)
     for batch in batches:
         yield normalise(batch.to(used.device), used.preprocessing)
 
 
 def _array_batches(
-    images: Images, split: Literal["train", "test"], rows: range, size: int
+    images: Images, split: Literal["train", "test"], sample_index: range, size: int
 ) -> Iterator[Tensor]:
-    for start in range(rows.start, rows.stop, size):
+    for start in range(sample_index.start, sample_index.stop, size):
         chosen = select_images(
-            images, split, pd.Series(range(start, min(start + size, rows.stop)))
+            images, split, pd.Series(range(start, min(start + size, sample_index.stop)))
         )
         assert isinstance(chosen, Tensor)
         yield chosen

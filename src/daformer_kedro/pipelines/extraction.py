@@ -74,6 +74,6 @@ class Extractor:
         ]
 
 
-def targets_of(rows: pd.DataFrame) -> Tensor:
+def targets_of(samples: pd.DataFrame) -> Tensor:
     """Return the targets of some samples, (N,) int64."""
-    return torch.from_numpy(rows["target"].to_numpy(copy=True)).long()
+    return torch.from_numpy(samples["target"].to_numpy(copy=True)).long()

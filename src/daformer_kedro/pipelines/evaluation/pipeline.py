@@ -140,7 +140,7 @@ def _confidence(tasks: list[str], config: Config) -> list[Node]:
         node(
             calibrate_node,
             inputs=inputs(last) | {task: f"{task}.samples" for task in tasks[:-1]},
-            outputs=[calibration, f"{last}.known_images", f"{last}.reference"],
+            outputs=[calibration, f"{last}.exemplar_bank", f"{last}.reference"],
             name="calibrate",
             tags="confidence",
         ),
@@ -169,7 +169,7 @@ def _confidence(tasks: list[str], config: Config) -> list[Node]:
                 "run_command": "run_command",
                 **_settings(),
             },
-            outputs=f"{last}.model_facts",
+            outputs=f"{last}.model_metadata",
             name="describe_model",
             tags="confidence",
         ),
@@ -195,9 +195,7 @@ def _histories(tasks: list[str], config: Config) -> list[str]:
 
 
 def _figures(last_task: str, config: Config) -> list[Node]:
-    # A run of the upper bound has no other one above it, nor has one in closed form.
-    is_bound = config.baseline == "joint" or not config.trains
-    bound = [] if is_bound else ["joint_metrics"]
+    bound = [] if config.method.is_upper_bound else ["joint_metrics"]
     return [
         node(
             draw_accuracy_node,

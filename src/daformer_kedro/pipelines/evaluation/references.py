@@ -114,8 +114,7 @@ def _known(
         return _class_means(held_out)
     if exemplars is None:
         return References()
-    rows = sample_index(exemplars)
-    embeddings, logits = extractor.extract(images, "train", rows)
+    embeddings, logits = extractor.extract(images, "train", sample_index(exemplars))
     targets = targets_of(exemplars)
     bank = embeddings.half()
     return References(

@@ -32,7 +32,7 @@ def home_device(training: TrainingConfig) -> torch.device:
 
 def task_images(
     images: Images | EmbeddedImages,
-    rows: pd.DataFrame,
+    samples: pd.DataFrame,
     device: torch.device,
     settings: LearningSettings,
     *,
@@ -41,11 +41,11 @@ def task_images(
     """Select the images of some samples, to train on."""
     area = settings.augmentation.random_resized_crop
     chosen = select_images(
-        images, "train", sample_index(rows), area, all_views=all_views
+        images, "train", sample_index(samples), area, all_views=all_views
     )
     return TaskImages(
         images=chosen.to(device) if isinstance(chosen, Tensor) else chosen,
-        targets=targets_of(rows).to(device),
+        targets=targets_of(samples).to(device),
     )
 
 
@@ -59,13 +59,13 @@ def validation_images(
     patience = settings.training.patience
     if patience is None:
         return None
-    rows = of_split(samples, "validation")
-    if rows.empty:
+    chosen = of_split(samples, "validation")
+    if chosen.empty:
         raise InputError(
             f"training.patience = {patience}: of the classes so far "
             f"({', '.join(class_names(samples))}) there is no validation image"
         )
-    return task_images(images, rows, device, settings, all_views=False)
+    return task_images(images, chosen, device, settings, all_views=False)
 
 
 def checkpoint_of(
