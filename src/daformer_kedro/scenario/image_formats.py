@@ -106,7 +106,8 @@ def why_unknown(start: bytes, name: str) -> str:
 
 
 def _is_read(suffix: str) -> bool:
-    return suffix in _HEIF or Image.registered_extensions().get(suffix) in formats()
+    kind = Image.registered_extensions().get(suffix)
+    return suffix in _HEIF or kind in (*formats(), "MPO")
 
 
 RAW_REASON = "it is a camera's raw format; convert it to JPEG, PNG or TIFF"
