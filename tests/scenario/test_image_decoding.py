@@ -6,6 +6,8 @@ import ast
 import io
 import os
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from PIL import EpsImagePlugin, Image, TiffImagePlugin
 
 import daformer_kedro
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario import image_decoding, image_formats
+from daformer_kedro.scenario import image_decoding, image_formats, pixel_modes
 from daformer_kedro.scenario.image_decoding import (
     decode_rgb,
     decode_square,
@@ -171,6 +173,72 @@ def test_a_large_photograph_is_read_without_a_warning(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 74)  # twice that is refused
     with pytest.raises(InputError, match=r"a\.png: .* \(150 pixels\) exceeds limit"):
         open_rgb(path)
+
+
+def test_a_caller_may_take_fewer_pixels() -> None:
+    buffer = io.BytesIO()
+    Image.new("1", (3000, 2000)).save(buffer, "PNG")
+    assert decode_rgb(buffer.getvalue(), "it", most_pixels=6_000_000).width == 3000
+    with pytest.raises(
+        InputError,
+        match=r"it: .* is 3000 × 2000 pixels; at most 5.5 million are taken",
+    ):
+        decode_rgb(buffer.getvalue(), "it", most_pixels=5_500_000)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L", "I;16", "CMYK"])
+def test_rows_of_large_images_are_converted_as_the_whole(
+    monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    draw = np.random.default_rng(0)
+    image = Image.fromarray(draw.integers(0, 256, (13, 7, 4), dtype=np.uint8))
+    options: dict[str, object] = {"format": "TIFF" if mode == "CMYK" else "PNG"}
+    if mode == "I;16":
+        image = Image.fromarray(draw.integers(0, 65536, (13, 7), dtype=np.uint16))
+        options["transparency"] = image.getpixel((3, 11))
+    elif mode == "P":
+        image = image.convert("RGB").quantize(50)
+        options["transparency"] = bytes(range(50))
+    else:
+        image = image.convert(mode)
+    buffer = io.BytesIO()
+    image.save(buffer, **options)
+    whole = decode_rgb(buffer.getvalue(), "it")
+    for num_pixels in (1, 4 * 7):  # rows of one pixel at least; a last part of one row
+        monkeypatch.setattr(pixel_modes, "_PIXELS_AT_ONCE", num_pixels)
+        parts = decode_rgb(buffer.getvalue(), "it")
+        assert np.array_equal(np.asarray(parts), np.asarray(whole))
+
+
+def test_a_transparent_image_takes_about_ten_bytes_a_pixel(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png", Image.new("RGBA", (4000, 4000)), compress_level=1)
+    # Of its own: the most memory that a process has taken never shrinks.
+    script = f"""
+import resource
+from pathlib import Path
+from daformer_kedro.scenario.image_decoding import open_rgb
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+open_rgb(Path({str(path)!r}))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    words = [sys.executable, "-c", script]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    unit = 1024 if sys.platform == "linux" else 1
+    assert int(done.stdout) * unit < 16 * 4000 * 4000
+
+
+def test_what_decoders_say_is_logged_of_some_files(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(image_decoding, "_MOST_LOGGED", 3)
+    monkeypatch.setattr(image_decoding, "_logged", set())
+    for name in ("a", "a", "b", "c", "d", "a", "e"):
+        image_decoding._log_once(name, "odd tags")
+    assert caplog.messages == [
+        *(f"{name}: is read, although: odd tags" for name in "abc"),
+        "no more files are logged of which decoders say something",
+    ]
+    assert image_decoding._logged == {"a", "b", "c"}
 
 
 @pytest.mark.parametrize(
