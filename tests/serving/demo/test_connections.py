@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from threading import Thread
 
 import pytest
@@ -21,7 +21,7 @@ from daformer_kedro.serving import Classifier
 from daformer_kedro.serving.demo import connections, demo_app, server_config
 
 Encode = Callable[..., bytes]
-LARGE = 32 << 20
+LARGE = 12 << 20
 
 
 @contextmanager
@@ -76,13 +76,11 @@ def _trickle(client: socket.socket) -> None:
 
 def _received(client: socket.socket) -> bytes:
     """All that comes until the other side ends the connection."""
-    content = b""
-    try:
+    content = bytearray()
+    with suppress(ConnectionResetError):
         while part := client.recv(1 << 20):
             content += part
-    except ConnectionResetError:
-        pass
-    return content
+    return bytes(content)
 
 
 def test_endless_headers_end(port: int) -> None:
@@ -123,7 +121,7 @@ def test_an_answer_that_is_not_taken_ends(
 ) -> None:
     monkeypatch.setattr(connections, "_TAKING_SECONDS", 1.0)
     with _client(port) as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
         client.sendall(_head("GET", "/large"))
         time.sleep(1.5)
         assert len(_received(client)) < LARGE
@@ -131,11 +129,11 @@ def test_an_answer_that_is_not_taken_ends(
 
 def test_an_answer_may_be_taken_slowly(port: int) -> None:
     with _client(port) as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
         client.sendall(_head("GET", "/large"))
         content = b""
         for _ in range(15):
-            content += client.recv(1 << 18)
+            content += client.recv(1 << 17)
             time.sleep(0.1)
         assert len(content) < LARGE // 4
         assert len(content + _received(client)) > LARGE
@@ -162,3 +160,17 @@ def test_slow_senders_keep_nobody_out(
         slow[-1].settimeout(0)
         with pytest.raises(BlockingIOError):  # the newest had not
             slow[-1].recv(1)
+
+
+def test_the_server_ends_whatever_is_being_sent(
+    classifier: Classifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ExitStack() as stack:
+        with serving(demo_app(classifier)) as port:
+            for content in (_head("POST", "/classify", 1000) + b"x", b"GET /", b""):
+                client = stack.enter_context(_client(port))
+                client.sendall(content)
+            time.sleep(0.2)
+            begun = time.monotonic()
+        assert time.monotonic() - begun < 5
+    assert caplog.messages == []

@@ -21,7 +21,6 @@ _TAKING_SECONDS = 60.0
 """For an answer to be taken."""
 _REQUEST_SECONDS = 300.0
 """For a request from its header on: an upload's minute, its turn and its answer."""
-_SHUTDOWN_SECONDS = 5
 
 
 def server_config(app: ASGIApp) -> uvicorn.Config:
@@ -33,7 +32,6 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
         ws="none",
         lifespan="off",
         log_level="warning",
-        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
 
 
@@ -75,6 +73,13 @@ class LimitedConnection(H11Protocol):
             self._wait(_TAKING_SECONDS)
         else:
             self._wait(_WAITING_SECONDS)
+
+    def shutdown(self) -> None:
+        """End with the server, which does not wait for uploads."""
+        if self.conn.their_state is h11.SEND_BODY:
+            self.transport.abort()
+        else:
+            super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
