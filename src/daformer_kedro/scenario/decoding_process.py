@@ -1,7 +1,8 @@
 """Processes that decode files from strangers, and are ended where one takes too long.
 
 Some files of a few kilobytes take a decoder minutes, or end its process. Neither can be
-stopped from within the process that decodes.
+stopped from within the process that decodes. Nothing that is imported here needs torch,
+which would make a process start in seconds and take half a gigabyte.
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
 class LimitedConnection(H11Protocol):
     """A connection that ends if the other side is too slow.
 
-    Above 256 connections the oldest ends that has not sent a whole request yet: whoever
-    sends slowly keeps nobody out.
+    Above 256 connections the oldest ends that is not waiting for its answer: whoever
+    sends or reads slowly keeps nobody out.
     """
 
     _timer: asyncio.TimerHandle | None = None
@@ -93,16 +93,19 @@ class LimitedConnection(H11Protocol):
         self._timer = self.loop.call_later(seconds, self.transport.abort)
 
     def _make_room(self) -> None:
-        sending = [
+        others = [
             connection
             for connection in self.connections
-            if isinstance(connection, LimitedConnection)
-            and connection.conn.their_state in (h11.IDLE, h11.SEND_BODY)
-            and not connection.transport.is_closing()
+            if isinstance(connection, LimitedConnection) and not _is_at_work(connection)
         ]
-        oldest = min(sending, key=lambda connection: connection._since, default=self)
+        oldest = min(others, key=lambda connection: connection._since, default=self)
         self.connections.discard(oldest)  # as connection_lost does, a moment later
         oldest.transport.abort()
+
+
+def _is_at_work(connection: LimitedConnection) -> bool:
+    """Return whether a whole request has come, and is being answered."""
+    return _is_asked(connection) and connection.conn.their_state is not h11.SEND_BODY
 
 
 def _is_asked(connection: H11Protocol) -> bool:
