@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
 from collections.abc import Callable, Sequence
@@ -32,6 +31,7 @@ from daformer_kedro.serving.demo.answer import (
 from daformer_kedro.serving.demo.guard import Guard
 from daformer_kedro.serving.demo.knowledge import describe
 from daformer_kedro.serving.demo.pictures import png
+from daformer_kedro.serving.demo.turns import TooManyWaitError, Turns
 from daformer_kedro.serving.demo.uploads import MOST_MEBIBYTES, UploadError, Uploads
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost")
@@ -39,7 +39,7 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost")
 
 MOST_FILES = 24
 _AT_ONCE = 2  # each may hold an image of 50 megapixels
-_MOST_WAITING = 32
+_MOST_WAITING = 30
 _DECODING_SECONDS = 15.0
 _LONGEST_NAME = 100
 _PARTS = {
@@ -93,8 +93,7 @@ class _Demo:
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
         self._page = _render(classifier)
-        self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._num_waiting = 0
+        self._turns = Turns(_AT_ONCE, _MOST_WAITING)
         self._uploads = Uploads()
         self._decoding = DecodingProcesses(_AT_ONCE, _DECODING_SECONDS)
 
@@ -122,7 +121,7 @@ class _Demo:
                 answer = functools.partial(
                     answer_file, self._classifier, content, name, self._decoding.prepare
                 )
-                return await self._answered(answer, name, 400)
+                return await self._answered(request, answer, name, 400)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
         except UploadError as error:
@@ -133,25 +132,27 @@ class _Demo:
         if kind not in _KNOWN:
             return _fault(f"{kind}/{row}: there is no such address", 404)
         answer = functools.partial(_KNOWN[kind], self._classifier, row)
-        return await self._answered(answer, f"{kind}/{row}", 404)
+        return await self._answered(request, answer, f"{kind}/{row}", 404)
 
     async def _answered(
-        self, answer: Callable[[], ImageAnswer], name: str, status: int
+        self,
+        request: Request,
+        answer: Callable[[], ImageAnswer],
+        name: str,
+        status: int,
     ) -> Response:
         """The answer to one image; ``status`` and the reason if it cannot be read."""
-        if self._num_waiting >= _MOST_WAITING:
-            return _fault("the server is busy with other images; try again", 503)
-        self._num_waiting += 1
+        client = request.client.host if request.client else ""
         try:
-            async with self._slots:
+            async with self._turns.take(client):
                 found = await run_in_threadpool(answer)
+        except TooManyWaitError:
+            return _fault("the server is busy with other images; try again", 503)
         except InputError as error:
             return _fault(str(error).removeprefix(f"{name}: "), status)
         except Exception:
             _LOGGER.exception("%s: could not be classified", name)
             return _fault("the server failed on this image; its log says why", 500)
-        finally:
-            self._num_waiting -= 1
         return JSONResponse(asdict(found))
 
 
