@@ -9,7 +9,8 @@ keep_telemetry_off()
 
 from rich.console import Console
 
-from daformer_kedro.framework.context import ProjectConfigLoader, ProjectContext
+from daformer_kedro.framework.config_loader import ProjectConfigLoader
+from daformer_kedro.framework.context import ProjectContext
 from daformer_kedro.framework.decisions import DecisionHooks
 from daformer_kedro.framework.guard import GuardHooks
 from daformer_kedro.framework.progress import ProgressHooks

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from daformer_kedro.config.run import Config
-from daformer_kedro.framework.context import ProjectConfigLoader
+from daformer_kedro.framework.config_loader import ProjectConfigLoader
 from daformer_kedro.scenario.class_order import (
     published_class_orders,
     resolve_class_order,

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from daformer_kedro.errors import InputError
-from daformer_kedro.framework.context import ProjectConfigLoader
+from daformer_kedro.framework.config_loader import ProjectConfigLoader
 from daformer_kedro.settings import CONFIG_LOADER_ARGS
 
 # Kedro calls what OmegaConf gives up.

@@ -206,7 +206,7 @@ def trainings() -> list[dict[str, str]]:
         "evaluation/summary.py: def format_summary( → def format_summary(more, ",
         "evaluation/figures/style.py: def  → def other_",
         "framework/results.py: Results and figures → Figures and results",
-        "serving/model_card.py: CC BY 4.0 → CC BY 3.0",
+        "serving/model_card.py: Whoever passes → Who passes",
         "methods/dytox.py: = 0.8 → = 0.7",
         "methods/weight_alignment.py: newest.mul_ → newest.div_",
         "methods/classifiers.py: _TEMPERATURE = 0.1 → _TEMPERATURE = 0.2",

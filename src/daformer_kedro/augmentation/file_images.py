@@ -38,9 +38,9 @@ class FileImages:
         root: folder that the paths start from.
         paths: (N,) relative paths.
         image_size: side S of what the network reads, in pixels.
-        resize: short side before the centre crop of the test view.
+        resize: short side before the centre crop in evaluation.
         area: range of the share of the image that a random view shows; ``None`` for
-            the test view in training too.
+            that crop in training too.
         num_workers: processes that decode; ``None`` for one per core, none for a few
             images.
     """
@@ -111,7 +111,7 @@ class FileImages:
         yield from self._read([[next(pairs) for _ in batch] for batch in batches])
 
     def test_batches(self, batch_size: int) -> Iterator[Tensor]:
-        """The test view of every image, in order; see :meth:`random_batches`."""
+        """Batches of all images in order, cropped for evaluation."""
         rows = range(len(self))
         yield from self._read(
             [

@@ -52,8 +52,8 @@ def extract(
     for batch in batches:
         for part in _prepared(batch.to(device), preprocessing).split(num_images):
             output = model(part, chunks=chunks)
-            joined = concatenate_tasks(output.embeddings, model.num_tasks)
-            embeddings.append(joined.cpu())
+            whole = concatenate_tasks(output.embeddings, model.num_tasks)
+            embeddings.append(whole.cpu())
             logits.append(output.logits.cpu())
     model.train(was_training)
     return torch.cat(embeddings), torch.cat(logits)

@@ -46,7 +46,7 @@ Replay = Callable[[], None]
 
 
 class Recorder(Protocol):
-    """Something that records the work of a function and does it again."""
+    """Recorder of a function's work, which replays it."""
 
     def warm_up(self, work: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         """Do the work as it will be recorded, and return its results."""

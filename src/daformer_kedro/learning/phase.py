@@ -32,7 +32,7 @@ class LearningSettings:
 
 @dataclass(frozen=True)
 class PhaseInputs:
-    """What a phase works with, besides the model that it changes.
+    """Inputs of a phase, besides the model that it changes.
 
     Attributes:
         data: images to train on, on the model's device.

@@ -24,7 +24,11 @@ from torch.nn import functional as F
 
 from daformer_kedro.objectives.batch import Batch
 from daformer_kedro.objectives.neighbourhood import concatenate_tasks
-from daformer_kedro.objectives.shares import Shares, divergence, shares_of
+from daformer_kedro.objectives.teacher_softmax import (
+    TeacherSoftmax,
+    divergence,
+    teacher_softmax,
+)
 from daformer_kedro.objectives.term import Need, Neighbourhood, RunningTerm, Term
 from daformer_kedro.validation import STRICT, PositiveFloat
 
@@ -156,13 +160,13 @@ class Neighbours(NamedTuple):
 
     Attributes:
         places: (B, K) int64, in the batch or in the bank.
-        shares: (B, K) of each by the teacher's cosine.
+        softmax: of their cosines under the teacher's cosine.
         handicaps: (B, K), the least number where none may be a neighbour, else 0;
             ``None`` if all may.
     """
 
     places: Tensor
-    shares: Shares
+    softmax: TeacherSoftmax
     handicaps: Tensor | None = None
 
 
@@ -193,7 +197,7 @@ def batch_neighbours(
     absent = best == -torch.inf
     handicaps = torch.zeros_like(best).masked_fill(absent, lowest)
     scores = _scores(best.masked_fill(absent, 0), temperature, handicaps)
-    return Neighbours(places, shares_of(scores), handicaps)
+    return Neighbours(places, teacher_softmax(scores), handicaps)
 
 
 def knn_distillation_loss(
@@ -216,7 +220,7 @@ def knn_distillation_loss(
         return student.sum() * 0.0
     similarities = _cosine_matrix(student).gather(1, neighbours.places)
     scores = _scores(similarities, temperature, neighbours.handicaps)
-    return divergence(neighbours.shares, scores, 1 / len(student))
+    return divergence(neighbours.softmax, scores, 1 / len(student))
 
 
 class FeatureBank:
@@ -249,7 +253,7 @@ class FeatureBank:
         """
         places = self.neighbours[rows]
         similarities = _cosine(teacher, self.teacher_features[places])
-        return Neighbours(places, shares_of(_scores(similarities, temperature)))
+        return Neighbours(places, teacher_softmax(_scores(similarities, temperature)))
 
     def loss(
         self, student: Tensor, neighbours: Neighbours, temperature: float
@@ -267,7 +271,7 @@ class FeatureBank:
         """
         similarities = _cosine(student, self.student_features[neighbours.places])
         scores = _scores(similarities, temperature)
-        return divergence(neighbours.shares, scores, 1 / len(student))
+        return divergence(neighbours.softmax, scores, 1 / len(student))
 
     @torch.no_grad()
     def refresh(

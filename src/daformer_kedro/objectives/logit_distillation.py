@@ -9,7 +9,11 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from daformer_kedro.objectives.batch import Batch
-from daformer_kedro.objectives.shares import Shares, divergence, shares_of
+from daformer_kedro.objectives.teacher_softmax import (
+    TeacherSoftmax,
+    divergence,
+    teacher_softmax,
+)
 from daformer_kedro.objectives.term import Need, Term
 from daformer_kedro.validation import STRICT, PositiveFloat
 
@@ -41,7 +45,7 @@ class LogitDistillation(Term):
         logits = batch.teacher.logits
         teacher = batch.once(
             "logit_distillation",
-            lambda: shares_of(_tempered(logits, self.temperature)),
+            lambda: teacher_softmax(_tempered(logits, self.temperature)),
         )
         student = batch.student.logits[:, : batch.num_old_classes]
         return _mean_divergence(student, teacher, self.temperature)
@@ -75,12 +79,12 @@ def logit_distillation_loss(
         teacher_logits: (B, C).
         temperature: τ.
     """
-    teacher = shares_of(_tempered(teacher_logits, temperature))
+    teacher = teacher_softmax(_tempered(teacher_logits, temperature))
     return _mean_divergence(student_logits, teacher, temperature)
 
 
 def _mean_divergence(
-    student_logits: Tensor, teacher: Shares, temperature: float
+    student_logits: Tensor, teacher: TeacherSoftmax, temperature: float
 ) -> Tensor:
     scale = temperature**2 / student_logits.numel()
     return divergence(teacher, _tempered(student_logits, temperature), scale)

@@ -38,7 +38,7 @@ EXPORTED_MODEL = "exported_model"
 SAMPLES = "samples"
 CHECKPOINT = "checkpoint"
 STATISTICS = "statistics"
-MODEL_COMPANIONS = ("calibration", "known_images", "reference", "model_facts")
+MODEL_COMPANIONS = ("calibration", "exemplar_bank", "reference", "model_metadata")
 """Files next to the last checkpoint of a finished model."""
 ATTACHED = (
     "metrics",

@@ -16,11 +16,11 @@ from daformer_kedro.reuse.modules import (
     read_module,
 )
 
-PLACES = frozenset(
+LAUNCHERS = frozenset(
     f"{PACKAGE}.learning.distributed.{module}"
     for module in ("elastic", "join", "launch", "messages", "on_ray", "worker")
 )
-"""Modules that say where to train: how ranks are started and watched. Their own code
+"""Modules that start and watch ranks. Their own code
 does not count; what ranks compute, which is reached through them, does."""
 
 NAMED_BY_NODES = {
@@ -72,7 +72,7 @@ class Reach:
             name: self._modules[name].digest_of(
                 self._statements[name], self._imports[name]
             )
-            for name in sorted({*self._statements, *self._imports} - PLACES)
+            for name in sorted({*self._statements, *self._imports} - LAUNCHERS)
             if self._statements[name] or self._imports[name]
         }
         return counting | self._files

@@ -25,7 +25,7 @@ from daformer_kedro.usage import UsageError
 
 
 class RunInterrupted(UsageError):  # noqa: N818
-    """Somebody stopped the run: Ctrl+C, or a termination signal."""
+    """Interruption of a run by Ctrl+C or a termination signal."""
 
     exit_code = 130
 

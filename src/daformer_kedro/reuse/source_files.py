@@ -21,8 +21,8 @@ def describe_files(path: Path) -> str | None:
     found = (
         _below(os.fsencode(path), b"", ()) if path.is_dir() else [(b"", path.stat())]
     )
-    for name, facts in found:
-        whole.update(b"%s\0%d %d\n" % (name, facts.st_size, facts.st_mtime_ns))
+    for name, status in found:
+        whole.update(b"%s\0%d %d\n" % (name, status.st_size, status.st_mtime_ns))
     return whole.hexdigest()
 
 

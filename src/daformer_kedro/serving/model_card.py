@@ -11,7 +11,6 @@ from daformer_kedro.evaluation.repeats import method_name
 from daformer_kedro.evaluation.split import is_on_validation
 from daformer_kedro.evaluation.templates import render_template
 from daformer_kedro.model.size import num_parameters
-from daformer_kedro.scenario.sources import FILE_SOURCES, SOURCES
 from daformer_kedro.serving.classifier import Classifier
 from daformer_kedro.serving.served_model import ServedModel
 
@@ -62,6 +61,9 @@ def model_card(
 
 def _licence(source: str | None) -> str:
     """Name the terms of the images that a model has learnt from."""
+    # Only here: else every step that loads a model would depend on all sources.
+    from daformer_kedro.scenario.sources import FILE_SOURCES, SOURCES
+
     known: Any = {**SOURCES, **FILE_SOURCES}.get(source or "")
     return getattr(known, "licence", _UNKNOWN_LICENCE)
 

@@ -145,7 +145,7 @@ class ObjectStore:
         said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         return InputError(
             f"{self._where}: cannot {verb} {self._remote(target)}: {said}. What is "
-            "here is kept, and the same command goes on from it"
+            "here is kept, and the same command resumes from it"
         )
 
 

@@ -40,8 +40,8 @@ class StateFile:
             return None
         try:
             head, _, body = self.path.read_bytes().partition(b"\n")
-            facts = json.loads(head)
-            wanted, sha256 = facts["key"] == self.key, facts["sha256"]
+            header = json.loads(head)
+            wanted, sha256 = header["key"] == self.key, header["sha256"]
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError):
@@ -62,11 +62,11 @@ class StateFile:
         buffer = io.BytesIO()
         torch.save(state, buffer)
         body = buffer.getvalue()
-        facts = {"key": self.key, "sha256": hashlib.sha256(body).hexdigest()}
+        header = {"key": self.key, "sha256": hashlib.sha256(body).hexdigest()}
         try:
             with temporary_sibling(self.path) as written:
                 written.write_bytes(
-                    json.dumps(facts, allow_nan=False).encode() + b"\n" + body
+                    json.dumps(header, allow_nan=False).encode() + b"\n" + body
                 )
                 replace_atomically(written, self.path)
         except OSError as error:

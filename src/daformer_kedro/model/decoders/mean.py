@@ -9,7 +9,7 @@ from daformer_kedro.model.task_batch import ALL_AT_ONCE, TaskChunks
 
 
 class MeanDecoder(Decoder):
-    """Without parameters: what is learnt lies in the encoder and in the classifier."""
+    """Decoder without parameters: encoder and classifier hold all that is learnt."""
 
     reads_mean = True
 

@@ -140,7 +140,7 @@ def _confidence(tasks: list[str], config: Config) -> list[Node]:
         node(
             calibrate_node,
             inputs=inputs(last) | {task: f"{task}.samples" for task in tasks[:-1]},
-            outputs=[calibration, f"{last}.known_images", f"{last}.reference"],
+            outputs=[calibration, f"{last}.exemplar_bank", f"{last}.reference"],
             name="calibrate",
             tags="confidence",
         ),
@@ -169,7 +169,7 @@ def _confidence(tasks: list[str], config: Config) -> list[Node]:
                 "run_command": "run_command",
                 **_settings(),
             },
-            outputs=f"{last}.model_facts",
+            outputs=f"{last}.model_metadata",
             name="describe_model",
             tags="confidence",
         ),
