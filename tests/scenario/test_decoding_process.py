@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ import pytest
 from PIL import Image
 
 from daformer_kedro.errors import InputError
+from daformer_kedro.scenario import decoding_process
 from daformer_kedro.scenario.decoding_process import DecodingProcesses
 from daformer_kedro.scenario.prepared_image import ViewSettings, prepare_image
 
@@ -112,6 +114,28 @@ def test_a_decoder_that_breaks_down_is_replaced(
     os.kill(_decoder(processes)._process.pid, signal.SIGKILL)  # between two images
     time.sleep(0.1)
     assert processes.prepare(GOOD, "it", SETTINGS).size == (900, 600)
+
+
+def test_a_process_that_does_not_start_is_no_fault_of_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    processes = DecodingProcesses(1, seconds=60)
+    with monkeypatch.context() as patched:
+        patched.setattr(decoding_process, "_START_SECONDS", 0)
+        with pytest.raises(RuntimeError, match="did not start"):
+            processes.prepare(GOOD, "it", SETTINGS)
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            multiprocessing.get_context("spawn").Process, "start", _no_memory
+        )
+        with pytest.raises(RuntimeError, match="did not start"):
+            processes.prepare(GOOD, "it", SETTINGS)
+    assert processes.prepare(GOOD, "it", SETTINGS).size == (900, 600)
+    _decoder(processes)._end()
+
+
+def _no_memory(_: object) -> None:
+    raise OSError(12, "Cannot allocate memory")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory has no limit there")

@@ -58,6 +58,7 @@ class DecodingProcesses:
 
         Raises:
             InputError: as there, or decoding took too long or too much memory.
+            RuntimeError: a process could not be started.
         """
         decoder = self._free.get()
         try:
@@ -75,6 +76,7 @@ class _Decoder:
     def prepare(
         self, content: bytes, name: str, settings: ViewSettings
     ) -> PreparedImage:
+        self._start_if_needed()
         try:
             answer = self._ask(content, {"name": name, **vars(settings)})
         except (EOFError, OSError) as error:
@@ -97,7 +99,8 @@ class _Decoder:
             TimeoutError: it takes too long.
             EOFError, OSError: the process has ended.
         """
-        connection = self._connected()
+        connection = self._connection
+        assert connection is not None
         connection.send_bytes(json.dumps(request).encode())
         connection.send_bytes(content)
         if not connection.poll(self._seconds):
@@ -112,30 +115,33 @@ class _Decoder:
         width, height = found["size"]
         return PreparedImage(pixels, small, (width, height))
 
-    def _connected(self) -> Connection[Any, Any]:
+    def _start_if_needed(self) -> None:
         if self._process is not None and self._process.is_alive():
-            assert self._connection is not None
-            return self._connection
+            return
         self._end()
         # A fork would copy threads' locks as they are.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         self._connection = ours
         self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        self._process.start()
-        theirs.close()
-        if not ours.poll(_START_SECONDS):
-            raise TimeoutError
-        ours.recv_bytes()
-        return ours
+        try:
+            self._process.start()
+            theirs.close()
+            if not ours.poll(_START_SECONDS):
+                raise TimeoutError(f"no answer in {_START_SECONDS:g} seconds")
+            ours.recv_bytes()
+        except (EOFError, OSError) as error:
+            self._end()
+            raise RuntimeError("a process that decodes did not start") from error
 
     def _end(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
         if self._process is not None:
-            self._process.kill()
-            self._process.join()
+            if self._process.pid is not None:  # it did start
+                self._process.kill()
+                self._process.join()
             self._process = None
 
 
