@@ -18,6 +18,7 @@ from daformer_kedro.framework.session import ProjectSession
 from daformer_kedro.reuse.hooks import ReuseHooks
 from daformer_kedro.reuse.runner import reuse_in_every_session
 from daformer_kedro.tracking.client import TrackingClient
+from daformer_kedro.tracking.continued_run import ContinuedRunHooks
 from daformer_kedro.tracking.final_model import FinalModelHooks
 from daformer_kedro.tracking.parent_run import ParentRunHooks
 from daformer_kedro.tracking.run_page import RunPageHooks
@@ -47,6 +48,7 @@ HOOKS = (
     ProgressHooks(_console),
     TaskRunHooks(_client, _reuse),
     FinalModelHooks(_client),
+    ContinuedRunHooks(_client),
     ParentRunHooks(_client, _reuse),
     _reuse,
 )
