@@ -15,7 +15,10 @@ class ShownEnvironment(ProjectRun):
     """A run that shows its environment."""
 
     is_finished = False
-    command = [sys.executable, "-c", "import os; print(dict(os.environ))"]
+
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-c", "import os; print(dict(os.environ))"]
 
 
 @pytest.fixture
