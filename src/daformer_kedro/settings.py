@@ -16,7 +16,10 @@ from daformer_kedro.framework.progress import ProgressHooks
 from daformer_kedro.framework.results import ResultHooks
 from daformer_kedro.framework.session import ProjectSession
 from daformer_kedro.reuse.hooks import ReuseHooks
-from daformer_kedro.reuse.runner import reuse_in_every_session
+from daformer_kedro.reuse.runner import (
+    list_pipelines_by_request,
+    reuse_in_every_session,
+)
 from daformer_kedro.tracking.client import TrackingClient
 from daformer_kedro.tracking.continued_run import ContinuedRunHooks
 from daformer_kedro.tracking.final_model import FinalModelHooks
@@ -25,6 +28,7 @@ from daformer_kedro.tracking.run_page import RunPageHooks
 from daformer_kedro.tracking.task_runs import TaskRunHooks
 
 reuse_in_every_session()
+list_pipelines_by_request()
 
 CONTEXT_CLASS = ProjectContext
 CONFIG_LOADER_CLASS = ProjectConfigLoader
