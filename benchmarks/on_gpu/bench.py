@@ -127,7 +127,8 @@ class Bench:
         self, trainer: Trainer, rows: torch.Tensor, images: torch.Tensor
     ) -> StepInput:
         """Return a batch as a step takes it."""
-        (drawn,) = trainer.mixing.draw(1, IMAGE_SIZE, trainer.generator)
+        batches = trainer.batches
+        (drawn,) = batches.mixing.draw(1, IMAGE_SIZE, batches.generator)
         return StepInput(rows, images, drawn)
 
     def kernels(self, action: Action, steps: int = 1) -> dict[str, float]:

@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from daformer_kedro.learning import chunks, trainer, training
+from daformer_kedro.learning import chunks, phase_setup, trainer, training
 from daformer_kedro.learning.graph import StepInput
+from daformer_kedro.learning.optimisation import ConstantSchedule
 from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.trainer import Trainer
 from daformer_kedro.learning.training import finetune_on_memory, train_task
@@ -206,8 +207,8 @@ def _imitated(step: AbstractContextManager[Any]) -> Iterator[None]:
     with ExitStack() as stack:
         for owner, name, stand_in in (
             (training, "make_optimiser", _FusedAdamW),
-            (training, "make_schedule", lambda *_: None),
-            (training, "phase_generator", lambda *_: _MetaGenerator()),
+            (training, "make_schedule", lambda used, *_: ConstantSchedule(used)),
+            (phase_setup, "phase_generator", lambda *_: _MetaGenerator()),
             (chunks, "_memory", lambda _: _GPU_MEMORY),
             (trainer, "autocast", autocast),
             (torch, "autocast", lambda _, enabled: cuda.autocast(enabled)),

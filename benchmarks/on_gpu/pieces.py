@@ -48,10 +48,9 @@ def synchronisation(bench: Bench) -> None:
         with _waits(found):
             step()
     batches = trainer.data.images.split(bench.batch_size)
-    sources = trainer.generator, trainer.host_generator
-    list(trainer.augmentation.batches(batches, *sources))
+    list(trainer.batches.augmented(batches))
     with _waits(found):
-        list(trainer.augmentation.batches(batches, *sources))
+        list(trainer.batches.augmented(batches))
     bench.report.keep("synchronisation", found)
     places = listed(dict(found)) or "none"
     bench.report.row(f"places that wait for the device in a step: {places}")

@@ -16,7 +16,8 @@ from daformer_kedro.config.run import Config, result_overrides, run_key
 from daformer_kedro.datasets.images import index_in
 from daformer_kedro.errors import InputError
 from daformer_kedro.learning.distributed.launch import check_launch
-from daformer_kedro.model import check_model
+from daformer_kedro.model import check_earlier_blocks, check_model
+from daformer_kedro.objectives import terms_in_need
 from daformer_kedro.pipelines.ingestion.embedding_checks import check_embedding
 from daformer_kedro.pipelines.naming import STANDALONE
 from daformer_kedro.scenario.plan import TaskPlan, make_plan
@@ -110,6 +111,9 @@ class RunState:
                 return
             raise
         check_model(self.config.model, image_size)
+        check_earlier_blocks(
+            self.config.model, terms_in_need("blocks", self.config.losses)
+        )
         check_embedding(self.config)
         check_launch(self.config.training)
         Augmentation(
@@ -141,8 +145,8 @@ _own: ContextVar[RunState | None] = ContextVar("state_of_pipelines", default=Non
 _newest: RunState | None = None
 """For threads and cells of notebooks that come after the one that made a context.
 
-The package's only variable that holds the state of a run: Kedro calls
-``register_pipelines()`` without arguments, from any thread, with or without a session.
+The package's only variable with a run's settings: Kedro calls ``register_pipelines()``
+without arguments, from any thread, with or without a session.
 """
 
 

@@ -83,3 +83,36 @@ def test_a_number_for_each_channel_is_asked_for_before_anything_is_read(
     )
     with pytest.raises(UsageError, match=message):
         untouched.context(None, {"preprocessing": three})
+
+
+POD = {"pooled_distillation": {"weight": 0.1}}
+TIMM = {"encoder": "tf_efficientnet_lite0", "encoder_settings": {"weights": "none"}}
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (
+            {"model": {"embed_dim": 10, "num_heads": 3}},
+            r"^model\.num_heads = 3 does not .*model\.embed_dim = 10; allowed: 1, 2, 5",
+        ),
+        (
+            {"model": {"depth": 2}, "losses": POD},
+            r"^losses\.pooled_distillation compares .*model\.depth = 2 .*least 3, or",
+        ),
+        (
+            {"model": TIMM, "losses": POD},
+            r"^losses\.pooled_distillation compares .*encoder = tf_efficientnet_lite0",
+        ),
+    ],
+)
+def test_what_the_model_cannot_be_is_said_before_anything_runs(
+    untouched: Any, params: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        untouched.context(params=params)
+
+
+def test_heads_are_of_no_concern_where_nothing_has_any(untouched: Any) -> None:
+    model = {**TIMM, "decoder": "mean", "embed_dim": 11, "num_heads": 2}
+    assert untouched.context(params={"model": model}).state.config.model.num_heads == 2

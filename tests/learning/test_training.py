@@ -301,11 +301,11 @@ def test_an_interrupted_phase_goes_on_to_the_bit(
     states: list[dict[str, object]] = []
     epoch = trainer.Trainer._run_epoch
 
-    def stopping(self: trainer.Trainer, number: int) -> EpochRecord:
+    def stopping(self: trainer.Trainer, number: int, rate: float) -> EpochRecord:
         if number == 2 and not states:
             states.append(copy.deepcopy(self.state_dict()))
             raise KeyboardInterrupt
-        return epoch(self, number)
+        return epoch(self, number, rate)
 
     monkeypatch.setattr(trainer.Trainer, "_run_epoch", stopping)
     with pytest.raises(KeyboardInterrupt):

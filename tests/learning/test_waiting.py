@@ -41,7 +41,7 @@ from daformer_kedro.config import (
     TrainingConfig,
 )
 from daformer_kedro.config.run import LossesConfig
-from daformer_kedro.learning import chunks, training
+from daformer_kedro.learning import chunks, phase_setup
 from daformer_kedro.learning.phase import LearningSettings
 from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.learning.trainer import Trainer
@@ -130,15 +130,15 @@ def reads(monkeypatch):
         made = make_tensor(values, **options)  # cannot make a fake one on a GPU
         return made if device is None else made.to(device)
 
-    def watched(self, epoch):
+    def watched(self, *arguments):
         with NoCopies():
-            return run_epoch(self, epoch)
+            return run_epoch(self, *arguments)
 
     monkeypatch.setattr(FakeTensor, "tolist", tolist)
     monkeypatch.setattr(torch.Tensor, "backward", backward)
     monkeypatch.setattr(torch, "tensor", tensor)
     monkeypatch.setattr(Trainer, "_run_epoch", watched)
-    monkeypatch.setattr(training, "phase_generator", lambda *args: FakeGenerator())
+    monkeypatch.setattr(phase_setup, "phase_generator", lambda *args: FakeGenerator())
     monkeypatch.setattr(RandAugment, "__call__", on_real_draws)
     monkeypatch.setattr(rand_augment_operations, "group_by_operation", grouped)
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)

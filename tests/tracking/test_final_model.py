@@ -11,7 +11,7 @@ import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
-from daformer_kedro.tracking import final_model
+from daformer_kedro.model.encoders import encoder_class
 
 
 def model_folder(project: Any) -> Any:
@@ -62,5 +62,5 @@ def test_images_of_another_shape_are_refused(finished: Any, shape: Any) -> None:
 
 
 def test_networks_of_timm_need_timm_and_no_other_model_does() -> None:
-    assert "timm" not in final_model._requirements("gated_attention")
-    assert "timm" in final_model._requirements("tf_efficientnet_lite0")
+    assert encoder_class("gated_attention").requirements == ()
+    assert encoder_class("tf_efficientnet_lite0").requirements == ("timm",)

@@ -32,9 +32,9 @@ class ModelConfig:
         decoder: which of :data:`~daformer_kedro.model.decoders.DECODERS`:
             ``dual_attention`` (DAFormer) or ``task_attention`` (DyTox).
         patch_size: side of a square patch, in pixels.
-        embed_dim: width D of a token; a multiple of ``num_heads``.
+        embed_dim: width D of a token.
         depth: encoder blocks plus the one decoder block.
-        num_heads: attention heads H.
+        num_heads: attention heads H; they divide ``embed_dim``.
         mlp_ratio: hidden width of an MLP over D.
         stochastic_depth: drop rate of the last block; it rises linearly from 0.
         locality_strength: scale of the initial position scores (ConViT).
@@ -55,11 +55,6 @@ class ModelConfig:
 
     @model_validator(mode="after")
     def _check(self) -> ModelConfig:
-        if self.embed_dim % self.num_heads:
-            raise ValueError(
-                f"embed_dim = {self.embed_dim} must be a multiple of "
-                f"num_heads = {self.num_heads}"
-            )
         if not self.attention or len(set(self.attention)) < len(self.attention):
             raise ValueError(
                 f"attention = {list(self.attention)} must name external, internal "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -106,7 +107,7 @@ class Config:
         """
         return validated(cls, parameters, "")
 
-    @property
+    @cached_property
     def method(self) -> Method:
         """The method that the parameters were made for."""
         return METHODS[self.baseline](self.baseline_settings)

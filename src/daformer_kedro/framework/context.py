@@ -28,6 +28,7 @@ from daformer_kedro.config.run import (
 from daformer_kedro.datasets.local_path import local_path
 from daformer_kedro.errors import InputError, did_you_mean
 from daformer_kedro.model.encoders.defaults import fill_from_encoder
+from daformer_kedro.objectives import terms_off_by_default
 from daformer_kedro.run_state import RunState, set_state_of_pipelines
 from daformer_kedro.runs.study import StudySearch
 from daformer_kedro.scenario.image_files import COPIES
@@ -131,7 +132,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
     def _make_state(self) -> RunState:
         parameters = self["parameters"]
         config = Config.from_parameters(parameters)
-        require_every_setting(Config, parameters, optional="losses")
+        off = frozenset(f"losses.{name}" for name in terms_off_by_default())
+        require_every_setting(Config, parameters, may_be_left_out=off)
         return RunState(
             config,
             self._find_project(),

@@ -129,6 +129,21 @@ class CosineSchedule:
         return self.lowest + 0.5 * (peak - self.lowest) * cosine
 
 
+@dataclass(frozen=True)
+class ConstantSchedule:
+    """The rates that an optimiser begins with, in every epoch.
+
+    Attributes:
+        optimiser: whose rates stay.
+    """
+
+    optimiser: torch.optim.Optimizer
+
+    def step(self, epoch: float) -> float:
+        """Return the first group's rate."""
+        return float(self.optimiser.param_groups[0]["initial_lr"])
+
+
 def make_schedule(
     optimiser: torch.optim.Optimizer, training: TrainingConfig, epochs: int
 ) -> CosineSchedule:

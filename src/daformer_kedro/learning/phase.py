@@ -13,6 +13,10 @@ from daformer_kedro.config import (
     TrainingConfig,
 )
 from daformer_kedro.config.run import LossesConfig
+from daformer_kedro.learning.task_images import TaskImages
+from daformer_kedro.model import DAFormer
+from daformer_kedro.parallel.process_group import SINGLE_PROCESS, ProcessGroup
+from daformer_kedro.storage.state_file import StateFile
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,25 @@ class LearningSettings:
     augmentation: AugmentationConfig
     preprocessing: PreprocessingConfig
     seed: int
+
+
+@dataclass(frozen=True)
+class PhaseInputs:
+    """What a phase works with, besides the model that it changes.
+
+    Attributes:
+        data: images to train on, on the model's device.
+        teacher: frozen model of the task before.
+        validation: images to choose the best epoch by.
+        state: file to resume from, and to save to while the training continues.
+        group: the processes that train the model together.
+    """
+
+    data: TaskImages
+    teacher: DAFormer | None = None
+    validation: TaskImages | None = None
+    state: StateFile | None = None
+    group: ProcessGroup = SINGLE_PROCESS
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ from daformer_kedro.augmentation.mixing import Mixing
 from daformer_kedro.augmentation.tokens import TokensAsTheyAre
 from daformer_kedro.augmentation.transform import Augmentation
 from daformer_kedro.config import TrainingConfig
+from daformer_kedro.learning.batches import PhaseBatches
 from daformer_kedro.learning.compilation import (
     compile_parts,
     pays_off,
     wants_compilation,
 )
 from daformer_kedro.learning.devices import autocast
-from daformer_kedro.learning.phase import LearningSettings, PhaseConfig
+from daformer_kedro.learning.phase import LearningSettings, PhaseConfig, PhaseInputs
 from daformer_kedro.learning.seeding import make_generator
 from daformer_kedro.learning.stopping import Stopping, Validation
 from daformer_kedro.learning.task_images import TaskImages
@@ -48,14 +49,10 @@ def make_stopping(
 
 
 def accelerate(
-    phase: PhaseConfig,
-    model: DAFormer,
-    teacher: DAFormer | None,
-    training: TrainingConfig,
-    data: TaskImages,
-    batch_size: int,
+    phase: PhaseConfig, model: DAFormer, inputs: PhaseInputs, training: TrainingConfig
 ) -> bool:
     """Compile where that is wanted and works; return whether the model is compiled."""
+    data, batch_size = inputs.data, phase.batch_size // inputs.group.count
     num_steps = phase.epochs * max(1, len(data.targets) // phase.batch_size)
     wanted = wants_compilation(training.compile, data.device)
     if not (wanted and pays_off(num_steps)):
@@ -63,8 +60,8 @@ def accelerate(
     context = autocast(data.device, phase.precision)
     if not compile_parts(model, batch_size, context):
         return False
-    if teacher is not None:
-        compile_parts(teacher, batch_size, context, trains=False)
+    if inputs.teacher is not None:
+        compile_parts(inputs.teacher, batch_size, context, trains=False)
     return True
 
 
@@ -102,11 +99,28 @@ def make_augmentation(
     )
 
 
-def make_mixing(model: DAFormer, settings: LearningSettings) -> Mixing:
-    """Make soft targets, mixup and CutMix."""
-    return Mixing(
-        settings.augmentation.mixup_alpha,
-        settings.augmentation.cutmix_alpha,
-        num_classes=model.num_classes,
-        smoothing=settings.losses.classification.label_smoothing,
+def make_batches(
+    phase: PhaseConfig, data: TaskImages, settings: LearningSettings, num_classes: int
+) -> PhaseBatches:
+    """Make the batches of a phase, with their own sources of chance.
+
+    Args:
+        phase: settings.
+        data: images and targets.
+        settings: of augmentation and of soft targets.
+        num_classes: classes of all tasks so far.
+    """
+    generator = phase_generator(data, settings, phase)
+    return PhaseBatches(
+        phase,
+        data,
+        augmentation=make_augmentation(data, settings),
+        mixing=Mixing(
+            settings.augmentation.mixup_alpha,
+            settings.augmentation.cutmix_alpha,
+            num_classes=num_classes,
+            smoothing=settings.losses.classification.label_smoothing,
+        ),
+        generator=generator,
+        host_generator=phase_host_generator(generator, settings, phase),
     )

@@ -7,27 +7,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from daformer_kedro.augmentation.mixing import Mixing
-from daformer_kedro.augmentation.tokens import TokensAsTheyAre
-from daformer_kedro.augmentation.transform import Augmentation
+from daformer_kedro.learning.batches import PhaseBatches
 from daformer_kedro.learning.chunks import inference_chunks, training_chunks
-from daformer_kedro.learning.class_balance import class_draws
 from daformer_kedro.learning.compilation import uncompiled
 from daformer_kedro.learning.devices import autocast
 from daformer_kedro.learning.epoch_totals import EpochTotals
 from daformer_kedro.learning.graph import CudaRecorder, GraphedStep, StepInput
-from daformer_kedro.learning.optimisation import CosineSchedule, load_state
-from daformer_kedro.learning.phase import PhaseConfig
+from daformer_kedro.learning.optimisation import (
+    ConstantSchedule,
+    CosineSchedule,
+    load_state,
+)
+from daformer_kedro.learning.phase import PhaseConfig, PhaseInputs
 from daformer_kedro.learning.progress import EpochRecord, announce
-from daformer_kedro.learning.sampling import epoch_batches
 from daformer_kedro.learning.saving import EVERY_EPOCH, SaveInterval, saving_states
 from daformer_kedro.learning.sharpness import Ascent
 from daformer_kedro.learning.stopping import Stopping
-from daformer_kedro.learning.task_images import TaskImages
 from daformer_kedro.model import DAFormer, DAFormerOutput
 from daformer_kedro.objectives import Batch, Objective
-from daformer_kedro.parallel.process_group import SINGLE_PROCESS, ProcessGroup, Shard
-from daformer_kedro.storage.state_file import StateFile
+from daformer_kedro.parallel.process_group import Shard
 
 
 class Trainer:
@@ -39,50 +37,36 @@ class Trainer:
     Args:
         phase: settings.
         model: the network; its ``requires_grad`` flags say what trains.
-        data: images and targets, on the model's device.
+        inputs: the images, the teacher, the processes, where the state is saved.
+        batches: the images as steps take them.
         objective: the loss.
-        augmentation: of uint8 images to normalised ones.
-        mixing: soft targets, mixup and CutMix.
-        optimiser: over the model's trainable parameters.
-        schedule: sets the learning rate before each epoch; ``None`` keeps it.
-        generator: source of chance, on the model's device.
-        host_generator: source of what the host has to know without asking the device;
-            on a CPU the same one by default.
-        teacher: frozen model of the task before.
-        group: the processes that train this model together.
-        stopping: ends the phase before its last epoch; ``None`` never does.
+        schedule: sets the learning rate before each epoch, of its optimiser over the
+            model's trainable parameters.
+        stopping: ends the phase before its last epoch; by default never.
     """
 
     def __init__(
         self,
         phase: PhaseConfig,
         model: DAFormer,
-        data: TaskImages,
+        inputs: PhaseInputs,
         *,
+        batches: PhaseBatches,
         objective: Objective,
-        augmentation: Augmentation | TokensAsTheyAre,
-        mixing: Mixing,
-        optimiser: torch.optim.Optimizer,
-        schedule: CosineSchedule | None,
-        generator: torch.Generator,
-        host_generator: torch.Generator | None = None,
-        teacher: DAFormer | None = None,
-        group: ProcessGroup = SINGLE_PROCESS,
+        schedule: CosineSchedule | ConstantSchedule,
         stopping: Stopping | None = None,
     ) -> None:
+        data, teacher, group = inputs.data, inputs.teacher, inputs.group
         self.phase = phase
         self.model = model
         self.data = data
+        self.batches = batches
         self.objective = objective
-        self.augmentation = augmentation
-        self.mixing = mixing
-        self.optimiser = optimiser
         self.schedule = schedule
-        self.generator = generator
-        self.host_generator = host_generator or generator
+        self.optimiser = schedule.optimiser
         self.group = group
         self.stopping = stopping or Stopping()
-        self._draws = class_draws(phase.class_balance, data.targets)
+        self._state_file = inputs.state
         num_images = min(phase.batch_size, len(data.targets))
         batch_size = num_images // group.shard(num_images).part[1]
         self._chunks = training_chunks(
@@ -95,41 +79,34 @@ class Trainer:
                 teacher, batch_size, data.device, phase.precision
             )
         self._follows_rows = objective.uses("neighbourhood")
-        self._rate: float = optimiser.param_groups[0]["initial_lr"]
         self._graphed: GraphedStep | None = None
         if phase.as_graph:
-            self._graphed = GraphedStep(CudaRecorder(optimiser, generator))
+            recorder = CudaRecorder(self.optimiser, batches.generator)
+            self._graphed = GraphedStep(recorder)
         self._ascent = Ascent(phase.sharpness.rho, phase.sharpness.adaptive)
         self.history: list[EpochRecord] = []
 
-    def run(
-        self,
-        state_file: StateFile | None = None,
-        interval: SaveInterval = EVERY_EPOCH,
-    ) -> list[EpochRecord]:
+    def run(self, interval: SaveInterval = EVERY_EPOCH) -> list[EpochRecord]:
         """Train the epochs that are left and return the record of all.
 
         Args:
-            state_file: file to resume from, and to save the state to.
             interval: time between two savings; the last epoch is always saved.
 
         Raises:
             DivergenceError: a loss is not finite at the end of an epoch.
         """
-        state = self.group.load(state_file)
+        state = self.group.load(self._state_file)
         if state is not None:
             self.load_state_dict(state)
             for record in self.history:
                 announce(record)
         self.model.train()
-        with saving_states(state_file, interval) as states:
+        with saving_states(self._state_file, interval) as states:
             for epoch in range(len(self.history), self.phase.epochs):
                 if self._has_ended():
                     break
                 position = self.stopping.begin(epoch, self.phase.epochs)
-                if self.schedule is not None:
-                    self._rate = self.schedule.step(position)
-                record = self._run_epoch(epoch)
+                record = self._run_epoch(epoch, self.schedule.step(position))
                 self.group.check_agreement(self.model)
                 with uncompiled(self.model):
                     record = self.stopping.judge(self.model, record)
@@ -146,8 +123,7 @@ class Trainer:
         return {
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "generator": self.generator.get_state(),
-            "host_generator": self.host_generator.get_state(),
+            **self.batches.state_dict(),
             "objective": self.objective.state_dict(),
             "history": [vars(record) for record in self.history],
             "stopping": self.stopping.state_dict(),
@@ -157,8 +133,7 @@ class Trainer:
         """Continue from a state of :meth:`state_dict`."""
         self.model.load_state_dict(state["model"])
         load_state(self.optimiser, state["optimiser"])
-        self.generator.set_state(state["generator"])
-        self.host_generator.set_state(state["host_generator"])
+        self.batches.load_state_dict(state)
         self.objective.load_state_dict(state["objective"])
         self.history = [EpochRecord(**record) for record in state["history"]]
         self.stopping.load_state_dict(state["stopping"])
@@ -166,29 +141,16 @@ class Trainer:
     def _has_ended(self) -> bool:
         return bool(self.history) and self.history[-1].ended_by is not None
 
-    def _run_epoch(self, epoch: int) -> EpochRecord:
+    def _run_epoch(self, epoch: int, rate: float) -> EpochRecord:
         totals = EpochTotals()
-        batches = epoch_batches(
-            len(self.data.targets),
-            self.phase.batch_size,
-            self.phase.repeats,
-            self.generator,
-            self._draws,
-            self.data.targets,
-        )
-        drawn = self.mixing.draw(len(batches), self.data.image_size, self.generator)
-        pixels = self.data.batches(batches, self.generator)
-        augmented = self.augmentation.batches(
-            pixels, self.generator, self.host_generator
-        )
-        for given in zip(batches, augmented, drawn, strict=True):
-            totals.add(self._take_step(StepInput(*given)), len(given[0]))
+        for given in self.batches.epoch():
+            totals.add(self._take_step(given), len(given.rows))
         return totals.record(
             task=self.phase.task,
             phase=self.phase.name,
             epoch=epoch,
             num_epochs=self.phase.epochs,
-            learning_rate=self._rate,
+            learning_rate=rate,
         )
 
     def _take_step(self, given: StepInput) -> dict[str, Tensor]:
@@ -199,7 +161,7 @@ class Trainer:
     def _step(self, given: StepInput) -> dict[str, Tensor]:
         """Take an optimisation step; return detached loss terms, total and accuracy."""
         rows, images, drawn = given
-        mixed = self.mixing(images, self.data.targets[rows], drawn)
+        mixed = self.batches.mixing(images, self.data.targets[rows], drawn)
         shard = self.group.shard(len(rows))
         with torch.inference_mode(), self._autocast():
             teacher_output = self._teacher_forward(mixed.images, shard)
@@ -247,7 +209,7 @@ class Trainer:
         with self._autocast():
             student = self.model(
                 shard.of(images),
-                generator=self.generator,
+                generator=self.batches.generator,
                 return_blocks=self.objective.uses("blocks"),
                 part=shard.part,
                 chunks=self._chunks,

@@ -14,18 +14,16 @@ from daformer_kedro.learning.compilation import counted_compilations
 from daformer_kedro.learning.devices import resolve_precision, rounding_to_tf32
 from daformer_kedro.learning.graph import wants_graph
 from daformer_kedro.learning.optimisation import (
+    ConstantSchedule,
     make_optimiser,
     make_schedule,
     scaled_learning_rate,
 )
-from daformer_kedro.learning.phase import LearningSettings, PhaseConfig
+from daformer_kedro.learning.phase import LearningSettings, PhaseConfig, PhaseInputs
 from daformer_kedro.learning.phase_setup import (
     accelerate,
-    make_augmentation,
-    make_mixing,
+    make_batches,
     make_stopping,
-    phase_generator,
-    phase_host_generator,
 )
 from daformer_kedro.learning.progress import EpochRecord
 from daformer_kedro.learning.saving import SaveInterval
@@ -37,7 +35,7 @@ from daformer_kedro.objectives import (
     Need,
     Neighbourhood,
     Objective,
-    is_needed,
+    terms_in_need,
     terms_of,
 )
 from daformer_kedro.parallel.process_group import SINGLE_PROCESS, ProcessGroup
@@ -97,15 +95,11 @@ def train_task(
     return _fit(
         phase,
         model,
-        data,
+        PhaseInputs(data, teacher, validation, state, group),
         settings,
         objective=objective,
         learning_rate=training.learning_rate,
         follows_schedule=True,
-        group=group,
-        teacher=teacher,
-        state=state,
-        validation=validation,
     )
 
 
@@ -123,10 +117,10 @@ def _training_objective(
         available.add("divergence_head")
     if neighbourhood is not None:
         available.add("neighbourhood")
-    elif teacher is not None and is_needed("neighbourhood", losses):
+    elif teacher is not None and (terms := terms_in_need("neighbourhood", losses)):
         raise ValueError(
-            "features and neighbours = None: losses.knn_distillation.scope = dataset "
-            "needs the teacher's neighbours of the task data"
+            f"features and neighbours = None: losses.{terms[0]} needs the teacher's "
+            "neighbours of the task data"
         )
     return Objective(terms_of(losses), frozenset(available), neighbourhood)
 
@@ -173,14 +167,11 @@ def finetune_on_memory(
     return _fit(
         phase,
         model,
-        data,
+        PhaseInputs(data, validation=validation, state=state, group=group),
         settings,
         objective=Objective(terms_of(settings.losses)),
         learning_rate=finetuning.learning_rate,
         follows_schedule=False,
-        group=group,
-        state=state,
-        validation=validation,
     )
 
 
@@ -193,51 +184,38 @@ def _precision(
 def _fit(
     phase: PhaseConfig,
     model: DAFormer,
-    data: TaskImages,
+    inputs: PhaseInputs,
     settings: LearningSettings,
     *,
     objective: Objective,
     learning_rate: float,
     follows_schedule: bool,
-    group: ProcessGroup,
-    teacher: DAFormer | None = None,
-    state: StateFile | None = None,
-    validation: TaskImages | None = None,
 ) -> list[EpochRecord]:
     """Run a phase: make the optimiser and all that draws at random, and train."""
     training = settings.training
-    batch_size = phase.batch_size // group.count
     # The compiler counts how products are rounded among the kinds of input.
     rounding = partial(rounding_to_tf32, training.precision == "tf32")
     with rounding():
-        is_compiled = accelerate(phase, model, teacher, training, data, batch_size)
+        is_compiled = accelerate(phase, model, inputs, training)
     optimiser = make_optimiser(
         model.parameters(),
         scaled_learning_rate(learning_rate, phase.batch_size),
         training.weight_decay,
         model.encoder.learning_rate_scales(),
     )
-    schedule = None
-    if follows_schedule:
-        schedule = make_schedule(optimiser, training, phase.epochs)
-    generator = phase_generator(data, settings, phase)
     trainer = Trainer(
         phase,
         model,
-        data,
+        inputs,
+        batches=make_batches(phase, inputs.data, settings, model.num_classes),
         objective=objective,
-        optimiser=optimiser,
-        schedule=schedule,
-        group=group,
-        teacher=teacher,
-        augmentation=make_augmentation(data, settings),
-        mixing=make_mixing(model, settings),
-        generator=generator,
-        host_generator=phase_host_generator(generator, settings, phase),
-        stopping=make_stopping(settings, validation, group),
+        schedule=make_schedule(optimiser, training, phase.epochs)
+        if follows_schedule
+        else ConstantSchedule(optimiser),
+        stopping=make_stopping(settings, inputs.validation, inputs.group),
     )
     interval = SaveInterval(training.save_every, training.save_minutes)
     name = f"task {phase.task}, {phase.name}"
     counted = counted_compilations(name) if is_compiled else nullcontext()
     with counted, rounding():
-        return trainer.run(state, interval)
+        return trainer.run(interval)

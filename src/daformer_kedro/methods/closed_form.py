@@ -87,12 +87,13 @@ class ClosedFormMethod(Method):
 
     has_editions = False
     trains = False
+    is_upper_bound = True
     carries = True
 
     def overlay(self) -> Mapping[str, Any]:
         """Return the encoder's own features, no memory and no training."""
         return {
-            "model": {"decoder": "mean", "embed_dim": None, "num_heads": 1},
+            "model": {"decoder": "mean", "embed_dim": None},
             "memory": {"keep": "nothing"},
             "losses": without("teacher", "divergence_head"),
             "finetuning": {"epochs": 0},

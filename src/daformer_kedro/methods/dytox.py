@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from daformer_kedro.methods.method import Method
+from daformer_kedro.methods.method import Method, only
 
 
 class DyToxPlus(Method):
@@ -25,7 +25,7 @@ class DyToxPlus(Method):
         """Return the decoder, and the strength of mixup and of SAM."""
         return {
             "model": {"decoder": "task_attention"},
-            "losses": {"knn_distillation": {"weight": 0.0}},
+            "losses": only("classification", "logit_distillation", "divergence"),
             "augmentation": {"mixup_alpha": self.mixup, "cutmix_alpha": 0.0},
             "training": {
                 "sharpness": {"rho": self.rho, "adaptive": True, "first_task": False}
@@ -43,7 +43,7 @@ class DyTox(DyToxPlus):
         """Return hard targets too: the released code smooths only where it mixes."""
         overlay = super().overlay()
         hard = {"classification": {"label_smoothing": 0.0}}
-        return {**overlay, "losses": overlay["losses"] | hard}
+        return {**overlay, "losses": {**overlay["losses"], **hard}}
 
 
 class DyToxPlusPlus(DyToxPlus):

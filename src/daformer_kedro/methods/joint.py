@@ -12,6 +12,7 @@ class Joint(Method):
     """A memory without a budget, and nothing against forgetting."""
 
     label = "joint ({edition})"
+    is_upper_bound = True
 
     def overlay(self) -> Mapping[str, Any]:
         """Return what keeps everything and freezes nothing."""

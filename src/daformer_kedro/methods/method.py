@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-from daformer_kedro.objectives import Need, terms_that_need
+from daformer_kedro.objectives import TERMS, Need, terms_that_need
 from daformer_kedro.validation import NoSettings, validated
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Method:
         Settings: validated dataclass of the parameters ``baseline_settings``.
         trains: whether tasks are learnt in epochs, which leave a history.
         carries: whether :meth:`learn` returns tensors for the next task.
+        is_upper_bound: whether nothing is forgotten, so that no other run is above it.
         supports_ranks: whether a :meth:`learn` of its own may be asked to use more than
             one device, since it trains by ``task.train()`` alone.
         classifier_types: of what the method may set as ``model.closed_form``, so that a
@@ -53,6 +54,7 @@ class Method:
     Settings: ClassVar[type] = NoSettings
     trains: ClassVar[bool] = True
     carries: ClassVar[bool] = False
+    is_upper_bound: ClassVar[bool] = False
     supports_ranks: ClassVar[bool] = False
     classifier_types: ClassVar[tuple[type[nn.Module], ...]] = ()
 
@@ -102,6 +104,11 @@ class Method:
     def brings(cls, step: Step) -> bool:
         """Return whether the method has its own way of a step."""
         return getattr(cls, step) is not getattr(Method, step)
+
+
+def only(*terms: str) -> dict[str, dict[str, float]]:
+    """Return settings of ``losses`` without any term but those."""
+    return {name: {"weight": 0.0} for name in TERMS if name not in terms}
 
 
 def without(*needs: Need) -> dict[str, dict[str, float]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from daformer_kedro.methods.method import Method
+from daformer_kedro.methods.method import Method, only
 
 if TYPE_CHECKING:
     from daformer_kedro.model import DAFormer
@@ -27,11 +27,7 @@ class WeightAlignment(Method):
     def overlay(self) -> Mapping[str, Any]:
         """Return replay with logit distillation, without finetuning."""
         return {
-            "losses": {
-                "knn_distillation": {"weight": 0.0},
-                "pooled_distillation": {"weight": 0.0},
-                "divergence": {"weight": 0.0},
-            },
+            "losses": only("classification", "logit_distillation"),
             "finetuning": {"epochs": 0},
         }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from torch import Tensor
+
 from daformer_kedro.config import ModelConfig
 from daformer_kedro.errors import InputError
 from daformer_kedro.model.decoders import decoder_class
@@ -23,7 +25,7 @@ def check_model(config: ModelConfig, image_size: int, *, new: bool = True) -> No
     Raises:
         InputError: it cannot; names the setting, its value and what is allowed.
     """
-    decoder_class(config.decoder)
+    decoder_class(config.decoder).check(config)
     encoder = encoder_class(config.encoder)
     validated(encoder.Settings, config.encoder_settings, "model.encoder_settings")
     encoder.check(config, image_size)
@@ -33,6 +35,25 @@ def check_model(config: ModelConfig, image_size: int, *, new: bool = True) -> No
         raise InputError(
             f"model.mlp_ratio = {config.mlp_ratio} must be at least 1 / "
             f"model.embed_dim = 1 / {config.embed_dim}"
+        )
+
+
+def check_earlier_blocks(config: ModelConfig, terms: Sequence[str]) -> None:
+    """Make sure that the encoder returns more than its last block's output.
+
+    Args:
+        config: the ``model`` section of the parameters.
+        terms: names of the terms of the loss that compare the blocks before the last.
+
+    Raises:
+        InputError: there are such terms and no such blocks.
+    """
+    if terms and encoder_class(config.encoder).num_earlier_blocks(config) < 1:
+        raise InputError(
+            f"losses.{terms[0]} compares the outputs of encoder blocks before the "
+            f"last, and model.encoder = {config.encoder} with model.depth = "
+            f"{config.depth} returns none; allowed: gated_attention with a depth of "
+            f"at least 3, or losses.{terms[0]}.weight = 0"
         )
 
 
@@ -59,4 +80,23 @@ def check_task_size(num_classes: int) -> None:
     if num_classes < 1:
         raise InputError(
             f"num_classes = {num_classes}: a task must have at least 1 class"
+        )
+
+
+def check_images(images: Tensor, in_channels: int, image_size: int) -> None:
+    """Make sure that images have the shape that a model was made for.
+
+    Args:
+        images: (B, in_channels, image_size, image_size), or tokens (B, N, W).
+        in_channels: channels that the model reads.
+        image_size: side of its images, in pixels.
+
+    Raises:
+        ValueError: they have another one.
+    """
+    expected = (in_channels, image_size, image_size)
+    if images.ndim == 4 and images.shape[1:] != expected:
+        raise ValueError(
+            f"images of shape {tuple(images.shape)}: "
+            f"(B, {', '.join(map(str, expected))}) is expected"
         )

@@ -96,6 +96,12 @@ class TaskHeads(nn.ModuleList):
         self.block_tasks = torch.tensor(block_tasks, device=device)
         self.positions = torch.tensor(positions, device=device)
 
+    def auxiliary(self, generator: torch.Generator) -> TaskHead:
+        """Return a new head of the last task's classes and one of all older ones."""
+        newest = self.tasks()[-1].linear
+        head = TaskHead(self.embed_dim, 1 + newest.out_features, generator=generator)
+        return head.to(newest.weight)
+
     def tasks(self) -> list[TaskHead]:
         """The heads, in task order."""
         return cast(list[TaskHead], list(self))

@@ -8,8 +8,13 @@ import torch
 from torch import nn
 
 from daformer_kedro.config import ModelConfig
-from daformer_kedro.model.checks import check_model, check_sizes, check_task_size
-from daformer_kedro.model.classifier import TaskHead, TaskHeads
+from daformer_kedro.model.checks import (
+    check_images,
+    check_model,
+    check_sizes,
+    check_task_size,
+)
+from daformer_kedro.model.classifier import TaskHeads
 from daformer_kedro.model.decoders import decoder_class
 from daformer_kedro.model.encoders import encoder_class
 from daformer_kedro.model.output import DAFormerOutput
@@ -54,10 +59,7 @@ class DAFormer(nn.Module):
         generator = generator or torch.Generator().manual_seed(0)
         self.config, self.image_size, self.in_channels = config, image_size, in_channels
         self.encoder = encoder_class(config.encoder)(
-            config,
-            image_size=image_size,
-            in_channels=in_channels,
-            generator=generator,
+            config, image_size=image_size, in_channels=in_channels, generator=generator
         )
         self.stochastic_depth = StochasticDepth(
             config.stochastic_depth, self.encoder.num_blocks
@@ -68,7 +70,7 @@ class DAFormer(nn.Module):
         for _ in task_sizes[1:]:
             self.decoder.add_task(generator)
         self.heads = TaskHeads(config.embed_dim, task_sizes, generator=generator)
-        self.divergence_head = self._divergence_head(generator) if divergence else None
+        self.divergence_head = self.heads.auxiliary(generator) if divergence else None
         self.closed_form: nn.Module | None = None
 
     def forward(
@@ -93,19 +95,14 @@ class DAFormer(nn.Module):
         Raises:
             ValueError: the images have another shape, or the generator is missing.
         """
-        channels, side = self.in_channels, self.image_size
-        if images.ndim == 4 and images.shape[1:] != (channels, side, side):
-            raise ValueError(
-                f"images of shape {tuple(images.shape)}: (B, {channels}, {side}, "
-                f"{side}) is expected"
-            )
+        check_images(images, self.in_channels, self.image_size)
         # Not len(): exports would take the size of the batch to be fixed.
         num = images.shape[0]
         keep = self.stochastic_depth(num, self.num_tasks, generator, part)
         blocks = self.encoder(images, keep.blocks)  # (B, N, D) each
         embeddings = self.decoder(blocks[-1], keep.decoder, chunks)  # (T, B, D)
-        heads, closed_form = self.heads, self.closed_form
-        classify = heads if self.training or closed_form is None else closed_form
+        closed_form = None if self.training else self.closed_form
+        classify = self.heads if closed_form is None else closed_form
         diverge = self.divergence_head
         return DAFormerOutput(
             logits=classify(embeddings),  # (B, C)
@@ -137,16 +134,11 @@ class DAFormer(nn.Module):
         self.decoder.add_task(generator)
         self.heads.add_task(num_classes, generator)
         self.closed_form = None
-        self.divergence_head = self._divergence_head(generator) if divergence else None
+        self.divergence_head = self.heads.auxiliary(generator) if divergence else None
 
     def remove_divergence_head(self) -> None:
         """Drop the auxiliary head, which only training needs."""
         self.divergence_head = None
-
-    def _divergence_head(self, generator: torch.Generator) -> TaskHead:
-        width, num_classes = self.config.embed_dim, 1 + self.task_sizes[-1]
-        head = TaskHead(width, num_classes, generator=generator)
-        return head.to(self.heads.tasks()[-1].linear.weight)
 
     @property
     def task_sizes(self) -> tuple[int, ...]:

@@ -62,14 +62,25 @@ def terms_of(losses: LossesConfig) -> dict[str, Term]:
     return {name: getattr(losses, name) for name in TERMS}
 
 
+def terms_off_by_default() -> frozenset[str]:
+    """Return the names of all terms that are off where nothing is said of them."""
+    return frozenset(name for name, term in TERMS.items() if term().weight == 0)
+
+
 def terms_that_need(*needs: Need) -> list[str]:
     """Return the names of all terms that, by default, have one of the needs."""
     return [name for name, term in TERMS.items() if term().needs & {*needs}]
 
 
+def terms_in_need(need: Need, losses: LossesConfig) -> list[str]:
+    """Return the names of the terms that are switched on and have this need."""
+    terms = terms_of(losses).items()
+    return [name for name, term in terms if term.weight > 0 and need in term.needs]
+
+
 def is_needed(need: Need, losses: LossesConfig) -> bool:
     """Return whether a term that is switched on has this need."""
-    return any(t.weight > 0 and need in t.needs for t in terms_of(losses).values())
+    return bool(terms_in_need(need, losses))
 
 
 __all__ = [
@@ -81,6 +92,8 @@ __all__ = [
     "Objective",
     "Term",
     "is_needed",
+    "terms_in_need",
+    "terms_off_by_default",
     "terms_of",
     "terms_that_need",
 ]

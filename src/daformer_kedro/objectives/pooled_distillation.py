@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -34,16 +33,6 @@ class PooledDistillation(Term):
         assert new is not None
         assert old is not None
         return pooled_distillation_loss(new[:-1], old[:-1])
-
-    def check(self, settings: Any) -> None:
-        """Refuse an encoder of a single block."""
-        if self.weight > 0 and settings.model.depth < 3:
-            raise ValueError(
-                f"losses.pooled_distillation.weight = {self.weight} compares the "
-                f"encoder's blocks but the last, and model.depth = "
-                f"{settings.model.depth} has no other; allowed: a depth of at least 3, "
-                "or weight 0"
-            )
 
 
 def pooled_distillation_loss(

@@ -10,8 +10,8 @@ from typing import Any
 from daformer_kedro.evaluation.repeats import method_name
 from daformer_kedro.evaluation.split import is_on_validation
 from daformer_kedro.evaluation.templates import render_template
-from daformer_kedro.model.encoders import ENCODERS
 from daformer_kedro.model.size import num_parameters
+from daformer_kedro.scenario.sources import FILE_SOURCES, SOURCES
 from daformer_kedro.serving.classifier import Classifier
 from daformer_kedro.serving.served_model import ServedModel
 
@@ -19,23 +19,7 @@ _MOST_CLASSES = 200
 _LINE_ENDS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _MARKUP = re.compile(r"[\\`*\[\]|~#$!]|(?<![^\W_])_|_(?![^\W_])")
 
-_CIFAR = (
-    "{} (A. Krizhevsky, 2009) comes without a licence; its images were collected from "
-    "the web. Cite its technical report."
-)
-_IMAGENET = (
-    "ImageNet: for non-commercial research and education, by its terms of access. The "
-    "images belong to their owners."
-)
-_LICENCES = {
-    "digits": "Optical Recognition of Handwritten Digits (E. Alpaydin, C. Kaynak, UCI "
-    "Machine Learning Repository), CC BY 4.0.",
-    "cifar10": _CIFAR.format("CIFAR-10"),
-    "cifar100": _CIFAR.format("CIFAR-100"),
-    "fashion_mnist": "Fashion-MNIST (Zalando SE), MIT licence.",
-    "imagenet100": _IMAGENET,
-    "imagenet1000": _IMAGENET,
-}
+_PUBLISHED_ENCODER = "gated_attention"
 _UNKNOWN_LICENCE = "Whoever passes this model on must know the licence of the images."
 
 
@@ -70,10 +54,16 @@ def model_card(
         measured_on=measured_on(metadata),
         is_calibrated=model.is_calibrated,
         calibration=model.calibration,
-        licence=_LICENCES.get(settings.get("source", {}).get("name"), _UNKNOWN_LICENCE),
+        licence=_licence(settings.get("source", {}).get("name")),
         exported=exported,
         **_protocol(settings),
     )
+
+
+def _licence(source: str | None) -> str:
+    """Name the terms of the images that a model has learnt from."""
+    known: Any = {**SOURCES, **FILE_SOURCES}.get(source or "")
+    return getattr(known, "licence", _UNKNOWN_LICENCE)
 
 
 def _network(config: Mapping[str, Any]) -> str:
@@ -82,8 +72,8 @@ def _network(config: Mapping[str, Any]) -> str:
         "mean": "mean of the encoder's tokens",
     }.get(config["decoder"], f"DAFormer, edition {config['edition']}")
     encoder = config.get("encoder")
-    is_of_timm = encoder is not None and encoder not in ENCODERS
-    return f"{name}, encoder `{encoder}`" if is_of_timm else name
+    is_published = encoder in (None, _PUBLISHED_ENCODER)
+    return name if is_published else f"{name}, encoder `{encoder}`"
 
 
 def _origin(encoder: Mapping[str, Any] | None) -> str | None:

@@ -17,7 +17,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
 import daformer_kedro
-from daformer_kedro.model.encoders import ENCODERS
+from daformer_kedro.model.encoders import encoder_class
 from daformer_kedro.pipelines.naming import (
     CHECKPOINT,
     IMAGES,
@@ -63,6 +63,8 @@ class FinalModelHooks(StateHooks):
         origin = description.get("encoder") or {}  # of pretrained weights
         self._client.set_tags({f"encoder_{k}": str(v) for k, v in origin.items()})
 
+        encoder = encoder_class(self.state.config.model.encoder)
+
         def log() -> None:
             images = stored[IMAGES].load()  # files of it may be away
             example = images.view("test", np.arange(_NUM_EXAMPLES))
@@ -70,7 +72,7 @@ class FinalModelHooks(StateHooks):
                 files,
                 example,
                 self.state.config.mlflow.register_model_as,
-                requirements=_requirements(self.state.config.model.encoder),
+                requirements=(*_REQUIREMENTS, *encoder.requirements),
             )
 
         self._client.queue.send(log)
@@ -108,11 +110,6 @@ def log_model(
             pip_requirements=[f"{name}=={version(name)}" for name in requirements],
             registered_model_name=registered_as,
         )
-
-
-def _requirements(encoder: str) -> list[str]:
-    """Return the packages that a model needs; timm for its networks alone."""
-    return _REQUIREMENTS if encoder in ENCODERS else [*_REQUIREMENTS, "timm"]
 
 
 def _signature() -> ModelSignature:

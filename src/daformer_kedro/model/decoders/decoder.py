@@ -30,6 +30,14 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
 
+    @classmethod
+    def check(cls, config: ModelConfig) -> None:
+        """Find out whether it can be made, before any image is read.
+
+        Raises:
+            InputError: it cannot; names the setting, its value and what is allowed.
+        """
+
     def add_task(self, generator: torch.Generator) -> None:
         """Grow for one more task; what earlier tasks compute must stay, to the bit.
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from daformer_kedro.config import ModelConfig
+from daformer_kedro.model.attention_heads import check_heads
 from daformer_kedro.model.computing import (
     KeptWeights,
     add_residual,
@@ -90,6 +91,11 @@ class DualAttentionDecoder(Decoder):
         self.mlp = MLP(width, config.mlp_ratio, generator=generator)
         self.embed_tasks = EmbedTasks(self.norm2.eps)
         self._kept: KeptWeights[DecoderWeights] = KeptWeights()
+
+    @classmethod
+    def check(cls, config: ModelConfig) -> None:
+        """Make sure that the heads divide the width."""
+        check_heads(config)
 
     def add_task(self, generator: torch.Generator) -> None:
         """Add the keys of one more task; nothing in them is random."""

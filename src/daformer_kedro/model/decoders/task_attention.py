@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from daformer_kedro.config import ModelConfig
+from daformer_kedro.model.attention_heads import check_heads
 from daformer_kedro.model.decoders.decoder import Decoder
 from daformer_kedro.model.initialisation import linear, truncated_normal
 from daformer_kedro.model.mlp import MLP
@@ -45,6 +46,11 @@ class TaskAttentionDecoder(Decoder):
         self.norm2 = nn.LayerNorm(embed_dim)
         self.mlp = MLP(embed_dim, config.mlp_ratio, generator=generator)
         self.add_task(generator)
+
+    @classmethod
+    def check(cls, config: ModelConfig) -> None:
+        """Make sure that the heads divide the width."""
+        check_heads(config)
 
     def add_task(self, generator: torch.Generator) -> None:
         """Add the token of one more task."""

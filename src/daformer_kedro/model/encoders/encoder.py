@@ -26,10 +26,12 @@ class Encoder(nn.Module):
     Attributes:
         Settings: validated dataclass of ``model.encoder_settings``.
         grid: rows and columns of tokens in the image; N is their product.
+        requirements: packages that it needs, besides this project's own.
         origin: source, licence and checksum of pretrained weights, where there are any.
     """
 
     Settings: ClassVar[type] = NoSettings
+    requirements: ClassVar[tuple[str, ...]] = ()
     grid: tuple[int, int]
     origin: dict[str, Any] | None = None
 
@@ -77,6 +79,11 @@ class Encoder(nn.Module):
             Nested parameters, such as ``{"model": {"embed_dim": 1280}}``.
         """
         return {}
+
+    @classmethod
+    def num_earlier_blocks(cls, config: ModelConfig) -> int:
+        """Return how many outputs of blocks :meth:`forward` returns before the last."""
+        return 0
 
     @classmethod
     def is_fixed(cls, config: ModelConfig) -> bool:

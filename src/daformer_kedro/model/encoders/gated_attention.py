@@ -10,6 +10,7 @@ from torch import nn
 
 from daformer_kedro.config import ModelConfig
 from daformer_kedro.errors import InputError
+from daformer_kedro.model.attention_heads import check_heads
 from daformer_kedro.model.computing import KeptWeights, by_hand, compute_type
 from daformer_kedro.model.encoders.encoder import Encoder
 from daformer_kedro.model.encoders.gated_block import (
@@ -82,7 +83,8 @@ class GatedAttentionEncoder(Encoder):
 
     @classmethod
     def check(cls, config: ModelConfig, image_size: int) -> None:
-        """Make sure that patches divide the image, and that MLPs have a unit."""
+        """Make sure that patches divide the image, and heads the width."""
+        check_heads(config)
         patch = config.patch_size
         if image_size % patch:
             divisors = [n for n in range(1, image_size + 1) if image_size % n == 0]
@@ -90,6 +92,11 @@ class GatedAttentionEncoder(Encoder):
                 f"model.patch_size = {patch} does not divide the images' side, "
                 f"{image_size} pixels; allowed: {', '.join(map(str, divisors))}"
             )
+
+    @classmethod
+    def num_earlier_blocks(cls, config: ModelConfig) -> int:
+        """Return the number of blocks but the last, whose output is the encoder's."""
+        return config.depth - 2
 
     @property
     def num_blocks(self) -> int:

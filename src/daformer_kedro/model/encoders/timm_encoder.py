@@ -75,6 +75,7 @@ class TimmEncoder(Encoder):
     """
 
     Settings = TimmSettings
+    requirements = ("timm",)
     backbone: Any
 
     def __init__(

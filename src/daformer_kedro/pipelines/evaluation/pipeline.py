@@ -195,9 +195,7 @@ def _histories(tasks: list[str], config: Config) -> list[str]:
 
 
 def _figures(last_task: str, config: Config) -> list[Node]:
-    # A run of the upper bound has no other one above it, nor has one in closed form.
-    is_bound = config.baseline == "joint" or not config.trains
-    bound = [] if is_bound else ["joint_metrics"]
+    bound = [] if config.method.is_upper_bound else ["joint_metrics"]
     return [
         node(
             draw_accuracy_node,

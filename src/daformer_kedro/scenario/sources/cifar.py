@@ -48,6 +48,14 @@ class Cifar:
     hub_folder: str
     label_column: str
 
+    @property
+    def licence(self) -> str:
+        """Terms of the images."""
+        return (
+            f"{self.title} (A. Krizhevsky, 2009) comes without a licence; its images "
+            "were collected from the web. Cite its technical report."
+        )
+
     @cached_property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes, in label order (alphabetical)."""

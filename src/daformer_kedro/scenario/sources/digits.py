@@ -14,6 +14,11 @@ _HIGHEST_VALUE = 16
 class Digits:
     """1,797 images without a test set; a stratified share is held out as one."""
 
+    licence = (
+        "Optical Recognition of Handwritten Digits (E. Alpaydin, C. Kaynak, UCI "
+        "Machine Learning Repository), CC BY 4.0."
+    )
+
     def metadata(self, config: SourceConfig) -> SourceMetadata:
         """Return ten classes of 8 × 8 grey images."""
         return SourceMetadata(

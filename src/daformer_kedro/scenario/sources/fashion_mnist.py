@@ -39,6 +39,8 @@ class FashionMNIST:
     ``dataset-fashion-mnist`` puts them.
     """
 
+    licence = "Fashion-MNIST (Zalando SE), MIT licence."
+
     def metadata(self, config: SourceConfig) -> SourceMetadata:
         """Return ten classes of 28 × 28 grey images."""
         return SourceMetadata(_CLASS_NAMES, image_size=_SIDE, num_channels=1)

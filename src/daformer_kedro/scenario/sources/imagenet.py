@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -38,6 +39,10 @@ class ImageNet:
         wnids: the classes in use, in label order; ``None`` for all.
     """
 
+    licence: ClassVar[str] = (
+        "ImageNet: for non-commercial research and education, by its terms of access. "
+        "The images belong to their owners."
+    )
     num_classes: int
     wnids: tuple[str, ...] | None = None
 

@@ -43,7 +43,11 @@ class LabelledImages(NamedTuple):
 
 
 class Source(Protocol):
-    """A kind of source; a new one is one file and a line in ``SOURCES``."""
+    """A kind of source; a new one is one file and a line in ``SOURCES``.
+
+    It may say under which terms its images are used, as text in ``licence``, for the
+    cards of models.
+    """
 
     def metadata(self, config: SourceConfig) -> SourceMetadata:
         """Return what is known without reading images."""
