@@ -49,7 +49,7 @@ def test_only_a_run_of_the_same_settings_is_continued(
         r"one is of \S+seed1\S*\. .*: unset MLFLOW_RUN_ID$",
         **other,
     )
-    refused(MONITOR, match="and this one is one of the pipeline monitor")
+    refused(MONITOR, match="and this one is of the pipeline monitor")
     monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
     refused("ingestion", match="MLflow at .* has no run of that id")
     monkeypatch.setenv("MLFLOW_RUN_ID", "../x")

@@ -109,4 +109,4 @@ def _kind_of(tags: Mapping[str, str]) -> str:
         return f"of the study {tags[STUDY_TAG]}"
     if RUN_KEY_TAG in tags:
         return f"of {tags[RUN_KEY_TAG]}"
-    return "one of the pipeline monitor"
+    return "of the pipeline monitor"
