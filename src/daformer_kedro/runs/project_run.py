@@ -24,6 +24,7 @@ _BY_HAND: dict[str, Any] = {}
 _REUSING: dict[str, Any] = {"only_missing_outputs": True}
 """What Kedro is asked to run, by a user and by :class:`RunSpec`."""
 _STDERR = 2
+_CONTINUED = "MLFLOW_RUN_ID"
 _PATIENCE = 0.5  # seconds for a lock that is given back at this moment
 
 
@@ -153,7 +154,7 @@ class ProjectRun:
         self._process = subprocess.Popen(
             self.command,
             cwd=self._project,
-            env={**os.environ, **(environment or {})},
+            env=_environment(environment or {}),
             stdout=_STDERR if is_shown else subprocess.PIPE,
             stderr=None if is_shown else subprocess.STDOUT,
         )
@@ -197,10 +198,19 @@ def start_here(
         return subprocess.Popen(
             run.command,
             cwd=project,
-            env={**os.environ, **environment},
+            env=_environment(environment),
             stdout=stream,
             stderr=subprocess.STDOUT,
         )
+
+
+def _environment(given: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment with ``given``.
+
+    The run in MLflow that a user wants continued is not that of each run started here.
+    """
+    own = {name: value for name, value in os.environ.items() if name != _CONTINUED}
+    return own | dict(given)
 
 
 def parse_parameters(text: str) -> dict[str, str]:

@@ -22,7 +22,7 @@ from daformer_kedro.runs.project_run import (
 )
 
 _MAX_RETRIES = 3
-"""How often a run is begun again whose worker or machine has died."""
+"""How often a run is restarted whose worker or machine has died."""
 
 
 def check_ray(key: str) -> None:
