@@ -2,6 +2,8 @@
 # docker build --tag daformer .                          for CPUs
 # docker build --tag daformer --build-arg DEVICE=cuda .  for NVIDIA's GPUs
 # How to use it: docs/deployment.md
+# A tag may get another image. A digest, once looked up in the registry, pins one:
+# --build-arg PYTHON=3.11.14-slim-bookworm@sha256:…
 ARG PYTHON=3.11.14-slim-bookworm
 
 FROM python:${PYTHON} AS build

@@ -10,6 +10,13 @@ first table counts days of nothing new for which each test alone has a p-value u
 level, and streams of five such days in which the corrected tests find any. The second
 counts days that are found with a share of images of classes that were never learnt:
 digits of the others of scikit-learn's, CIFAR-100's test images, or those of a folder.
+The third has streams of five days, of which two have nothing but such images: of the
+days that are said to differ, the share in which nothing has changed.
+
+    python benchmarks/monitoring.py --correction
+
+needs no project: it counts the same where p-values are drawn, in streams of twenty
+days of which ten have changed, with three tests that do not depend on each other.
 """
 
 from __future__ import annotations
@@ -26,7 +33,7 @@ import pandas as pd
 from PIL import Image
 
 from daformer_kedro.config import MonitorConfig
-from daformer_kedro.evaluation.monitoring.day_tests import run_tests
+from daformer_kedro.evaluation.monitoring.day_tests import adjust, run_tests
 from daformer_kedro.evaluation.monitoring.observations import Baseline, Observations
 from daformer_kedro.scenario.image_decoding import open_rgb
 from daformer_kedro.serving import Classifier, ServedModel
@@ -36,7 +43,8 @@ from daformer_kedro.serving.image_paths import find_images
 _SIZES = (20, 50, 100, 200)
 _SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 _LEVELS = (0.01, 0.05)
-_DAYS = 5
+_DAYS, _CHANGED = 5, 2
+_FALSE_LEVELS = (0.01, 0.1)
 _MOST_NEW = 500
 
 
@@ -124,6 +132,58 @@ def with_new(
     return pd.DataFrame(rows)
 
 
+def among_changed(
+    model: ServedModel,
+    new: Observations,
+    repeats: int,
+    generator: np.random.Generator,
+) -> Any:
+    """Shares of days named wrongly, and of changed days found, by size and level."""
+    observed = known(model)
+    rows = []
+    for size in _SIZES:
+        row: dict[str, Any] = {"images a day": size}
+        for level in _FALSE_LEVELS:
+            config = MonitorConfig(level=level)
+            wrong, found = [], []
+            for _ in range(repeats):
+                reference, others = divide(observed, generator)
+                num_quiet = _DAYS - _CHANGED
+                if len(others) < num_quiet * size or len(new) < _CHANGED * size:
+                    break
+                some = new.select(generator.permutation(len(new)))
+                days = [
+                    kind.select(np.arange(day * size, (day + 1) * size))
+                    for kind, number in ((others, num_quiet), (some, _CHANGED))
+                    for day in range(number)
+                ]
+                table = run_tests(
+                    days, baseline_of(model, reference), config, generator
+                )
+                differs = table["differs"].to_numpy()
+                wrong.append(differs[:num_quiet].sum() / max(1, differs.sum()))
+                found.append(differs[num_quiet:].mean())
+            name = f"{level:.0%}"
+            row[f"wrong at {name}"] = float(np.mean(wrong)) if wrong else np.nan
+            row[f"found at {name}"] = float(np.mean(found)) if found else np.nan
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def correction(repeats: int, generator: np.random.Generator) -> Any:
+    """Shares of days named wrongly among twenty, by level, for drawn p-values."""
+    rows = []
+    for level in _FALSE_LEVELS:
+        shares = []
+        for _ in range(repeats):
+            p_values = generator.random((20, 3))
+            p_values[:10] = 1e-9
+            differs = (adjust(p_values) <= level).any(axis=1)
+            shares.append(differs[10:].sum() / max(1, differs.sum()))
+        rows.append({"level (%)": 100 * level, "named wrongly": np.mean(shares)})
+    return pd.DataFrame(rows)
+
+
 def known(model: ServedModel) -> Observations:
     """The images held out of training."""
     if model.reference is None:
@@ -173,21 +233,25 @@ def observe(model: ServedModel, given: str) -> Observations:
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--project", type=Path, default=Path.cwd())
     parser.add_argument("--model", help="run key; the newest finished run if unset")
     parser.add_argument("--new", action="append", default=[])
     parser.add_argument("--repeats", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--correction", action="store_true")
     options = parser.parse_args()
+    generator = np.random.default_rng(options.seed)
+    if options.correction:
+        print(shown(correction(options.repeats, generator), digits=2))
+        return
     data = options.project / "data"
     model = read_run(data, options.model) if options.model else read_newest_run(data)
     if model.threshold is None:
         model = replace(
             model, threshold=float(np.quantile(known(model).unknown_scores, 0.95))
         )
-    generator = np.random.default_rng(options.seed)
     held_out = known(model)
     unknown = (held_out.unknown_scores > model.threshold).mean()
     print(f"{model.name}: {len(held_out)} images held out, {unknown:.1%} unknown\n")
@@ -197,16 +261,19 @@ def main() -> None:
         unknown = (new.unknown_scores > model.threshold).mean()
         print(f"\n{given}: {len(new)} new images, {unknown:.1%} unknown\n")
         print(shown(with_new(model, new, max(1, options.repeats // 10), generator)))
+        print()
+        own = np.random.default_rng([options.seed, 1])
+        print(shown(among_changed(model, new, options.repeats, own)))
 
 
-def shown(table: pd.DataFrame) -> str:
+def shown(table: pd.DataFrame, digits: int = 1) -> str:
     """A table in Markdown, shares in percent."""
     head = "| " + " | ".join(table.columns) + " |"
     lines = [head, "| " + " | ".join(["---:"] * table.shape[1]) + " |"]
     for row in table.itertuples(index=False):
         cells = [
             f"{row[0]:.0f}",
-            *("–" if v != v else f"{100 * v:.1f}" for v in row[1:]),
+            *("–" if v != v else f"{100 * v:.{digits}f}" for v in row[1:]),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

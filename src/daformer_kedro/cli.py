@@ -13,11 +13,14 @@ from kedro.framework.cli.project import run as kedro_run
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.framework.selection import check_runner
-from daformer_kedro.pipelines.naming import DAYS_DIFFER
+from daformer_kedro.pipelines.naming import DAYS_DIFFER, DAYS_TESTED
 from daformer_kedro.usage import UsageError
 
 DIFFERS_STATUS = 3
 """Exit status where the pipeline ``monitor`` finds days that differ: not a failure."""
+
+UNTESTED_STATUS = 4
+"""Exit status where it could test no day: nothing is known, least of all no change."""
 
 
 @click.group(name=__file__)
@@ -36,6 +39,8 @@ def _run(**options: Any) -> Any:
     result = _kedros(**options)
     if _loaded(result.get(DAYS_DIFFER)):
         raise click.exceptions.Exit(DIFFERS_STATUS)
+    if _loaded(result.get(DAYS_TESTED, True)) is False:
+        raise click.exceptions.Exit(UNTESTED_STATUS)
     return result
 
 

@@ -17,14 +17,19 @@ from daformer_kedro.framework.progress import ProgressHooks
 from daformer_kedro.framework.results import ResultHooks
 from daformer_kedro.framework.session import ProjectSession
 from daformer_kedro.reuse.hooks import ReuseHooks
-from daformer_kedro.reuse.runner import reuse_in_every_session
+from daformer_kedro.reuse.runner import (
+    list_pipelines_by_request,
+    reuse_in_every_session,
+)
 from daformer_kedro.tracking.client import TrackingClient
+from daformer_kedro.tracking.continued_run import ContinuedRunHooks
 from daformer_kedro.tracking.final_model import FinalModelHooks
 from daformer_kedro.tracking.parent_run import ParentRunHooks
 from daformer_kedro.tracking.run_page import RunPageHooks
 from daformer_kedro.tracking.task_runs import TaskRunHooks
 
 reuse_in_every_session()
+list_pipelines_by_request()
 
 CONTEXT_CLASS = ProjectContext
 CONFIG_LOADER_CLASS = ProjectConfigLoader
@@ -48,6 +53,7 @@ HOOKS = (
     ProgressHooks(_console),
     TaskRunHooks(_client, _reuse),
     FinalModelHooks(_client),
+    ContinuedRunHooks(_client),
     ParentRunHooks(_client, _reuse),
     _reuse,
 )

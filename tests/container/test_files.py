@@ -155,6 +155,25 @@ def test_secrets_have_no_default_and_ports_are_this_machine_s(
     assert yaml.safe_load(read("compose.yaml"))["networks"]["servers"]["internal"]
 
 
+def test_the_first_process_of_each_container_heeds_signals(
+    services: dict[str, Any],
+) -> None:
+    """Linux keeps signals from a first process that has not asked for them."""
+    texts = [read(str(path)) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))]
+    runs = re.findall(r"docker run (?:\\\n|[^\n])+", "\n".join(texts))
+    assert len(runs) == 3
+    assert all(" --init " in run for run in runs)
+    assert {n for n, service in services.items() if service.get("init")} == {
+        *("buckets", "mlflow", "train"),
+    }
+
+
+def test_a_run_names_the_page_that_this_machine_sees(services: dict[str, Any]) -> None:
+    pages = services["train"]["environment"]["DAFORMER_MLFLOW_PAGES"]
+    (port,) = services["mlflow"]["ports"]
+    assert pages == f"http://{port.rpartition(':')[0]}"
+
+
 def test_gpus_are_for_trainings_alone(services: dict[str, Any]) -> None:
     changed = yaml.safe_load(read("compose.cuda.yaml"))["services"]
     assert list(changed) == ["train"]

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
+from pathlib import Path
 from typing import Any
 
 import pytest
 from kedro.framework.session import KedroServiceSession, KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.runner import ThreadRunner
+from kedro.server.http_server import create_http_server
+from kedro.server.models import RunRequest
 from kedro.utils import load_obj
+from PIL import Image
 
+from daformer_kedro import run_state
 from daformer_kedro.framework.guard import GuardHooks
 from daformer_kedro.usage import UsageError
 
@@ -89,6 +95,47 @@ def test_a_finished_model_is_used_without_the_images(project: Any) -> None:
         )
     with pytest.raises(UsageError, match=r"source\.path"):
         session.run(pipeline_names=["ingestion"])
+
+
+def test_a_request_to_the_server_says_where_the_images_are(
+    project: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kedro's server must not list pipelines before it has seen the request.
+
+    If this fails with a new version of Kedro, see ``list_pipelines_by_request``.
+    """
+    env = project.path / "conf" / "photos"
+    env.mkdir()
+    (env / "parameters.yml").write_text(
+        "extends: test\nprotocol: photos\n"
+        "source: {name: image_folder, path: absent, test_fraction: 0.5}\n"
+        "scenario: {increment: 1}\n"
+        "preprocessing: {image_size: 8, resize: 8, mean: [0, 0, 0], std: [1, 1, 1]}\n"
+    )
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(4):
+            image = Image.new("RGB", (8, 8), (number, 0, 0))
+            image.save(tmp_path / "photos" / name / f"{number}.png")
+    project._provide_database()
+    app = create_http_server(project_path=project.path, env="photos")
+    (run,) = (route.endpoint for route in app.routes if route.path == "/run")
+    # As in a process that has just started.
+    monkeypatch.setattr(run_state, "_newest", None)
+    monkeypatch.setenv("KEDRO_ENV", "photos")
+
+    def ask(**params: Any) -> Any:
+        bootstrap_project(project.path)
+        run_state._own.set(None)
+        return run(RunRequest(pipeline_names=["ingestion"], params=params))
+
+    refused = copy_context().run(ask)
+    assert refused.status == "failure"
+    assert refused.error.type == "UsageError"
+    assert refused.error.message.startswith("source.path = absent: is not a folder")
+    answer = copy_context().run(ask, source={"path": str(tmp_path / "photos")})
+    assert answer.status == "success"
+    assert project.folder("02_intermediate")
 
 
 class Contexts:

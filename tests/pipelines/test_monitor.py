@@ -124,16 +124,19 @@ def test_a_table_of_predictions_and_a_reference_of_ones_own(
     timed = str(tmp_path / "timed.csv")
     quiet = replace(monitor, images=timed, until=date(2026, 11, 24))
     stream, left_out = read_stream_node(model, quiet)
-    days, _, summary, differs = compare_days_node(model, stream, left_out, quiet)
+    days, _, summary, differs, is_tested = compare_days_node(
+        model, stream, left_out, quiet
+    )
     assert days["p_embeddings"].isna().all()
     assert days["p_unknown"].notna().all()
     assert not differs
+    assert is_tested
     assert summary["sentence"] == "None of 2 days differs from the reference"
     # Compared with the second day's images in place of the stored answers.
     reference = str(photos / "2026-11-24")
     other = replace(quiet, images=str(photos), reference=reference)
     stream, left_out = read_stream_node(model, other)
-    _, _, summary, _ = compare_days_node(model, stream, left_out, other)
+    summary = compare_days_node(model, stream, left_out, other)[2]
     assert summary["reference"] == {
         "origin": reference,
         "num_images": 30,
@@ -173,10 +176,11 @@ def test_a_model_without_a_threshold_gets_that_of_the_reference(here: Any) -> No
             "unknown_score": [scores.min(), scores.max()],
         }
     )
-    days, _, summary, _ = compare_days_node(model, stream, {}, monitor)
+    days, _, summary, *said = compare_days_node(model, stream, {}, monitor)
     # Five per cent of the reference's 360 images are above it.
     assert (scores > summary["unknown_threshold"]).sum() == 18
     assert days["share_unknown"].tolist() == [0.5]
+    assert said == [False, False]
     assert (
         summary["sentence"] == "No day could be tested; 1 day has fewer than 20 images"
     )
@@ -209,12 +213,18 @@ def test_predictions_of_another_model_are_not_stored(here: Any, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("differs", "status"), [(True, 3), (False, None), (None, None)]
+    ("result", "status"),
+    [
+        ({"days_differ": True, "days_tested": True}, 3),
+        ({"days_differ": True, "days_tested": False}, 3),  # by labels never learnt
+        ({"days_differ": False, "days_tested": False}, 4),
+        ({"days_differ": False, "days_tested": True}, None),
+        ({}, None),
+    ],
 )
 def test_the_exit_status_says_whether_days_differ(
-    monkeypatch: pytest.MonkeyPatch, differs: bool | None, status: int | None
+    monkeypatch: pytest.MonkeyPatch, result: dict[str, bool], status: int | None
 ) -> None:
-    result = {} if differs is None else {"days_differ": differs}
     monkeypatch.setattr(cli, "_kedros", lambda **_: result)
     run = cli.run.callback
     assert run is not None

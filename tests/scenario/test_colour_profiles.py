@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from daformer_kedro.augmentation.file_images import FileImages
+from daformer_kedro.scenario import colour_profiles
 from daformer_kedro.scenario.image_decoding import decode_rgb, open_rgb
 
 # Of sRGB, adapted to D50: columns of its matrix, in XYZ.
@@ -163,3 +165,24 @@ def test_srgb_itself_changes_nothing() -> None:
 def test_a_profile_that_does_not_fit_is_passed_over(damaged: bytes) -> None:
     image = Image.new("RGB", (2, 2), (10, 20, 30))
     assert first(image, icc_profile=damaged).tolist() == [10, 20, 30]
+
+
+def test_large_profiles_are_ignored_and_none_is_kept() -> None:
+    kept = colour_profiles._transform
+    kept.cache_clear()
+    red = Image.new("RGB", (2, 2), (255, 0, 0))
+    padded = TURNED + bytes(4 << 20)
+    assert first(red, format="TIFF", icc_profile=padded).tolist() == [255, 0, 0]
+    large = TURNED + bytes((4 << 20) - len(TURNED))
+    damaged = bytes(3 << 20)
+    tracemalloc.start()
+    try:
+        for profile in (large, damaged):
+            first(red, format="TIFF", icc_profile=profile)
+        assert tracemalloc.get_traced_memory()[0] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    assert kept.cache_info().currsize == 2
+    for _ in range(2):
+        assert np.abs(first(red, icc_profile=TURNED) - (0, 255, 0)).max() <= 1
+    assert kept.cache_info().hits == 1

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import ast
+import io
+import os
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, TiffImagePlugin
+from PIL import EpsImagePlugin, Image, TiffImagePlugin
 
+import daformer_kedro
 from daformer_kedro.errors import InputError
-from daformer_kedro.scenario import image_decoding, image_formats
+from daformer_kedro.scenario import image_decoding, image_formats, pixel_modes
 from daformer_kedro.scenario.image_decoding import (
     decode_rgb,
     decode_square,
@@ -169,6 +175,69 @@ def test_a_large_photograph_is_read_without_a_warning(
         open_rgb(path)
 
 
+def test_a_caller_may_take_fewer_pixels() -> None:
+    buffer = io.BytesIO()
+    Image.new("1", (3000, 2000)).save(buffer, "PNG")
+    assert decode_rgb(buffer.getvalue(), "it", most_pixels=6_000_000).width == 3000
+    with pytest.raises(
+        InputError,
+        match=r"it: .* is 3000 × 2000 pixels; at most 5.5 million are taken",
+    ):
+        decode_rgb(buffer.getvalue(), "it", most_pixels=5_500_000)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L", "I;16", "CMYK"])
+def test_rows_of_large_images_are_converted_as_the_whole(
+    monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    draw = np.random.default_rng(0)
+    image = Image.fromarray(draw.integers(0, 256, (13, 7, 4), dtype=np.uint8))
+    options: dict[str, object] = {"format": "TIFF" if mode == "CMYK" else "PNG"}
+    if mode == "I;16":
+        image = Image.fromarray(draw.integers(0, 65536, (13, 7), dtype=np.uint16))
+        options["transparency"] = image.getpixel((3, 11))
+    elif mode == "P":
+        image = image.convert("RGB").quantize(50)
+        options["transparency"] = bytes(range(50))
+    else:
+        image = image.convert(mode)
+    buffer = io.BytesIO()
+    image.save(buffer, **options)
+    whole = decode_rgb(buffer.getvalue(), "it")
+    for num_pixels in (1, 4 * 7):  # rows of one pixel at least; a last part of one row
+        monkeypatch.setattr(pixel_modes, "_PIXELS_AT_ONCE", num_pixels)
+        parts = decode_rgb(buffer.getvalue(), "it")
+        assert np.array_equal(np.asarray(parts), np.asarray(whole))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory has no limit there")
+def test_a_transparent_image_takes_about_ten_bytes_a_pixel(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png", Image.new("RGBA", (4000, 4000)), compress_level=1)
+    script = f"""
+import psutil, resource
+from pathlib import Path
+from daformer_kedro.scenario.image_decoding import open_rgb
+most = psutil.Process().memory_info().vms + 16 * 4000 * 4000
+resource.setrlimit(resource.RLIMIT_AS, (most, most))
+open_rgb(Path({str(path)!r}))
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_what_decoders_say_is_logged_of_some_files(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(image_decoding, "_MOST_LOGGED", 3)
+    monkeypatch.setattr(image_decoding, "_logged", set())
+    for name in ("a", "a", "b", "c", "d", "a", "e"):
+        image_decoding._log_once(name, "odd tags")
+    assert caplog.messages == [
+        *(f"{name}: is read, although: odd tags" for name in "abc"),
+        "no more files are logged of which decoders say something",
+    ]
+    assert image_decoding._logged == {"a", "b", "c"}
+
+
 @pytest.mark.parametrize(
     ("levels", "message"),
     [
@@ -190,7 +259,10 @@ def test_levels_of_unknown_range_are_refused(
     [
         ("a.nef", "TIFF", "it is a camera's raw format"),  # a preview comes first
         ("a.cr3", None, "it is a camera's raw format"),
-        ("a.eps", "EPS", "its format is not known"),  # Ghostscript would run it
+        ("a.eps", "EPS", r"\.eps is not read; convert it to JPEG"),  # a program
+        ("a.jpg", "EPS", "its format is not known"),
+        ("a.tga", "TGA", r"\.tga is not read"),
+        ("a.ico", "ICO", r"\.ico is not read"),
     ],
 )
 def test_previews_and_programs_are_no_images(
@@ -202,6 +274,53 @@ def test_previews_and_programs_are_no_images(
         Image.new("RGB", (4, 4), RED).save(path, kind)
     with pytest.raises(InputError, match=rf"{name}: cannot be read .*: {message}"):
         open_rgb(path)
+
+
+def iptc(held: bytes) -> bytes:
+    """An IPTC file of 32 × 32 pixels that holds another file."""
+
+    def field(record: int, number: int, value: bytes) -> bytes:
+        return bytes((0x1C, record, number)) + len(value).to_bytes(2, "big") + value
+
+    side = (32).to_bytes(2, "big")
+    head = field(3, 60, b"\1\0") + field(3, 20, side) + field(3, 30, side)
+    return head + field(3, 120, b"\5") + field(8, 10, held) + field(9, 10, b"x")
+
+
+def test_a_program_inside_of_another_file_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = tmp_path / "ran"
+    ghostscript = tmp_path / "gs"
+    ghostscript.write_text(f"#!/bin/sh\ntouch {ran}\necho 10.0\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # found once a process
+    buffer = io.BytesIO()
+    Image.new("L", (32, 32)).save(buffer, "EPS")
+    with pytest.raises(InputError, match="its format is not known"):
+        decode_rgb(iptc(buffer.getvalue()), "photo.jpg")
+    assert not ran.exists()
+
+
+def test_a_photograph_of_several_pictures_is_its_first() -> None:
+    buffer = io.BytesIO()
+    first, second = Image.new("RGB", (8, 8), RED), Image.new("RGB", (8, 8))
+    first.save(buffer, "MPO", save_all=True, append_images=[second])
+    found = decode_rgb(buffer.getvalue(), "it").getpixel((0, 0))
+    assert np.abs(np.array(found) - RED).max() <= 3
+
+
+def test_every_file_is_opened_as_one_of_some_formats() -> None:
+    calls = [
+        (path.name, call)
+        for path in Path(daformer_kedro.__file__).parent.rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "Image.open"
+    ]
+    assert len(calls) >= 3
+    for name, call in calls:
+        assert "formats" in [keyword.arg for keyword in call.keywords], name
 
 
 def test_a_negative_in_dng_is_told_by_its_tag(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.serving import Classifier
-from daformer_kedro.serving.requests import decode_images
+from daformer_kedro.serving.requests import MOST_FILES, decode_images
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
 
@@ -81,3 +81,23 @@ def test_what_is_wrong_is_said(
 ) -> None:
     with pytest.raises(InputError, match=message):
         decode_images(classifier, given)
+
+
+@pytest.mark.parametrize("as_bytes", [False, True])
+def test_a_request_may_hold_so_many_files(
+    classifier: Classifier, as_bytes: bool
+) -> None:
+    file: Any = base64.b64decode(encoded()) if as_bytes else encoded()
+    assert len(decode_images(classifier, [file] * MOST_FILES)) == MOST_FILES
+    with pytest.raises(InputError, match=r"257 image files were given; .* at most 256"):
+        decode_images(classifier, {"image": [file] * (MOST_FILES + 1)})
+    many = np.zeros((1000, 8, 8, 3), np.uint8)  # of a caller's own, decoded already
+    assert len(decode_images(classifier, many)) == 1000
+    assert len(decode_images(classifier, list(many))) == 1000
+
+
+def test_a_file_may_have_so_many_pixels(classifier: Classifier) -> None:
+    buffer = io.BytesIO()
+    Image.new("1", (8000, 7000)).save(buffer, "PNG")
+    with pytest.raises(InputError, match=r"image 0: .* at most 50 million are taken"):
+        decode_images(classifier, [buffer.getvalue()])

@@ -83,10 +83,156 @@ def test_a_folder_loses_the_files_that_it_no_longer_has(places: Any) -> None:
 def test_what_is_damaged_there_is_refused_and_leaves_nothing(places: Any) -> None:
     (here, store), (there, other) = places
     store.send([write(here / "m.json")])
-    fsspec.filesystem("memory").pipe_file("/results/m.json", b"else")
+    fs = fsspec.filesystem("memory")
+    (stored,) = (name for name in fs.find("/results") if not name.endswith(".meta"))
+    fs.pipe_file(stored, b"else")
     with pytest.raises(InputError, match=r"memory://results.*/m\.json is damaged"):
         other.fetch([there / "m.json"])
+    fs.rm_file(stored)
+    with pytest.raises(InputError, match=r"Remove \S+/m\.json\.meta there"):
+        other.fetch([there / "m.json"])
     assert not [path for path in there.rglob("*") if path.is_file()]
+    # As the message says.
+    fs.rm_file("/results/m.json.meta")
+    store.send([here / "m.json"])
+    assert other.fetch([there / "m.json"]) == [there / "m.json"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil", "a/../../evil", "../../../etc/evil", "/etc/evil", "a//b", "./a"]
+)
+def test_a_name_that_leads_elsewhere_is_refused_before_anything_is_fetched(
+    places: Any, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (here, store), (there, other) = places
+    store.send([write(here / "images", one="1")])
+    fs = type(fsspec.filesystem("memory"))
+    find = fs.find
+    monkeypatch.setattr(
+        fs, "find", lambda self, at: [*find(self, at), f"{at}/{name}", f"{at}/more"]
+    )
+    monkeypatch.setattr(fs, "get_file", None)
+    with pytest.raises(InputError, match=rf"images\.\w+/{name}: no result has a file"):
+        other.fetch([there / "images"])
+    assert not [path for path in there.rglob("*") if path.is_file()]
+
+
+def test_what_is_stored_again_while_it_is_read_is_read_again(
+    places: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here, store), (there, other) = places
+    hours = iter(range(13, 24))
+    store.send([write(here / "images", one="12", two="same")])
+    fs = type(fsspec.filesystem("memory"))
+    get_file = fs.get_file
+
+    def again(self: Any, remote: str, local: str) -> None:
+        hour = next(hours, 0)
+        if hour in range(13, 15):
+            made = NOON.replace("12:", f"{hour}:")
+            store.send([write(here / "images", made, one=str(hour), two="same")])
+        get_file(self, remote, local)
+
+    monkeypatch.setattr(fs, "get_file", again)
+    assert other.fetch([there / "images"]) == [there / "images"]
+    assert (there / "images" / "one").read_text() == "14"
+
+
+def test_what_is_stored_again_at_each_attempt_is_not_called_damaged(
+    places: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here, store), (there, other) = places
+    minutes = iter(range(10, 60))
+    store.send([write(here / "m.json")])
+    fs = type(fsspec.filesystem("memory"))
+    get_file = fs.get_file
+
+    def again(self: Any, remote: str, local: str) -> None:
+        made = NOON.replace(":00:", f":{next(minutes)}:")
+        store.send([write(here / "m.json", made)])
+        get_file(self, remote, local)
+
+    monkeypatch.setattr(fs, "get_file", again)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with pytest.raises(InputError, match="stored again and again by others"):
+        other.fetch([there / "m.json"])
+
+
+@pytest.mark.parametrize("moment", ["put_file", "pipe_file"])
+def test_two_machines_that_store_at_once_leave_a_whole_result(
+    places: Any, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """The second stores everything just after the first one's files, or just before
+    the first one's record."""
+    (here, store), (there, other) = places
+    store.send([write(here / "m.json", NOON.replace("12:", "11:"))])
+    ours = write(here / "m.json")
+    theirs = write(there / "m.json", NOON.replace("12:", "13:"))
+    fs = type(fsspec.filesystem("memory"))
+    own = getattr(fs, moment)
+
+    def meanwhile(self: Any, *args: Any) -> None:
+        monkeypatch.setattr(fs, moment, own)
+        if moment == "put_file":
+            own(self, *args)
+            other.send([theirs], just_made=True)
+        else:
+            other.send([theirs], just_made=True)
+            own(self, *args)
+
+    monkeypatch.setattr(fs, moment, meanwhile)
+    store.send([ours], just_made=True)
+    third = there.parent / "c"
+    (fetched,) = ObjectStore(URL, third).fetch([third / "m.json"])
+    assert fetched.read_text() == NOON  # whose record was written last
+    kept = fsspec.filesystem("memory").find("/results")
+    # Their files stay where they were stored after the first looked what to remove.
+    assert len(kept) == (2 if moment == "put_file" else 3)
+
+
+def test_what_was_made_earlier_does_not_replace_what_is_newer(places: Any) -> None:
+    (here, store), (there, other) = places
+    earlier = write(here / "m.json")
+    later = write(there / "m.json", NOON.replace("12:", "13:"))
+    other.send([later])
+    store.send([earlier])
+    assert store.fetch([earlier]) == [earlier]
+    # But a clock that is late does not keep a machine from storing what it has made.
+    store.send([write(here / "m.json")], just_made=True)
+    (there / "m.json").unlink()
+    other.fetch([later])
+    assert later.read_text() == NOON
+
+
+def test_a_file_without_its_record_is_fetched_again(places: Any) -> None:
+    (here, store), (there, other) = places
+    store.send([write(here / "m.json")])
+    (there / "m.json").parent.mkdir(parents=True)
+    (there / "m.json").write_text("a crash came before its record")
+    assert other.fetch([there / "m.json"]) == [there / "m.json"]
+    assert (there / "m.json").read_text() == NOON
+    assert other.fetch([there / "m.json"]) == []
+
+
+@pytest.mark.parametrize("files", [{}, {"one": "1", "two": "2"}])
+def test_what_earlier_versions_have_stored_is_read_and_replaced(
+    places: Any, files: dict[str, str]
+) -> None:
+    (here, store), (there, other) = places
+    result = write(here / "m", **files)
+    fs = fsspec.filesystem("memory")
+    for path in here.rglob("*"):
+        if path.is_file():
+            fs.put_file(str(path), f"/results/{path.relative_to(here).as_posix()}")
+    assert other.fetch([there / "m"]) == [there / "m"]
+    assert checksum(there / "m") == checksum(result)
+    store.send([result])
+    assert len(fs.find("/results")) == 1 + max(1, len(files))
+    newer = write(here / "m", NOON.replace("12:", "13:"), **files)
+    store.send([newer])
+    assert len(fs.find("/results")) == 1 + max(1, len(files))
+    assert fs.find("/results/m") == []
+    assert other.fetch([there / "m"]) == [there / "m"]
 
 
 def test_a_store_that_fails_midway_has_no_record_of_it(

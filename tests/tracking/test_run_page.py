@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
+from rich.console import Console
 
 from daformer_kedro.tracking.connection import mark_as_training
-from daformer_kedro.tracking.run_page import runs_page
+from daformer_kedro.tracking.run_page import RunPageHooks, runs_page
+from daformer_kedro.usage import UsageError
 
 LOCAL = "sqlite:////data/mlflow.db"
 
@@ -61,6 +64,33 @@ def test_a_run_ends_with_its_address(
     # Nothing is opened where all is there, and no address printed.
     project.run("ingestion", only_missing_outputs=True)
     assert "This run" not in capsys.readouterr().out
+
+
+def test_pages_that_are_seen_elsewhere_than_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mlflow = SimpleNamespace(
+        server=SimpleNamespace(mlflow_tracking_uri="http://mlflow:5000"),
+        ui=SimpleNamespace(host="127.0.0.1", port="5000"),
+    )
+    context: Any = SimpleNamespace(state=None, mlflow=mlflow)
+    client: Any = SimpleNamespace(runs={None: "ab"}, experiment="1")
+    console = Console(record=True, width=200)
+    hooks = RunPageHooks(console, client)
+    hooks.state = SimpleNamespace(is_in_project=True)  # type: ignore[assignment]
+    for given, expected in (
+        ("", "http://mlflow:5000"),
+        ("http://127.0.0.1:5000/", "http://127.0.0.1:5000"),
+    ):
+        monkeypatch.setenv("DAFORMER_MLFLOW_PAGES", given)
+        context.state = hooks.state
+        hooks.after_context_created(context)
+        hooks.after_pipeline_run()
+        said = console.export_text().strip()
+        assert said.startswith(f"This run: {expected}/#/experiments/1/runs/ab?")
+    monkeypatch.setenv("DAFORMER_MLFLOW_PAGES", "127.0.0.1:5000")
+    with pytest.raises(UsageError, match=r"DAFORMER_MLFLOW_PAGES = '127.*http://"):
+        hooks.after_context_created(context)
 
 
 def test_an_experiment_that_exists_is_marked_unless_its_user_has(

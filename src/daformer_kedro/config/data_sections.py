@@ -37,7 +37,7 @@ class SourceConfig:
             that runs with several seeds are tested on the same images.
         classes: the subset to keep, as class names or labels; ``None`` keeps all.
         download: fetch the data set through torchvision when it is not at ``path``.
-        dataset: of source ``continuum``, the name of a class in its ``datasets``.
+        dataset: of source ``continuum``, which data set: see docs/sources.md.
         on_error: files that cannot be read end the run (``fail``), or are left out
             and listed (``skip``), which decodes every file once.
         cache_size: of images that stay files, make copies with this short side when

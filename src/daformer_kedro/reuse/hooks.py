@@ -114,7 +114,7 @@ class ReuseHooks(StateHooks):
         """
         if self.plan is not None:
             if self._store is not None:
-                self._store.send(self._stored([dataset_name]))
+                self._store.send(self._stored([dataset_name]), just_made=True)
             self.plan.recorder.after_save(node, dataset_name)
 
     @hook_impl(trylast=True)

@@ -13,6 +13,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from kedro.framework.project import pipelines
+from kedro.framework.session import KedroServiceSession
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.runner import AbstractRunner, SequentialRunner
@@ -102,6 +104,21 @@ def reuse_in_every_session() -> None:
     added to Kedro's class so that they reuse and resume as ``kedro run`` does.
     """
     SequentialRunner.run = _run_sequentially  # type: ignore[assignment]
+
+
+def list_pipelines_by_request() -> None:
+    """Have Kedro's server list pipelines when one is asked for, not when it begins.
+
+    Before it knows the parameters of the first request it would list all of them, which
+    cannot be done before it is known where the images are, and its answer would be an
+    internal error. Nothing is shared between requests that would have to be there
+    before: the project's registry builds the pipelines of each one's settings.
+    """
+    KedroServiceSession._preload_pipelines = _preload_nothing  # type: ignore[method-assign]
+
+
+def _preload_nothing(self: KedroServiceSession) -> None:
+    pipelines.set_requested(None)
 
 
 def _run_sequentially(

@@ -25,6 +25,7 @@ _BY_HAND: dict[str, Any] = {}
 _REUSING: dict[str, Any] = {"only_missing_outputs": True}
 """What Kedro is asked to run, by a user and by :class:`RunSpec`."""
 _STDERR = 2
+_CONTINUED = "MLFLOW_RUN_ID"
 _SIGNALS = 128
 """Exit statuses above it are of signals, as shells count."""
 _PATIENCE = 0.5  # seconds for a lock that is given back at this moment
@@ -188,7 +189,7 @@ class ProjectRun:
         process = subprocess.Popen(
             self.command,
             cwd=self._project,
-            env={**os.environ, **(environment or {})},
+            env=_environment(environment or {}),
             stdout=_STDERR if is_shown else subprocess.PIPE,
             stderr=None if is_shown else subprocess.STDOUT,
         )
@@ -242,7 +243,7 @@ def start_here(
         return subprocess.Popen(
             run.command,
             cwd=project,
-            env={**os.environ, **environment},
+            env=_environment(environment),
             stdout=stream,
             stderr=subprocess.STDOUT,
         )
@@ -251,6 +252,15 @@ def start_here(
 def exit_status(returncode: int) -> int:
     """Return what a shell shows for a process, also for one that a signal ended."""
     return returncode if returncode >= 0 else _SIGNALS - returncode
+
+
+def _environment(given: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment with ``given``.
+
+    The run in MLflow that a user wants continued is not that of each run started here.
+    """
+    own = {name: value for name, value in os.environ.items() if name != _CONTINUED}
+    return own | dict(given)
 
 
 def parse_parameters(text: str) -> dict[str, str]:

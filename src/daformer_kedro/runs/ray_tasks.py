@@ -25,7 +25,7 @@ from daformer_kedro.runs.project_run import (
 )
 
 _MAX_RETRIES = 3
-"""How often a run is begun again whose worker or machine has died."""
+"""How often a run is restarted whose worker or machine has died."""
 _KILLED = 137
 """Exit status of what SIGKILL has ended, as shells count."""
 _POLL_SECONDS = 0.2

@@ -26,6 +26,8 @@ _SCRIPT = """#!/bin/bash
 # preempted or its machine fails. scancel stops it for good; to go on after that, write
 # this script again with what is missing, and submit it.
 
+unset MLFLOW_RUN_ID  # each run has its own
+
 case "$SLURM_ARRAY_TASK_ID" in
 {cases}
 esac

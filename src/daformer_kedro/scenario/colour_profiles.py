@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -16,29 +18,44 @@ _MODES = {
 """For a profile's colours, the mode it is applied to, and the modes it may be in."""
 
 
+_MOST_BYTES = 4 << 20  # of a profile; those of presses take up to 3 MiB
+
+
+@dataclass(unsafe_hash=True)
+class _Profile:
+    """A profile as a key: its content counts by its digest, and need not be kept."""
+
+    digest: bytes
+    content: bytes = field(compare=False, repr=False)
+
+
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """Convert an opaque image to RGB, through its profile if it has one.
 
-    A profile that is damaged or belongs to another mode is ignored. The intent is
-    perceptual, as Pillow's ``ImageCms`` has it by default.
+    A profile that is damaged, belongs to another mode or is larger than 4 MiB is
+    ignored. The intent is perceptual, as Pillow's ``ImageCms`` has it by default.
 
     Args:
         image: of 8 bits per channel.
         profile: the ICC profile that came with it.
     """
-    found = _transform(profile, image.mode) if profile else None
+    found = None
+    if profile and len(profile) <= _MOST_BYTES:
+        key = _Profile(hashlib.sha256(profile).digest(), profile)
+        found = _transform(key, image.mode)
+        key.content = b""  # it may be a thousand times as large as what is made of it
     if found is None:
         return image.convert("RGB")
     mode, transform = found
     return transform.apply(image.convert(mode))
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=16)
 def _transform(
-    profile: bytes, mode: str
+    profile: _Profile, mode: str
 ) -> tuple[str, ImageCms.ImageCmsTransform] | None:
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile.content))
         colours = source.profile.xcolor_space.strip()
         applied_to, modes = _MODES.get(colours, ("", ()))
         if mode not in modes:

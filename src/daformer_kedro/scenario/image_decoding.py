@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.scenario.decoder_messages import collect_messages
@@ -21,13 +21,15 @@ from daformer_kedro.scenario.image_formats import (
     is_raw,
     why_unknown,
 )
+from daformer_kedro.scenario.jpeg_scans import check_scans
 from daformer_kedro.scenario.pixel_modes import scale_transparent_colour, to_rgb
 
 _LOGGER = logging.getLogger(__name__)
 _NUM_ATTEMPTS = 10
 _RATIO = (3 / 4, 4 / 3)
 _MOST_SHORT_SIDES = 32  # of the long side, that are scaled
-_said: set[str] = set()  # files whose decoder's messages were logged
+_MOST_LOGGED = 1000  # files, whose names may be a stranger's
+_logged: set[str] = set()  # files whose decoder's messages were logged
 
 
 def open_rgb(path: Path) -> Image.Image:
@@ -63,7 +65,11 @@ def decode_square(source: Path | bytes, name: str, side: int) -> NDArray[np.uint
 
 
 def decode_rgb(
-    source: Path | bytes, name: str, *, side: int | None = None
+    source: Path | bytes,
+    name: str,
+    *,
+    side: int | None = None,
+    most_pixels: int | None = None,
 ) -> Image.Image:
     """Decode as :func:`open_rgb` does, safe in threads: Pillow's warnings come through.
 
@@ -72,6 +78,7 @@ def decode_rgb(
         name: what to call it in messages.
         side: pixels that height and width must have, checked in the header before
             anything is decoded. ``None`` for any.
+        most_pixels: a lower limit than Pillow's, checked likewise.
 
     Raises:
         InputError: see :func:`open_rgb`, or the size is another.
@@ -80,7 +87,7 @@ def decode_rgb(
         refuse_special(source, name)
     with collect_messages() as messages:
         try:
-            image = _decoded(source, name, side)
+            image = _decoded(source, name, side, most_pixels)
         except FileNotFoundError as error:
             raise InputError(f"{name}: does not exist") from error
         except Exception as error:  # decoders raise many kinds on damaged bytes
@@ -89,22 +96,39 @@ def decode_rgb(
             raise InputError(
                 f"{name}: cannot be read as an image: {reason}{noted}"
             ) from error
-    if messages and name not in _said:
-        _said.add(name)
-        _LOGGER.warning("%s: is read, although: %s", name, "; ".join(messages[:3]))
+    if messages:
+        _log_once(name, "; ".join(messages[:3]))
     return image
 
 
-def _decoded(source: Path | bytes, name: str, side: int | None) -> Image.Image:
+def _log_once(name: str, messages: str) -> None:
+    if name in _logged or len(_logged) >= _MOST_LOGGED:
+        return
+    _logged.add(name)
+    _LOGGER.warning("%s: is read, although: %s", name, messages)
+    if len(_logged) == _MOST_LOGGED:
+        _LOGGER.warning("no more files are logged of which decoders say something")
+
+
+def _decoded(
+    source: Path | bytes, name: str, side: int | None, most_pixels: int | None
+) -> Image.Image:
     opened = io.BytesIO(source) if isinstance(source, bytes) else source
     with Image.open(opened, formats=formats()) as image:
+        width, height = image.size
         if side is not None and image.size != (side, side):
-            width, height = image.size
             raise ValueError(
                 f"is {width} × {height} pixels; it must be {side} × {side}"
             )
+        if most_pixels is not None and width * height > most_pixels:
+            raise ValueError(
+                f"is {width} × {height} pixels; at most {most_pixels / 1e6:g} million "
+                "are taken"
+            )
         if is_raw(image, name):
             raise ValueError(RAW_REASON)
+        if image.format in ("JPEG", "MPO") and image.fp is not None:
+            check_scans(image.fp)
         if isinstance(image, ImageFile.ImageFile):
             scale_transparent_colour(image)
         image.load()
@@ -133,6 +157,8 @@ def _reason(error: Exception, source: Path | bytes, name: str) -> str:
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
+        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            return image  # exif_transpose would copy it
         return ImageOps.exif_transpose(image)
     except Exception:  # damaged EXIF data beside sound pixels
         return image

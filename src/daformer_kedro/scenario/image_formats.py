@@ -15,9 +15,13 @@ else:
     _READS_HEIF = True
     register_heif_opener()
 
-# Pillow lists these too: data of other kinds, and what needs Ghostscript or Windows.
-_NOT_READ = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
-_FIRST = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP")  # by far the most files
+_READ = (
+    *("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP"),  # by far the most files
+    *("AVIF", "HEIF", "JPEG2000"),
+)
+"""Formats that are read. Pillow knows more: EPS is a program for Ghostscript, IPTC may
+hold a file of any other format, and rare ones have slow decoders in Python."""
+_NO_IMAGES = frozenset({"BUFR", "GRIB", "HDF5", "MPEG"})  # data that Pillow lists too
 
 _HEIF = frozenset({".heic", ".heics", ".heif", ".heifs", ".hif"})
 _RAW = frozenset((
@@ -38,22 +42,27 @@ _HEIF_BRANDS = frozenset(
 
 @cache
 def formats() -> tuple[str, ...]:
-    """Names of the formats that Pillow reads here, the common ones first."""
+    """Names of the formats that are read here, for ``Image.open``, common ones first.
+
+    A camera's MPO, several pictures in one file, is opened as the JPEG that it begins
+    with.
+    """
     Image.init()
-    return (*_FIRST, *sorted(set(Image.OPEN) - set(_FIRST) - _NOT_READ))
+    return tuple(name for name in _READ if name in Image.OPEN)
 
 
 @cache
 def image_suffixes() -> frozenset[str]:
     """Endings of names that an image may have, in small letters with their dot.
 
-    These are those of every format that is read here, and those of formats that are
-    not, among them the raw formats of cameras: nobody would notice an image that is
-    left out silently.
+    These are those of every format that Pillow knows, read here or not, and of others,
+    among them the raw formats of cameras: nobody would notice an image that is left
+    out silently.
     """
     Image.init()
-    read = {s for s, name in Image.registered_extensions().items() if name in formats()}
-    return frozenset(read | _HEIF | _RAW | _OTHERS)
+    known = set(Image.OPEN) - _NO_IMAGES
+    found = {s for s, name in Image.registered_extensions().items() if name in known}
+    return frozenset(found | _HEIF | _RAW | _OTHERS)
 
 
 def suffix_of(name: str) -> str:
@@ -91,7 +100,14 @@ def why_unknown(start: bytes, name: str) -> str:
         return RAW_REASON
     if suffix.startswith(".avif") and not features.check("avif"):
         return "this build of Pillow does not read AVIF"
+    if suffix in image_suffixes() and not _is_read(suffix):
+        return f"{suffix} is not read; convert it to JPEG, PNG or TIFF"
     return "its format is not known"
+
+
+def _is_read(suffix: str) -> bool:
+    kind = Image.registered_extensions().get(suffix)
+    return suffix in _HEIF or kind in (*formats(), "MPO")
 
 
 RAW_REASON = "it is a camera's raw format; convert it to JPEG, PNG or TIFF"

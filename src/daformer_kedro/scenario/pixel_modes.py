@@ -10,6 +10,7 @@ from daformer_kedro.scenario.colour_profiles import to_srgb
 
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I")  # Pillow may hold 16 bits in 32
 _GREY = ("1", "L", "LA")
+_PIXELS_AT_ONCE = 1 << 21
 
 
 def scale_transparent_colour(image: ImageFile.ImageFile) -> None:
@@ -29,14 +30,31 @@ def scale_transparent_colour(image: ImageFile.ImageFile) -> None:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert a decoded image, whatever its mode, to opaque RGB in sRGB.
 
+    A large one is converted some rows at a time: on the way a transparent image takes
+    28 bytes per pixel, beside 4 before and 4 after.
+
     Raises:
         ValueError: the range of its levels is not known, or beyond 16 bits.
     """
+    if image.mode in _SIXTEEN_BIT:
+        _check_range(image)
+    if image.mode == "F":
+        raise ValueError("holds floating-point numbers, whose range is not known")
+    width, height = image.size
+    num_rows = max(1, _PIXELS_AT_ONCE // width)
+    if num_rows >= height:
+        return _opaque(image)
+    result = Image.new("RGB", image.size)
+    for top in range(0, height, num_rows):
+        rows = image.crop((0, top, width, min(height, top + num_rows)))
+        result.paste(_opaque(rows), (0, top))
+    return result
+
+
+def _opaque(image: Image.Image) -> Image.Image:
     profile = image.info.get("icc_profile")
     if image.mode in _SIXTEEN_BIT:
         image = _eight_bit(image)
-    if image.mode == "F":
-        raise ValueError("holds floating-point numbers, whose range is not known")
     alpha = None
     if image.has_transparency_data:
         whole = image.convert("RGBA")
@@ -54,6 +72,14 @@ def _on_white(image: Image.Image, alpha: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, above).convert("RGB")
 
 
+def _check_range(image: Image.Image) -> None:
+    levels: NDArray[np.integer] = np.asarray(image)
+    if levels.min() < 0 or levels.max() > 65535:
+        raise ValueError(
+            f"has levels from {levels.min()} to {levels.max()}; they must fit 16 bits"
+        )
+
+
 def _eight_bit(image: Image.Image) -> Image.Image:
     """Grey, with alpha where one level means transparent.
 
@@ -61,10 +87,6 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     dark.
     """
     levels: NDArray[np.integer] = np.asarray(image)
-    if levels.min() < 0 or levels.max() > 65535:
-        raise ValueError(
-            f"has levels from {levels.min()} to {levels.max()}; they must fit 16 bits"
-        )
     grey = Image.fromarray((levels / 257).round().astype(np.uint8))
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):

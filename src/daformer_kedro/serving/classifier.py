@@ -18,7 +18,7 @@ from daformer_kedro.evaluation.out_of_distribution import (
     nearest_in_bank,
 )
 from daformer_kedro.learning.extraction import extract
-from daformer_kedro.scenario.image_decoding import eval_view
+from daformer_kedro.scenario.prepared_image import ViewSettings, network_view
 from daformer_kedro.serving.served_model import ServedModel
 
 NUM_RANKED = 5
@@ -72,17 +72,20 @@ class Classifier:
         side = self.network.image_size
         return side, side, self.network.in_channels
 
+    @property
+    def view_settings(self) -> ViewSettings:
+        """What the network reads of an image of any size."""
+        side = self.network.image_size
+        resize = self._preprocessing.resize or side
+        return ViewSettings(side, resize, self.network.in_channels)
+
     def view(self, image: Image.Image) -> NDArray[np.uint8]:
         """Prepare an image of any size for the network: :attr:`image_shape`, uint8.
 
         Args:
             image: RGB, see :func:`~daformer_kedro.scenario.image_decoding.open_rgb`.
         """
-        side = self.network.image_size
-        resize = self._preprocessing.resize or side
-        if self.network.in_channels == 1:
-            return eval_view(image.convert("L"), resize, side)[..., None]
-        return eval_view(image, resize, side)
+        return network_view(image, self.view_settings)
 
     def answer(self, images: NDArray[np.uint8], batch_size: int = 512) -> Answers:
         """Run the model on images.

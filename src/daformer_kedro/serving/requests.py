@@ -13,7 +13,11 @@ from numpy.typing import NDArray
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.scenario.image_decoding import decode_rgb
+from daformer_kedro.scenario.prepared_image import MOST_PIXELS
 from daformer_kedro.serving.classifier import Classifier
+
+MOST_FILES = 256
+"""Image files in a request: a few kilobytes may take a second each to decode."""
 
 _COLUMN = "image"
 _ALLOWED = (
@@ -35,8 +39,8 @@ def decode_images(classifier: Classifier, given: Any) -> NDArray[np.uint8]:
         (N, H, W, C) uint8 of the classifier's ``image_shape``.
 
     Raises:
-        InputError: anything else; the message names the first wrong image by its
-            position.
+        InputError: anything else, over 256 files, or one of over 50 million pixels; the
+            message names the first wrong image by its position.
     """
     values = _column(given)
     allowed = _ALLOWED.format(shape=", ".join(map(str, classifier.image_shape)))
@@ -48,6 +52,11 @@ def decode_images(classifier: Classifier, given: Any) -> NDArray[np.uint8]:
         raise InputError(f"{_shortened(values)} {allowed}") from error
     if not elements:
         raise InputError(f"no image was given: {allowed}")
+    num_files = sum(isinstance(element, str | bytes) for element in elements)
+    if num_files > MOST_FILES and not isinstance(values, str | bytes):
+        raise InputError(
+            f"{num_files} image files were given; a request takes at most {MOST_FILES}"
+        )
     images = [
         _one(classifier, element, f"image {number}", allowed)
         for number, element in enumerate(elements)
@@ -90,9 +99,9 @@ def _one(
     if isinstance(element, np.ndarray) and element.ndim == 0:
         element = element.item()
     if isinstance(element, bytes):  # MLflow decodes what its schema calls binary
-        return classifier.view(decode_rgb(element, name))
+        return _view(classifier, element, name)
     if isinstance(element, str):
-        return classifier.view(decode_rgb(_from_base64(element, name), name))
+        return _view(classifier, _from_base64(element, name), name)
     try:
         array = np.array(element)
     except ValueError as error:
@@ -100,6 +109,10 @@ def _one(
     if array.dtype.kind not in "uif" or array.ndim == 0:
         raise InputError(f"{name} is {_shortened(element)}; images {allowed}")
     return _pixels(array[None], classifier.image_shape, name, allowed)[0]
+
+
+def _view(classifier: Classifier, content: bytes, name: str) -> NDArray[np.uint8]:
+    return classifier.view(decode_rgb(content, name, most_pixels=MOST_PIXELS))
 
 
 def _from_base64(text: str, name: str) -> bytes:

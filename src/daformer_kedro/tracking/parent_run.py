@@ -25,6 +25,7 @@ from daformer_kedro.tracking.monitor_runs import monitor_experiment, monitor_tag
 from daformer_kedro.tracking.run_metadata import (
     PROCESS_TAG,
     PROJECT_TAG,
+    STUDY_TAG,
     metadata_tags,
     settings_tags,
 )
@@ -34,8 +35,6 @@ PARENT_VARIABLE = "DAFORMER_MLFLOW_PARENT"
 
 TRIAL_VARIABLE = "DAFORMER_TRIAL"
 """Variable with the number of the trial that this run is."""
-
-STUDY_TAG = "study"
 
 _PARAMS = "params:"
 _LONGEST_TAG = 500

@@ -28,6 +28,8 @@ _BLOCK_BYTES = 1 << 24
 
 PROCESS_TAG = "daformer.process"
 PROJECT_TAG = "daformer.project"
+RUN_KEY_TAG = "run_key"
+STUDY_TAG = "study"
 
 
 def settings_tags(state: RunState) -> dict[str, str]:
@@ -43,7 +45,7 @@ def settings_tags(state: RunState) -> dict[str, str]:
         "schedule": config.training.schedule,
         "class_order": str(config.scenario.class_order),
         "seed": str(config.seed),
-        "run_key": state.run_key,
+        RUN_KEY_TAG: state.run_key,
         "device": str(device),
         "precision": describe_precision(training.precision, device, width),
         PROCESS_TAG: identity(),

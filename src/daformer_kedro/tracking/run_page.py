@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +12,11 @@ from rich.console import Console
 
 from daformer_kedro.run_state import StateHooks
 from daformer_kedro.tracking.client import TrackingClient
+from daformer_kedro.usage import UsageError
+
+PAGES_VARIABLE = "DAFORMER_MLFLOW_PAGES"
+"""Variable with the address of MLflow's pages where users see the server elsewhere than
+its clients do, as from outside of containers."""
 
 # MLflow 3.17's pages ask the address, not the tag, which of their two menus to show.
 _MENU = "?workflowType=machine_learning"
@@ -25,12 +31,23 @@ class RunPageHooks(StateHooks):
         self._console = console
         self._client = client
         self._mlflow: Any = None
+        self._pages: str | None = None
 
     @hook_impl(trylast=True)
     def after_context_created(self, context: Any) -> None:
-        """Name the page of the training runs if the command is ``kedro mlflow ui``."""
+        """Name the page of the training runs if the command is ``kedro mlflow ui``.
+
+        Raises:
+            UsageError: the variable of the pages' address holds something else.
+        """
         super().after_context_created(context)
         self._mlflow = context.mlflow
+        self._pages = os.environ.get(PAGES_VARIABLE) or None
+        if self._pages and urlsplit(self._pages).scheme not in ("http", "https"):
+            raise UsageError(
+                f"{PAGES_VARIABLE} = {self._pages!r}: allowed: the address of MLflow's "
+                "pages, such as http://127.0.0.1:5000"
+            )
         command = click.get_current_context(silent=True)
         if command is not None and command.command_path.endswith("mlflow ui"):
             page = self._page("", command.params)
@@ -55,6 +72,8 @@ class RunPageHooks(StateHooks):
     def _page(self, run: str, given: dict[str, Any]) -> str | None:
         server, ui = self._mlflow.server.mlflow_tracking_uri, self._mlflow.ui
         host, port = given.get("host") or ui.host, given.get("port") or ui.port
+        if server.startswith("http"):
+            server = self._pages or server
         return runs_page(server, host, port, self._client.experiment, run)
 
     def _print(self, text: str) -> None:

@@ -68,12 +68,41 @@ def test_accuracy_on_each_class_by_day(small: Baseline) -> None:
     assert table.loc[("b", "dog"), "num_labelled"] == 0
 
 
-def test_p_values_are_adjusted_as_benjamini_and_hochberg_say() -> None:
-    values = np.array([[0.01, np.nan], [0.04, 0.03]])
-    # Times 3 over the rank, and none above a later one.
-    expected = np.array([[0.03, np.nan], [0.04, 0.04]])
+def test_days_are_adjusted_by_simes_then_benjamini_and_hochberg() -> None:
+    values = np.array([[0.01, np.nan], [0.04, 0.03], [np.nan, np.nan]])
+    # Within the second day: times 2 over the rank, and none above a later one. Of two
+    # days, the first alone needs twice its p-value, both need that of the second.
+    expected = np.array([[0.02, np.nan], [0.04, 0.04], [np.nan, np.nan]])
     assert adjust(values) == pytest.approx(expected, nan_ok=True)
+    # 0.005 twice within the day, and 0.2 once. At level 0.02 the first day is chosen
+    # alone; its other test needs 0.2 of two, or of both days at once.
+    values = np.array([[0.005, 0.2], [0.9, 0.8]])
+    assert adjust(values) == pytest.approx(np.array([[0.02, 0.4], [0.9, 0.9]]))
     assert np.isnan(adjust(np.full((2, 2), np.nan))).all()
+
+
+def test_one_test_of_a_day_is_adjusted_as_scipy_does() -> None:
+    from scipy.stats import false_discovery_control
+
+    values = np.random.default_rng(0).random(50) ** 3
+    assert adjust(values[:, None])[:, 0] == pytest.approx(
+        false_discovery_control(values)
+    )
+    assert adjust(values[None])[0] == pytest.approx(false_discovery_control(values))
+
+
+def test_the_share_of_days_named_wrongly_is_at_most_the_level() -> None:
+    """Ten days of twenty have changed so much that each of three tests finds them."""
+    generator, level = np.random.default_rng(0), 0.1
+    shares = []
+    for _ in range(1500):
+        values = generator.random((20, 3))
+        values[:10] = 1e-9
+        differs = (adjust(values) <= level).any(axis=1)
+        assert differs[:10].all()
+        shares.append(differs[10:].sum() / differs.sum())
+    # By the theorem it is the level times the share of quiet days, one half.
+    assert np.mean(shares) == pytest.approx(level / 2, rel=0.15)
 
 
 def test_a_test_is_made_where_it_can_be(draw: Any, baseline: Baseline) -> None:

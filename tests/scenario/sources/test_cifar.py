@@ -121,29 +121,32 @@ def test_download_writes_the_original_layout(
     ten_classes: dict[str, np.ndarray],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import torchvision
+    from torchvision.datasets import utils
 
-    def fetch(root: str, download: bool) -> None:
-        assert download
+    def fetch(url: str, root: str, filename: str, md5: str) -> None:
+        # As published at https://www.cs.toronto.edu/~kriz/cifar.html
+        assert url == "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
+        assert filename == "cifar-10-python.tar.gz"
+        assert md5 == "c58f30108f718f92721af3b95e74349a"
         Path(root).mkdir()
         cifar10_pickles.joinpath("cifar-10-batches-py").rename(
             Path(root) / "cifar-10-batches-py"
         )
 
-    monkeypatch.setattr(torchvision.datasets, "CIFAR10", fetch)
+    monkeypatch.setattr(utils, "download_and_extract_archive", fetch)
     _assert_is(_read(tmp_path / "new", download=True), ten_classes)
     # The second time the data is there, so a broken download is not noticed.
-    monkeypatch.setattr(torchvision.datasets, "CIFAR10", None)
+    monkeypatch.setattr(utils, "download_and_extract_archive", None)
     _assert_is(_read(tmp_path / "new", download=True), ten_classes)
 
 
 def test_download_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import torchvision
+    from torchvision.datasets import utils
 
-    def fail(root: str, download: bool) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("File not found or corrupted.")
 
-    monkeypatch.setattr(torchvision.datasets, "CIFAR10", fail)
+    monkeypatch.setattr(utils, "download_and_extract_archive", fail)
     with pytest.raises(
         InputError, match=r"source.download: CIFAR-10 to .*new failed: File not found"
     ):

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from daformer_kedro.serving import Classifier
-from daformer_kedro.serving.demo import app, demo_app
+from daformer_kedro.serving.demo import app, demo_app, uploads
 
 Encode = Callable[..., bytes]
 ADDRESSES = [
@@ -91,7 +91,7 @@ def test_a_thousand_bad_requests(
 
     found, grown = run(answers())
     statuses = {response.status_code for response in found}
-    assert statuses <= {200, 400, 404, 405}
+    assert statuses <= {200, 400, 404, 405, 503}
     assert {400, 404} <= statuses
     assert found[-1].status_code == 200
     assert all(b"root:" not in r.content and b"import " not in r.content for r in found)
@@ -99,31 +99,120 @@ def test_a_thousand_bad_requests(
     assert os.listdir(tmp_path) == []
 
 
+async def _trickle(first: int, pause: float) -> Any:
+    """An upload of many bytes, and then of one at a time."""
+    yield bytes(first)
+    for _ in range(1000):
+        await asyncio.sleep(pause)
+        yield b"x"
+
+
+async def _beside(
+    classifier: Classifier, slow: list[Any], good: bytes
+) -> tuple[list[httpx.Response], list[httpx.Response], int]:
+    """Answers to slow uploads, and to three good ones sent while those go on.
+
+    The number is that of slow ones which were left when the good ones had theirs.
+    """
+    server = demo_app(classifier)
+    sides = [
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=server, client=(address, 1)),
+            base_url="http://localhost",
+        )
+        for address in ("192.0.2.1", "192.0.2.2")
+    ]
+    async with sides[0] as other, sides[1] as client:
+        waiting = [
+            asyncio.ensure_future(other.post("/classify", content=content))
+            for content in slow
+        ]
+        await asyncio.sleep(0.1)
+        answers = [
+            await client.post("/classify?name=a.png", content=good) for _ in range(3)
+        ]
+        num_left = sum(not task.done() for task in waiting)
+        return answers, list(await asyncio.gather(*waiting)), num_left
+
+
 def test_slow_uploads_end_and_keep_nobody_out(
     classifier: Classifier, encoded: Encode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "_MOST_SECONDS", 1.5)
+    monkeypatch.setattr(uploads, "_FIRST_SECONDS", 2.0)
     good = encoded(Image.new("RGB", (30, 20)), "PNG")
-
-    async def slow() -> Any:
-        for _ in range(1000):
-            yield b"x"
-            await asyncio.sleep(0.1)
-
-    async def answers() -> list[httpx.Response]:
-        server = httpx.ASGITransport(app=demo_app(classifier))
-        address = "http://localhost"
-        async with httpx.AsyncClient(transport=server, base_url=address) as client:
-            waiting = [
-                asyncio.ensure_future(client.post("/classify", content=slow()))
-                for _ in range(app._UPLOADS_AT_ONCE - 1)
-            ]
-            await asyncio.sleep(0.1)
-            answer = await client.post("/classify?name=a.png", content=good)
-            assert not any(task.done() for task in waiting)
-            return [answer, *(await asyncio.gather(*waiting))]
-
-    first, *others = run(answers())
-    assert first.status_code == 200
+    slow = [_trickle(1, 0.1) for _ in range(100)]
+    answers, others, _ = run(_beside(classifier, slow, good))
+    assert {response.status_code for response in answers} == {200}
     assert {response.status_code for response in others} == {408}
-    assert others[0].json()["error"] == "the upload took over 2 seconds"
+    assert "must bring 16 KiB a second" in others[0].json()["error"]
+
+
+def test_an_upload_has_a_minute_however_much_it_brings(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "_MOST_SECONDS", 1.5)
+    _, (answer,), _ = run(_beside(classifier, [_trickle(1 << 20, 0.1)], b""))
+    assert answer.status_code == 408
+    assert answer.json()["error"] == "the upload took over 2 seconds"
+
+
+def test_the_oldest_upload_makes_room_for_others(
+    classifier: Classifier, encoded: Encode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "_MOST_HELD", 1 << 20)
+    monkeypatch.setattr(uploads, "_FIRST_SECONDS", 2.0)
+    monkeypatch.setattr(uploads, "_MOST_SECONDS", 2.0)
+    good = encoded(Image.new("RGB", (30, 20)), "BMP") + bytes(300_000)
+    # The third of them pushes out the first, and the good upload the second.
+    slow = [_trickle(400_000, 0.05) for _ in range(3)]
+    answers, others, _ = run(_beside(classifier, slow, good))
+    assert {response.status_code for response in answers} == {200}
+    assert [response.status_code for response in others] == [503, 503, 408]
+    assert "try again" in others[0].json()["error"]
+
+
+def test_one_upload_may_be_too_much_for_what_is_left(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "_MOST_HELD", 1000)
+    answers, _, _ = run(_beside(classifier, [], bytes(2000)))
+    assert {response.status_code for response in answers} == {503}
+
+
+@pytest.fixture(scope="module")
+def costly(encoded: Encode) -> bytes:
+    """A small file that takes a second or more to decode."""
+    plain = encoded(Image.new("L", (6000, 6000)), "JPEG", progressive=True)
+    scan = plain[plain.rindex(b"\xff\xda") : -2]
+    return plain[:-2] + scan * 80 + plain[-2:]
+
+
+def test_costly_images_keep_nobody_out(
+    classifier: Classifier,
+    encoded: Encode,
+    costly: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(app, "_DECODING_SECONDS", 0.2)
+    good = encoded(Image.new("RGB", (30, 20)), "PNG")
+    answers, others, num_left = run(_beside(classifier, [costly] * 10, good))
+    assert {response.status_code for response in answers} == {200}
+    assert num_left >= 2  # whoever has sent them waits longest
+    assert {response.status_code for response in others} == {400}
+    assert "decoding takes over 0.2 seconds" in others[0].json()["error"]
+
+
+def test_a_full_queue_is_that_of_who_has_filled_it(
+    classifier: Classifier,
+    encoded: Encode,
+    costly: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(app, "_DECODING_SECONDS", 0.2)
+    monkeypatch.setattr(app, "_MOST_WAITING", 2)
+    good = encoded(Image.new("RGB", (30, 20)), "PNG")
+    answers, others, _ = run(_beside(classifier, [costly] * 6, good))
+    assert {response.status_code for response in answers} == {200}
+    statuses = [response.status_code for response in others]
+    assert statuses[:3] == [400] * 3
+    assert statuses[4:] == [503] * 2

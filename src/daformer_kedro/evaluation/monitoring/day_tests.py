@@ -1,9 +1,10 @@
-"""Tests of every day against the reference, corrected for their number."""
+"""Tests of every day against the reference, corrected for the number of days."""
 
 from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ def run_tests(
     config: MonitorConfig,
     generator: np.random.Generator,
 ) -> pd.DataFrame:
-    """Test each day, and correct for the number of tests.
+    """Test each day, and correct for the number of tests and of days.
 
     Args:
         days: images of each day.
@@ -46,7 +47,9 @@ def run_tests(
         for test in config.tests
         if len(day) >= config.least_images and _can_be_made(test, day, baseline)
     ]
-    draws = _num_draws(len(chosen), config.level)
+    of_days = Counter(row for row, _ in chosen)
+    most = max(of_days.values(), default=0)
+    draws = _num_draws(len(of_days) * most, config.level)
     values = np.full((len(days), len(TESTS)), np.nan)
     for row, test in chosen:
         p_value = _p_value(test, days[row], baseline, draws, generator)
@@ -62,18 +65,36 @@ def run_tests(
 
 
 def adjust(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Adjust p-values of any shape for their number, NaN left out.
+    """Adjust p-values of days (rows) and their tests for the number of both.
 
-    By Benjamini and Hochberg: days share a reference and tests share images, so
-    p-values depend on each other positively, and the false discovery rate is kept.
+    A day's p-value is that of Simes over its tests, and days are chosen by Benjamini
+    and Hochberg: so it is among days that the false discovery rate is kept. Both allow
+    p-values that depend on each other positively, as those of days with one reference
+    and of tests of the same images do. Within days that are chosen, tests are judged at
+    the level times the chosen share of days (Benjamini and Bogomolov, JRSS B 2014).
+
+    Args:
+        p_values: (days, tests), NaN where a test was not made.
+
+    Returns:
+        The least level at which that test says that the day differs; likewise NaN.
     """
     from scipy.stats import false_discovery_control  # a second to import
 
-    adjusted = np.full(p_values.shape, np.nan)
-    made = ~np.isnan(p_values)
-    if made.any():
-        adjusted[made] = false_discovery_control(p_values[made])
-    return adjusted
+    within = np.full(p_values.shape, np.nan)
+    for row, values in enumerate(p_values):
+        made = ~np.isnan(values)
+        if made.any():
+            within[row, made] = false_discovery_control(values[made])
+    is_tested = ~np.isnan(within).all(axis=1)
+    if not is_tested.any():
+        return within
+    of_days = np.sort(np.nanmin(within[is_tested], axis=1))
+    # Where k days are chosen, theirs and the test's are at most level * k / days.
+    needed = np.maximum(of_days, within[..., np.newaxis])
+    ranks = np.arange(1, len(of_days) + 1)
+    adjusted: NDArray[np.float64] = np.min(needed * len(of_days) / ranks, axis=-1)
+    return np.minimum(adjusted, 1.0)
 
 
 def reasons(row: Mapping[Any, Any], level: float) -> list[str]:
@@ -118,7 +139,7 @@ def _p_value(
 
 
 def _num_draws(num_tests: int, level: float) -> int:
-    """Return how many permutations let a single day reach the corrected level."""
+    """Return how many permutations let one test of one day reach the level."""
     needed = math.ceil(2 * num_tests / level)
     if needed > 2 * _MOST_DRAWS:
         _LOGGER.warning(

@@ -24,7 +24,7 @@ def embedding_p_value(
     The statistic is the squared maximum mean discrepancy (Gretton et al., "A Kernel
     Two-Sample Test", JMLR 2012) of unit embeddings under a Gaussian kernel of the
     median distance, with the reference weighted to the day's mix of predicted classes.
-    Its distribution comes of permutations within predicted classes. Where nothing has
+    Its distribution comes from permutations within predicted classes. Where nothing has
     changed the test is exact. Another mix of classes is no alarm as far as the model is
     right: images that it mistakes lie among those of a class that they are not of. A
     new class is one, since its images do not lie where those of the class they are

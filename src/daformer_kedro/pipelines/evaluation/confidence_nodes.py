@@ -50,7 +50,7 @@ def calibrate_node(
 ) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]:
     """Calibrate probabilities, and keep what images are compared with.
 
-    Calibration and exemplar bank come of the rehearsal memory, or of what a method in
+    Calibration and exemplar bank come from the rehearsal memory, or of what a method in
     closed form keeps; where validation images are set aside, the calibration is fitted
     on those. Test images measure it; nothing is fitted on them. The answers for them
     are the reference of streams of later images. ``earlier_samples`` are those of the

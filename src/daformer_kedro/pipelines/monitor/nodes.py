@@ -53,8 +53,8 @@ def compare_days_node(
     stream: pd.DataFrame,
     left_out: dict[str, int],
     monitor: MonitorConfig,
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], bool]:
-    """Compare each day with the reference, and say whether any differs."""
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], bool, bool]:
+    """Compare each day with the reference; say whether any differs, was tested."""
     names: list[str] = list(model.checkpoint.description["class_names"])
     baseline, origin = _baseline(model, monitor, names)
     days = observed_days(stream, names, monitor.images or "the stored images")
@@ -68,7 +68,8 @@ def compare_days_node(
         "left_out": left_out,
     }
     summary = summarise_days(table, monitor, about, labels_not_learnt(stream, names))
-    return table, classes_by_day(days, baseline, names), summary, summary["differs"]
+    classes, is_tested = classes_by_day(days, baseline, names), table["tested"].any()
+    return table, classes, summary, summary["differs"], bool(is_tested)
 
 
 def draw_days_node(days: pd.DataFrame, monitor: MonitorConfig) -> Figure:

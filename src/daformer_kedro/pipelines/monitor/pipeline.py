@@ -11,6 +11,7 @@ from daformer_kedro.pipelines.monitor.nodes import (
 )
 from daformer_kedro.pipelines.naming import (
     DAYS_DIFFER,
+    DAYS_TESTED,
     EVALUATION,
     MONITOR,
     MONITOR_SUMMARY,
@@ -41,6 +42,7 @@ def create_pipeline() -> Pipeline:
                     "monitor_classes",
                     MONITOR_SUMMARY,
                     DAYS_DIFFER,
+                    DAYS_TESTED,
                 ],
                 name="compare_days",
                 tags=EVALUATION,

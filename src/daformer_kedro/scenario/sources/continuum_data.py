@@ -11,9 +11,25 @@ from daformer_kedro.config import SourceConfig
 from daformer_kedro.errors import InputError
 from daformer_kedro.scenario.sources.source import LabelledImages, SourceMetadata
 
+DATASETS = (
+    "FashionMNIST",
+    "KMNIST",
+    "MNIST",
+    "MNISTFellowship",
+    "RainbowMNIST",
+    "STL10",
+    "SVHN",
+)
+"""Classes of continuum whose files hold arrays of bytes, read as such.
+
+Of the others, some execute what they read (the pickles of MetaShift and CIFAR, archives
+unpacked wherever they say), some give paths of files or sound, some labels that are not
+one class for each image, and some need arguments of their own.
+"""
+
 
 class ContinuumData:
-    """Images of ``continuum.datasets.<source.dataset>``, if these are pixels."""
+    """Images of ``continuum.datasets.<source.dataset>``, one of :data:`DATASETS`."""
 
     def metadata(self, config: SourceConfig) -> SourceMetadata:
         """Return classes, image size and channels; the data is read once for it."""
@@ -29,8 +45,8 @@ class ContinuumData:
         """Read training and test images.
 
         Raises:
-            InputError: continuum has no such data set, cannot read it, or it holds
-                something other than square images in arrays.
+            InputError: the data set is not one of :data:`DATASETS`, continuum cannot
+                read it, or it holds something other than square images in arrays.
         """
         train = _read(*_arguments(config), train=True)
         if config.on_validation:
@@ -45,6 +61,17 @@ def _arguments(config: SourceConfig) -> tuple[str, str, bool]:
             "source continuum needs both, such as dataset=KMNIST and the folder of "
             "its files"
         )
+    if config.dataset not in DATASETS:
+        raise InputError(
+            f"source.dataset = {config.dataset!r}: allowed: {', '.join(DATASETS)}. "
+            "Only files of plain arrays are read through continuum: it would execute "
+            "the pickles of some of its data sets, and give something other than "
+            "images in arrays for the rest. For CIFAR: source.name=cifar10 or "
+            "cifar100; for images in files: source.name=image_folder"
+        )
+    if not config.download and not Path(config.path).expanduser().is_dir():
+        # continuum would make the folder.
+        raise InputError(f"source.path = {config.path}: is not a folder")
     return config.dataset, config.path, config.download
 
 
@@ -52,11 +79,7 @@ def _arguments(config: SourceConfig) -> tuple[str, str, bool]:
 def _read(dataset: str, path: str, download: bool, *, train: bool) -> LabelledImages:
     from continuum import datasets
 
-    kind = getattr(datasets, dataset, None)
-    if not isinstance(kind, type):
-        raise InputError(
-            f"source.dataset = {dataset!r}: continuum has no such data set"
-        )
+    kind = getattr(datasets, dataset)
     folder = str(Path(path).expanduser())
     try:
         pixels, labels, _ = kind(folder, train=train, download=download).get_data()

@@ -80,7 +80,7 @@ def _copy(root: Path, copies: Path, size: int, path: str) -> str | None:
 
 def _note_of(copy: Path) -> bytes | None:
     try:
-        with Image.open(copy) as image:
+        with Image.open(copy, formats=("JPEG",)) as image:
             return image.info.get("comment")
     except OSError:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,11 @@ from torch import Tensor
 from daformer_kedro.augmentation.transform import normalise
 from daformer_kedro.errors import InputError
 from daformer_kedro.model.attention_maps import attention_maps
-from daformer_kedro.scenario.image_decoding import decode_rgb
+from daformer_kedro.scenario.prepared_image import (
+    PreparedImage,
+    ViewSettings,
+    prepare_image,
+)
 from daformer_kedro.serving.classifier import NUM_RANKED, Classifier
 from daformer_kedro.serving.demo.pictures import (
     attention_overlay,
@@ -22,6 +27,8 @@ from daformer_kedro.serving.demo.pictures import (
 )
 
 _NUM_NEAREST = 5
+
+Prepare = Callable[[bytes, str, ViewSettings], PreparedImage]
 
 
 @dataclass(frozen=True)
@@ -90,26 +97,31 @@ class ImageAnswer:
     truth: str | None = None
 
 
-def answer_file(classifier: Classifier, content: bytes, name: str) -> ImageAnswer:
+def answer_file(
+    classifier: Classifier,
+    content: bytes,
+    name: str,
+    prepare: Prepare = prepare_image,
+) -> ImageAnswer:
     """Classify an image file.
 
     Args:
         classifier: the model.
         content: of a file of any format, mode and size.
         name: its name, for messages and for what its ending says of its format.
+        prepare: decodes it, here or in another process.
 
     Raises:
         InputError: the file cannot be read as an image; the message starts with the
             name.
     """
-    image = decode_rgb(content, name)
-    pixels = classifier.view(image)
-    side, _, _ = classifier.image_shape
+    settings = classifier.view_settings
+    image = prepare(content, name, settings)
     picture = None
-    if max(image.size) > side:
-        resize = classifier.model.checkpoint.preprocessing.resize or side
-        picture = photograph(image, side / resize)
-    return _answer(classifier, pixels, picture)
+    if max(image.size) > settings.side:
+        small = Image.fromarray(image.small)
+        picture = photograph(small, settings.side / settings.resize)
+    return _answer(classifier, image.pixels, picture)
 
 
 def answer_example(classifier: Classifier, row: int) -> ImageAnswer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from daformer_kedro.errors import InputError
+from daformer_kedro.scenario.decoding_process import DecodingProcesses
 from daformer_kedro.scenario.image_formats import formats
 from daformer_kedro.serving.classifier import Classifier
 from daformer_kedro.serving.demo.answer import (
@@ -31,16 +31,16 @@ from daformer_kedro.serving.demo.answer import (
 from daformer_kedro.serving.demo.guard import Guard
 from daformer_kedro.serving.demo.knowledge import describe
 from daformer_kedro.serving.demo.pictures import png
+from daformer_kedro.serving.demo.turns import TooManyWaitError, Turns
+from daformer_kedro.serving.demo.uploads import MOST_MEBIBYTES, UploadError, Uploads
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost")
 """Names of this machine in the address of a page."""
 
-MOST_MEBIBYTES = 64
 MOST_FILES = 24
-_AT_ONCE = 2  # each may hold an image of hundreds of megapixels
-_UPLOADS_AT_ONCE = 8  # of up to 64 MiB each
-_MOST_SECONDS = 60.0
-"""For an upload; a client that sends a byte a minute must not keep others out."""
+_AT_ONCE = 2  # each may hold an image of 50 megapixels
+_MOST_WAITING = 30
+_DECODING_SECONDS = 15.0
 _LONGEST_NAME = 100
 _PARTS = {
     "page.css": "text/css",
@@ -61,10 +61,10 @@ def demo_app(classifier: Classifier, hosts: Sequence[str] = LOCAL_HOSTS) -> Star
 
     A POST is answered with the JSON values of an
     :class:`~daformer_kedro.serving.demo.answer.ImageAnswer`, or with ``error`` and
-    status 400 (no image), 403 (see
-    :class:`~daformer_kedro.serving.demo.guard.Guard`), 404 (no such row), 408 (an
-    upload of more than a minute), 413 (more than 64 MiB) or 500 (a fault of ours, which
-    the log explains).
+    status 400 (no image, or one that takes over 15 seconds to decode), 403 (see
+    :class:`~daformer_kedro.serving.demo.guard.Guard`), 404 (no such row), 408 (a slow
+    upload), 413 (more than 64 MiB), 500 (a fault of ours, which the log explains) or
+    503 (too many images are waiting). Files are decoded in processes of their own.
 
     Args:
         classifier: the model.
@@ -93,8 +93,9 @@ class _Demo:
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
         self._page = _render(classifier)
-        self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._uploads = asyncio.Semaphore(_UPLOADS_AT_ONCE)
+        self._turns = Turns(_AT_ONCE, _MOST_WAITING)
+        self._uploads = Uploads()
+        self._decoding = DecodingProcesses(_AT_ONCE, _DECODING_SECONDS)
 
     async def page(self, _: Request) -> Response:
         return HTMLResponse(self._page)
@@ -115,27 +116,44 @@ class _Demo:
 
     async def classify(self, request: Request) -> Response:
         name = _shown(request.query_params.get("name", ""))
-        async with self._uploads:
-            try:
-                async with asyncio.timeout(_MOST_SECONDS):
-                    content = await _read(request)
-            except ClientDisconnect:
-                return Response(status_code=400)  # nobody reads it
-            except TimeoutError:
-                return _fault(f"the upload took over {_MOST_SECONDS:.0f} seconds", 408)
-            if content is None:
-                return _fault(f"the file is larger than {MOST_MEBIBYTES} MiB", 413)
-            answer = functools.partial(answer_file, self._classifier, content, name)
-            async with self._slots:
-                return await _answered(answer, name, 400)
+        try:
+            async with self._uploads.read(request) as content:
+                answer = functools.partial(
+                    answer_file, self._classifier, content, name, self._decoding.prepare
+                )
+                return await self._answered(request, answer, name, 400)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
+        except UploadError as error:
+            return _fault(error.message, error.status)
 
     async def classify_known(self, request: Request) -> Response:
         kind, row = request.path_params["kind"], request.path_params["row"]
         if kind not in _KNOWN:
             return _fault(f"{kind}/{row}: there is no such address", 404)
-        async with self._slots:
-            answer = functools.partial(_KNOWN[kind], self._classifier, row)
-            return await _answered(answer, f"{kind}/{row}", 404)
+        answer = functools.partial(_KNOWN[kind], self._classifier, row)
+        return await self._answered(request, answer, f"{kind}/{row}", 404)
+
+    async def _answered(
+        self,
+        request: Request,
+        answer: Callable[[], ImageAnswer],
+        name: str,
+        status: int,
+    ) -> Response:
+        """The answer to one image; ``status`` and the reason if it cannot be read."""
+        client = request.client.host if request.client else ""
+        try:
+            async with self._turns.take(client):
+                found = await run_in_threadpool(answer)
+        except TooManyWaitError:
+            return _fault("the server is busy with other images; try again", 503)
+        except InputError as error:
+            return _fault(str(error).removeprefix(f"{name}: "), status)
+        except Exception:
+            _LOGGER.exception("%s: could not be classified", name)
+            return _fault("the server failed on this image; its log says why", 500)
+        return JSONResponse(asdict(found))
 
 
 def _render(classifier: Classifier) -> str:
@@ -156,30 +174,6 @@ def _render(classifier: Classifier) -> str:
 def _text(name: str) -> str:
     source = files("daformer_kedro.serving.demo").joinpath(name)
     return source.read_text(encoding="utf-8")
-
-
-async def _read(request: Request) -> bytes | None:
-    """The body of a request; ``None`` where it is larger than what is taken."""
-    content = bytearray()  # bytes would be copied with every part
-    async for part in request.stream():
-        content += part
-        if len(content) > MOST_MEBIBYTES << 20:
-            return None
-    return bytes(content)
-
-
-async def _answered(
-    answer: Callable[[], ImageAnswer], name: str, status: int
-) -> Response:
-    """The answer to one image; ``status`` and the reason where it cannot be read."""
-    try:
-        found = await run_in_threadpool(answer)
-    except InputError as error:
-        return _fault(str(error).removeprefix(f"{name}: "), status)
-    except Exception:
-        _LOGGER.exception("%s: could not be classified", name)
-        return _fault("the server failed on this image; its log says why", 500)
-    return JSONResponse(asdict(found))
 
 
 def _shown(name: str) -> str:

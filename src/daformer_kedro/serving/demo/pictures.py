@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from daformer_kedro.scenario.prepared_image import shrink
+
 _LEAST_SIDE = 192
-_MOST_SIDE = 512
 _HEAT = (255, 150, 0)
 _MOST_HEAT = 0.8
 _DIMMED = 0.35
@@ -55,9 +56,7 @@ def photograph(image: Image.Image, share_seen: float) -> str:
         image: RGB, upright, of any size.
         share_seen: side of the square, as a share of the image's short side.
     """
-    scale = min(1, _MOST_SIDE / max(image.size))
-    width, height = (max(1, round(scale * length)) for length in image.size)
-    small = image.resize((width, height), reducing_gap=2)
+    small = shrink(image)
     side = max(1, round(share_seen * min(small.size)))
     left, top = ((length - side) // 2 for length in small.size)
     shown = Image.blend(Image.new("RGB", small.size), small, _DIMMED)
