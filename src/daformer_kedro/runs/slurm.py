@@ -33,8 +33,10 @@ case "$SLURM_ARRAY_TASK_ID" in
 esac
 
 stop() {{
-  kill -TERM "$run"
-  wait "$run"
+  if [ -n "$!" ]; then
+    kill -TERM "$!"
+    wait "$!"
+  fi
 }}
 
 queue_again() {{
@@ -43,11 +45,11 @@ queue_again() {{
   exit 0
 }}
 
-"$@" &
-run=$!
+# Before the run begins: a signal would end this script and leave the run behind.
 trap queue_again USR1
 trap 'stop; exit 143' TERM
-wait "$run"
+"$@" &
+wait "$!"
 """
 
 
