@@ -16,7 +16,7 @@ def inputs_of(
 
     Args:
         node: of any pipeline.
-        values: by data set; what is not there, such as a state to go on from, is
+        values: by data set; what is not there, such as a state to resume from, is
             ``None``.
         parameters: merged, nested.
     """

@@ -23,6 +23,7 @@ PAGES = sorted([
 NO_FIRST_WORD = {
     *("As", "At", "By", "Everything", "For", "From", "How", "In", "Not", "Of", "On"),
     *("To", "What", "When", "Where", "Whether", "Which", "Who", "Whose", "Why", "With"),
+    *("But", "It", "No", "Somebody", "Something", "There", "Without"),
 }
 """Neither verbs nor nouns, with which a docstring does not begin."""
 NOUNS = (

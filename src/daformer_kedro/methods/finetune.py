@@ -9,7 +9,7 @@ from daformer_kedro.methods.method import Method, without
 
 
 class Finetune(Method):
-    """No memory, no distillation, no balanced finetuning."""
+    """Finetuning alone: no memory, no distillation, no balanced phase after it."""
 
     label = "finetune ({edition})"
 

@@ -210,7 +210,7 @@ class ProjectRun:
             process.terminate()
 
     def give_up(self) -> None:
-        """Do not begin the run any more; a process that is under way goes on."""
+        """Do not begin the run any more; a process that is under way continues."""
         self._is_unwanted = True
 
     def ask_to_stop(self) -> None:

@@ -23,7 +23,7 @@ _SCRIPT = """#!/bin/bash
 #   sbatch --time=4:00:00 --gres=gpu:1 THIS_FILE
 # When a job's time is nearly up, its run stops, keeps what it has finished, and the job
 # is queued again; there the run resumes. Slurm itself queues it again where it is
-# preempted or its machine fails. scancel stops it for good; to go on after that, write
+# preempted or its machine fails. scancel stops it for good; to resume after that, write
 # this script again with what is missing, and submit it.
 
 unset MLFLOW_RUN_ID  # each run has its own

@@ -69,7 +69,7 @@ class StudySearch:
             InputError: the space or another setting cannot be used, Optuna is not
                 installed, or no trial is complete.
             UsageError: several trials in a row failed, or somebody stopped the study;
-                it goes on when the same command is given again.
+                the same command resumes it.
         """
         return _Search(self.state).run()
 

@@ -76,7 +76,7 @@ class TrialRun:
         return found
 
     def give_up(self) -> None:
-        """Do not begin the run any more; a process that is under way goes on."""
+        """Do not begin the run any more; a process that is under way continues."""
         self._run.give_up()
 
     def ask_to_stop(self) -> None:

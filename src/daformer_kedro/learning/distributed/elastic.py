@@ -154,7 +154,7 @@ def _fresh_stores() -> AbstractContextManager[None]:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Without the launcher's own words on each process, which are said in ours."""
+    """Silence the launcher's own words on each process, which are said in ours."""
     loggers = [logging.getLogger(name) for name in _CHATTER]
     before = [logger.level for logger in loggers]
     for logger in loggers:
