@@ -1,4 +1,4 @@
-"""A file prepared for a network and for a person: what either of them looks at."""
+"""A file prepared for a network and for a person: what either of them sees."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_SIDE = 512
 
 @dataclass(frozen=True)
 class ViewSettings:
-    """What a network reads of an image.
+    """Settings of the part of an image that a network reads.
 
     Attributes:
         side: pixels of the central square that it reads.
@@ -32,7 +32,7 @@ class ViewSettings:
 
 @dataclass(frozen=True, eq=False)
 class PreparedImage:
-    """What is needed of a decoded file.
+    """A decoded file, as a network reads it and as a person sees it.
 
     Attributes:
         pixels: (S, S, C) uint8, as the network reads it.

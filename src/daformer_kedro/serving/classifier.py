@@ -74,7 +74,7 @@ class Classifier:
 
     @property
     def view_settings(self) -> ViewSettings:
-        """What the network reads of an image of any size."""
+        """Part of an image of any size that the network reads."""
         side = self.network.image_size
         resize = self._preprocessing.resize or side
         return ViewSettings(side, resize, self.network.in_channels)
