@@ -20,6 +20,9 @@ class ShownEnvironment(ProjectRun):
     def command(self) -> list[str]:
         return [sys.executable, "-c", "import os; print(dict(os.environ))"]
 
+    def wait_for_others(self) -> None:
+        """Nobody makes the same run."""
+
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProjectRun:

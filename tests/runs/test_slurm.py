@@ -95,7 +95,7 @@ def test_sweep_writes_what_is_missing_and_runs_nothing(
     assert main(["--protocol", "test", "--seeds", "0,1", "--slurm"]) == 0
     said = capsys.readouterr()
     assert said.out.startswith("#!/bin/bash\n")
-    assert "--env test --params seed=1,model.edition=S ;;" in said.out
+    assert "--env test --params seed=1 ;;" in said.out
     assert "2 runs. Save this as FILE" in said.err
     assert not (project.path / "data" / "08_reporting").exists()
 

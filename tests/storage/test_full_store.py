@@ -131,7 +131,7 @@ def test_what_does_not_fit_is_one_message_and_is_sent_later(
     said = str(error.value)
     assert "cannot write" in said
     assert "No more." in said
-    assert "the same command goes on from it" in said
+    assert "the same command resumes from it" in said
     assert "\n" not in said
     # One of both files was there. Nobody takes it for the result.
     other = elsewhere(store, server, tmp_path)

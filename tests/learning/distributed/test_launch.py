@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -77,11 +78,11 @@ def assert_close(one: Any, other: Any) -> None:
 
 def workers() -> list[psutil.Process]:
     """The ranks that this process has started, the first rank first."""
-    found = [
-        child
-        for child in psutil.Process().children()
-        if any(word.endswith("distributed.worker") for word in child.cmdline())
-    ]
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            if any(word.endswith("distributed.worker") for word in child.cmdline()):
+                found.append(child)
     return sorted(found, key=lambda child: int(child.environ()["RANK"]))
 
 
