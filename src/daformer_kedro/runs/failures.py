@@ -16,7 +16,7 @@ _MAX_KILLS = 2
 
 
 class Failures:
-    """Decides how a study goes on after a run that has not finished.
+    """Decides how a study continues after a run that has not finished.
 
     Args:
         trials: of the study.

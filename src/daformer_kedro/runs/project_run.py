@@ -23,7 +23,7 @@ from daformer_kedro.storage.lock import Lock
 
 _BY_HAND: dict[str, Any] = {}
 _REUSING: dict[str, Any] = {"only_missing_outputs": True}
-"""What Kedro is asked to run, by a user and by :class:`RunSpec`."""
+"""Selections that Kedro is asked to run, by a user and by :class:`RunSpec`."""
 _STDERR = 2
 _CONTINUED = "MLFLOW_RUN_ID"
 _SIGNALS = 128
