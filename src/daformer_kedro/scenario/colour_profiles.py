@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import dataclass, field
-from functools import lru_cache
+import threading
 
 import numpy as np
+from cachetools import LRUCache, cached
 from PIL import Image, ImageCms
 
 _MODES = {
@@ -17,16 +17,7 @@ _MODES = {
 }
 """For a profile's colours, the mode it is applied to, and the modes it may be in."""
 
-
 _MOST_BYTES = 4 << 20  # of a profile; those of presses take up to 3 MiB
-
-
-@dataclass(unsafe_hash=True)
-class _Profile:
-    """A profile as a key: its content counts by its digest, and need not be kept."""
-
-    digest: bytes
-    content: bytes = field(compare=False, repr=False)
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -41,21 +32,25 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """
     found = None
     if profile and len(profile) <= _MOST_BYTES:
-        key = _Profile(hashlib.sha256(profile).digest(), profile)
-        found = _transform(key, image.mode)
-        key.content = b""  # it may be a thousand times as large as what is made of it
+        found = _transform(profile, image.mode)
     if found is None:
         return image.convert("RGB")
     mode, transform = found
     return transform.apply(image.convert(mode))
 
 
-@lru_cache(maxsize=16)
+# By digest: a profile may be a thousand times as large as what is made of it.
+@cached(
+    LRUCache(maxsize=16),
+    key=lambda profile, mode: (hashlib.sha256(profile).digest(), mode),
+    lock=threading.Lock(),
+    info=True,
+)
 def _transform(
-    profile: _Profile, mode: str
+    profile: bytes, mode: str
 ) -> tuple[str, ImageCms.ImageCmsTransform] | None:
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile.content))
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         colours = source.profile.xcolor_space.strip()
         applied_to, modes = _MODES.get(colours, ("", ()))
         if mode not in modes:
