@@ -15,12 +15,12 @@ from daformer_kedro.framework.decisions import DecisionHooks
 from daformer_kedro.framework.guard import GuardHooks
 from daformer_kedro.framework.progress import ProgressHooks
 from daformer_kedro.framework.results import ResultHooks
-from daformer_kedro.framework.session import ProjectSession
-from daformer_kedro.reuse.hooks import ReuseHooks
-from daformer_kedro.reuse.runner import (
+from daformer_kedro.framework.session import (
+    ProjectSession,
     list_pipelines_by_request,
-    reuse_in_every_session,
 )
+from daformer_kedro.reuse.hooks import ReuseHooks
+from daformer_kedro.reuse.runner import reuse_in_every_session
 from daformer_kedro.tracking.client import TrackingClient
 from daformer_kedro.tracking.continued_run import ContinuedRunHooks
 from daformer_kedro.tracking.final_model import FinalModelHooks

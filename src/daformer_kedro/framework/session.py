@@ -9,7 +9,7 @@ from typing import Any
 from kedro.config import AbstractConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines
-from kedro.framework.session import KedroSession
+from kedro.framework.session import KedroServiceSession, KedroSession
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.framework.selection import check_runner, check_selection
@@ -58,3 +58,18 @@ class ProjectSession(KedroSession):
             return copy_context().run(run)  # observers of epochs end with the run
         finally:
             self._context = self._requested = None
+
+
+def list_pipelines_by_request() -> None:
+    """Have Kedro's server list pipelines when one is asked for, not when it begins.
+
+    Before it knows the parameters of the first request it would list all of them, which
+    cannot be done before it is known where the images are, and its answer would be an
+    internal error. Nothing is shared between requests that would have to be there
+    before: the project's registry builds the pipelines of each one's settings.
+    """
+    KedroServiceSession._preload_pipelines = _preload_nothing  # type: ignore[method-assign]
+
+
+def _preload_nothing(self: KedroServiceSession) -> None:
+    pipelines.set_requested(None)

@@ -31,7 +31,7 @@ STUDY_RESULT = "study_result"
 MONITOR_SUMMARY = "monitor_summary"
 DAYS_DIFFER = "days_differ"
 DAYS_TESTED = "days_tested"
-"""Flag that a day differs; not stored, the exit status follows from it."""
+"""Flags that a day differs, and was tested; not stored: the exit status follows."""
 INFERENCE_TABLE = "inference_table"
 EXPORTED_MODEL = "exported_model"
 

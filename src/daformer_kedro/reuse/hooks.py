@@ -156,12 +156,14 @@ class ReuseHooks(StateHooks):
     def _make_plan(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol
     ) -> RunPlan:
-        attempt = self._attempts.unfinished(run_params)
-        is_resumed = attempt is not None and self.state.config.cache.resume
+        attempt = None
+        if self.state.config.cache.resume:
+            attempt = self._attempts.unfinished(run_params)
+        is_resumed = attempt is not None
         mode: Mode = "resumed" if is_resumed else "all"
         if run_params.get("only_missing_outputs"):
             mode = "changed"
-        if attempt is not None and is_resumed:
+        if attempt is not None:
             _LOGGER.info(
                 "Resuming the run that was begun %s and interrupted%s",
                 attempt.holder.since,

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
-import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from kedro.framework.project import pipelines
-from kedro.framework.session import KedroServiceSession
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.runner import AbstractRunner, SequentialRunner
@@ -23,6 +17,7 @@ from pluggy import PluginManager
 
 from daformer_kedro.reuse.hooks import ReuseHooks
 from daformer_kedro.reuse.planner import RunPlan
+from daformer_kedro.reuse.termination import termination_interrupts
 from daformer_kedro.usage import UsageError
 
 
@@ -77,7 +72,7 @@ class CachingSequentialRunner(SequentialRunner):
         load_counts = Counter(chain.from_iterable(n.inputs for n in pipeline.nodes))
         name = "planning"
         try:
-            with _termination_interrupts():
+            with termination_interrupts():
                 for node in pipeline.nodes:
                     name = node.name
                     if not plan.decide(node).is_reused:
@@ -106,21 +101,6 @@ def reuse_in_every_session() -> None:
     SequentialRunner.run = _run_sequentially  # type: ignore[assignment]
 
 
-def list_pipelines_by_request() -> None:
-    """Have Kedro's server list pipelines when one is asked for, not when it begins.
-
-    Before it knows the parameters of the first request it would list all of them, which
-    cannot be done before it is known where the images are, and its answer would be an
-    internal error. Nothing is shared between requests that would have to be there
-    before: the project's registry builds the pipelines of each one's settings.
-    """
-    KedroServiceSession._preload_pipelines = _preload_nothing  # type: ignore[method-assign]
-
-
-def _preload_nothing(self: KedroServiceSession) -> None:
-    pipelines.set_requested(None)
-
-
 def _run_sequentially(
     self: SequentialRunner,
     pipeline: Pipeline,
@@ -145,20 +125,3 @@ def _plan_of(hook_manager: PluginManager | None) -> RunPlan | None:
 def this_command() -> str:
     """Return what to type for the same run again."""
     return " ".join([Path(sys.argv[0]).name or "kedro run", *sys.argv[1:]])
-
-
-@contextmanager
-def _termination_interrupts() -> Iterator[None]:
-    """Treat a termination signal, as schedulers send it, like Ctrl+C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

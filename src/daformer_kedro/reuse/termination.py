@@ -1,4 +1,4 @@
-"""Signals that end a process which has started runs."""
+"""Signals that end a run, or a process which has started some."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from typing import Any
 
 
 @contextmanager
-def termination_stops(stop: Callable[[], None]) -> Iterator[None]:
-    """Treat a termination signal like Ctrl+C at a terminal, which reaches all runs.
+def termination_interrupts(stop: Callable[[], None] | None = None) -> Iterator[None]:
+    """Treat a termination signal, as schedulers send it, like Ctrl+C at a terminal.
 
     Args:
-        stop: asks the runs that are under way to end.
+        stop: asks runs in other processes to end, which Ctrl+C reaches by itself.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def interrupt(*_: Any) -> None:
-        stop()
+        if stop is not None:
+            stop()
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)

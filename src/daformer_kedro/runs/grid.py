@@ -9,6 +9,7 @@ from threading import Event
 
 from kedro.framework.startup import bootstrap_project
 
+from daformer_kedro.reuse.termination import interrupt_stops, termination_interrupts
 from daformer_kedro.runs.project_run import (
     ProjectRun,
     RunSpec,
@@ -17,7 +18,6 @@ from daformer_kedro.runs.project_run import (
 )
 from daformer_kedro.runs.ray_tasks import cluster_of, finish_on_ray
 from daformer_kedro.runs.slots import Slots
-from daformer_kedro.runs.termination import interrupt_stops, termination_stops
 
 __all__ = ["Grid", "RunSpec", "UnfinishedRunError", "parse_parameters"]
 
@@ -88,7 +88,7 @@ class Grid:
         # Ray has a handler of its own for the signal, which must not take the place.
         with (
             cluster_of(engine, jobs),
-            termination_stops(self._stop),
+            termination_interrupts(self._stop),
             ThreadPoolExecutor(jobs) as pool,
         ):
             futures = [pool.submit(finish, *run) for run in enumerate(self.runs, 1)]

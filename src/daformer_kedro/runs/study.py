@@ -16,12 +16,12 @@ from typing import Any
 
 from daformer_kedro.errors import InputError
 from daformer_kedro.reuse.runner import RunInterrupted, this_command
+from daformer_kedro.reuse.termination import interrupt_stops, termination_interrupts
 from daformer_kedro.run_state import RunState
 from daformer_kedro.runs.failures import Failures
 from daformer_kedro.runs.project_run import UnfinishedRunError, say
 from daformer_kedro.runs.ray_tasks import check_ray, cluster_of
 from daformer_kedro.runs.slots import Slots
-from daformer_kedro.runs.termination import interrupt_stops, termination_stops
 from daformer_kedro.runs.trial_run import TrialRun
 from daformer_kedro.runs.trial_settings import TrialSettings
 from daformer_kedro.runs.trials import Trials
@@ -137,7 +137,7 @@ class _Search:
             with (
                 # Ray has a handler of its own for the signal.
                 cluster_of(self._config.engine, self._config.jobs),
-                termination_stops(self._stop),
+                termination_interrupts(self._stop),
                 ThreadPoolExecutor(self._config.jobs) as pool,
             ):
                 todo = [*unfinished, *([None] * missing)]
