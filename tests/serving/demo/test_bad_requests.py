@@ -187,14 +187,16 @@ def costly(encoded: Encode) -> bytes:
     return plain[:-2] + scan * 80 + plain[-2:]
 
 
-def test_costly_images_keep_nobody_out(
-    classifier: Classifier,
-    encoded: Encode,
-    costly: bytes,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def good(encoded: Encode, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """A file for a server that ends what takes over 0.2 seconds to decode."""
     monkeypatch.setattr(app, "_DECODING_SECONDS", 0.2)
-    good = encoded(Image.new("RGB", (30, 20)), "PNG")
+    return encoded(Image.new("RGB", (30, 20)), "PNG")
+
+
+def test_costly_images_keep_nobody_out(
+    classifier: Classifier, costly: bytes, good: bytes
+) -> None:
     answers, others, num_left = run(_beside(classifier, [costly] * 10, good))
     assert {response.status_code for response in answers} == {200}
     assert num_left >= 2  # whoever has sent them waits longest
@@ -204,13 +206,11 @@ def test_costly_images_keep_nobody_out(
 
 def test_a_full_queue_is_that_of_who_has_filled_it(
     classifier: Classifier,
-    encoded: Encode,
     costly: bytes,
+    good: bytes,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(app, "_DECODING_SECONDS", 0.2)
     monkeypatch.setattr(app, "_MOST_WAITING", 2)
-    good = encoded(Image.new("RGB", (30, 20)), "PNG")
     answers, others, _ = run(_beside(classifier, [costly] * 6, good))
     assert {response.status_code for response in answers} == {200}
     statuses = [response.status_code for response in others]

@@ -23,7 +23,10 @@ def study_figure(trials: pd.DataFrame, objective: str) -> Figure:
     has_time = "on_front" in trials
     figure = style.new_figure(10.4 if has_time else 6.8, 4.2)
     axes = figure.add_subplot(1, 1 + has_time, 1)
-    _draw_in_order(axes, trials, objective)
+    others = trials[trials["state"] != "complete"]
+    title = objective.replace("_", " ").capitalize()
+    style.dress(axes, f"{title} of trials", "Trial", "On validation images (%)")
+    _draw_in_order(axes, complete, others["trial"])
     if has_time:
         _draw_over_time(figure.add_subplot(1, 2, 2, sharey=axes), complete)
     figure.legend(
@@ -32,32 +35,37 @@ def study_figure(trials: pd.DataFrame, objective: str) -> Figure:
     return figure
 
 
-def _draw_in_order(axes: Axes, trials: pd.DataFrame, objective: str) -> None:
-    title = objective.replace("_", " ").capitalize()
-    style.dress(axes, f"{title} of trials", "Trial", "On validation images (%)")
+def _draw_points(
+    axes: Axes, complete: pd.DataFrame, over: str, label: str | None = None
+) -> None:
     style.draw_grid(axes)
-    complete = trials[trials["state"] == "complete"]
-    numbers, values = complete["trial"], 100 * complete["value"].astype(float)
     axes.plot(
-        numbers,
-        values,
+        complete[over],
+        _percent(complete),
         linestyle="none",
         marker=style.MARKERS[0],
         color=style.COLOURS[0],
-        label="complete",
+        label=label,
     )
+
+
+def _percent(trials: pd.DataFrame) -> pd.Series:
+    return 100 * trials["value"].astype(float)
+
+
+def _draw_in_order(axes: Axes, complete: pd.DataFrame, others: pd.Series) -> None:
+    _draw_points(axes, complete, "trial", label="complete")
     axes.step(
-        numbers,
-        values.cummax(),
+        complete["trial"],
+        _percent(complete).cummax(),
         where="post",
         color=style.COLOURS[1],
         linewidth=1.8,
         label="best so far",
     )
-    others = trials[trials["state"] != "complete"]
     low, _ = axes.get_ylim()
     axes.plot(
-        others["trial"],
+        others,
         [low] * len(others),
         linestyle="none",
         marker="|",
@@ -71,18 +79,11 @@ def _draw_in_order(axes: Axes, trials: pd.DataFrame, objective: str) -> None:
 
 def _draw_over_time(axes: Axes, complete: pd.DataFrame) -> None:
     style.dress(axes, "And their processor time", "Processor time (s)", "")
-    style.draw_grid(axes)
-    axes.plot(
-        complete["processor_seconds"],
-        100 * complete["value"].astype(float),
-        linestyle="none",
-        marker=style.MARKERS[0],
-        color=style.COLOURS[0],
-    )
+    _draw_points(axes, complete, "processor_seconds")
     front = complete[complete["on_front"]].sort_values("processor_seconds")
     axes.step(
         front["processor_seconds"],
-        100 * front["value"].astype(float),
+        _percent(front),
         where="post",
         marker=style.MARKERS[1],
         color=style.COLOURS[2],
