@@ -98,7 +98,7 @@ def test_a_killed_server_s_run_is_resumed_by_the_next_and_ends_with_the_same_byt
         assert refused["status"] == "failure"
         assert refused["error"]["message"].startswith("training.epochs = -1")
         first: Future[Any] = threads.submit(server.run, **STEP)
-        while not list(project.path.rglob("*.state")):
+        while not list(project.path.rglob("task_00/training.state")):
             assert not first.done(), first.result()
             time.sleep(0.05)
         second = server.run(**STEP)
@@ -108,7 +108,8 @@ def test_a_killed_server_s_run_is_resumed_by_the_next_and_ends_with_the_same_byt
         assert server.snapshot("seed=7,scenario.increment=2")["status"] == "success"
         server.kill()
         assert first.exception() is not None
-    (state,) = project.path.rglob("*.state")
+    # The kill may have left a half-written one in a folder of its own beside it.
+    (state,) = project.path.rglob("task_00/training.state")
     before = StateFile(state, json.loads(state.read_bytes().partition(b"\n")[0])["key"])
     seconds = [epoch["seconds"] for epoch in before.load()["history"]]
     with serving(started, project, free_port()) as server:
